@@ -1,0 +1,18 @@
+/*
+ * SipHash-1-3, a keyed hash for tables whose keys strangers choose: without the key nobody can
+ * make names that collide (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012).
+ */
+#ifndef GATEHOUSE_BASE_HASH_H
+#define GATEHOUSE_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct hash_key {
+	uint64_t k0, k1;
+};
+
+struct hash_key hash_key_random(void);
+uint64_t hash_bytes(struct hash_key key, const void *data, size_t len);
+
+#endif
