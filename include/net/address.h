@@ -1,0 +1,40 @@
+/* Socket addresses as the configuration and the log write them. */
+#ifndef GATEHOUSE_NET_ADDRESS_H
+#define GATEHOUSE_NET_ADDRESS_H
+
+#include "base/err.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+struct address {
+	socklen_t len;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un un;
+	};
+};
+
+/* "host:port", "[v6]:port", "unix:/path", taken apart. `host` is "" in ":443". */
+struct endpoint {
+	bool is_unix;
+	char host[256]; /* the path, when is_unix */
+	uint16_t port;
+};
+bool endpoint_parse(const char *text, struct endpoint *out, struct err *err);
+
+/* True when the endpoint needs no resolving: an IP literal, an empty host (dual-stack any), a path. */
+bool address_of_endpoint(const struct endpoint *endpoint, struct address *out);
+
+/* "192.0.2.1:443", "[2001:db8::1]:443", "unix:/path", "unix" (a client without a name). A v4-mapped
+ * address is written as IPv4. */
+#define ADDRESS_TEXT_MAX 128
+void address_text(const struct sockaddr *address, socklen_t len, char out[ADDRESS_TEXT_MAX]);
+
+#endif
