@@ -1,0 +1,35 @@
+/*
+ * Two pumps between a client and its upstream, until both directions have ended or one breaks. What
+ * to poll for is derived in one place from what the pumps need.
+ *
+ * The streams and their sockets stay the caller's; the relay drives the sockets while it lives.
+ */
+#ifndef GATEHOUSE_NET_RELAY_H
+#define GATEHOUSE_NET_RELAY_H
+
+#include "net/pump.h"
+
+struct relay;
+
+/*
+ * Called once, as the relay's last act: `broken` is NULL after a clean end in both directions, else
+ * the stream that broke (its `error` says why). It may free the relay.
+ */
+typedef void relay_ended_fn(void *owner, struct stream *broken);
+
+struct relay {
+	struct lane *lane;
+	struct pump up, down; /* client to upstream; upstream to client */
+	ev_tstamp active_at;  /* when bytes last moved */
+	relay_ended_fn *on_ended;
+	void *owner;
+};
+
+/* Takes the sockets' events over, and moves what waits already; may call on_ended at once. */
+void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
+	struct stream *upstream, relay_ended_fn *on_ended, void *owner);
+
+/* Lets go of what it holds; the sockets are told to wait for nothing. */
+void relay_finish(struct relay *relay);
+
+#endif

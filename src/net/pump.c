@@ -1,0 +1,210 @@
+#include "net/pump.h"
+
+#include "net/pipes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+/* Up to here copying is as cheap as splicing; one read of it on a raw pair tells which it is. */
+#define SMALL_SIZE (32 * 1024)
+
+/* Rounds in one call, so that one busy connection does not keep its loop from the others. */
+#define ROUNDS_MOST 8
+
+void pump_init(struct pump *pump, struct stream *from, struct stream *to)
+{
+	*pump = (struct pump){.from = from, .to = to, .state = PUMP_NEEDS_INPUT};
+}
+
+static void give_pipe(struct pump *pump, struct lane *lane)
+{
+	if (pump->pipe)
+		pipes_give(lane->pipes, pump->pipe);
+	pump->pipe = NULL;
+}
+
+void pump_finish(struct pump *pump, struct lane *lane)
+{
+	give_pipe(pump, lane);
+	free(pump->held.data);
+	pump->held.data = NULL;
+}
+
+/* Sets the state; true when the pump goes on within this call. */
+static bool rest(struct pump *pump, enum pump_state state)
+{
+	pump->state = state;
+	return false;
+}
+
+static bool go_on(struct pump *pump)
+{
+	pump->state = PUMP_NEEDS_INPUT;
+	return true;
+}
+
+static bool broken(struct pump *pump, struct stream *culprit)
+{
+	return rest(pump, culprit == pump->from ? PUMP_INPUT_BROKEN : PUMP_OUTPUT_BROKEN);
+}
+
+static bool broken_by_errno(struct pump *pump, struct stream *culprit)
+{
+	culprit->error = stream_error_text(errno);
+	return broken(pump, culprit);
+}
+
+/* What the output did not take is kept until it does. */
+static bool hold(struct pump *pump, const struct buf *rest_of)
+{
+	size_t size = buf_used(rest_of);
+	if (size == 0)
+		return true;
+	uint8_t *data = malloc(size);
+	if (!data) {
+		pump->to->error = "out of memory";
+		return false;
+	}
+	memcpy(data, rest_of->data + rest_of->start, size);
+	pump->held = (struct buf){.data = data, .end = size, .size = size};
+	return true;
+}
+
+static bool drain_pipe(struct pump *pump, struct lane *lane)
+{
+	struct pipe *pipe = pump->pipe;
+	while (pipe->used > 0) {
+		ssize_t n = splice(pipe->read_fd, NULL, stream_raw_fd(pump->to), NULL, pipe->used,
+			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		if (n > 0) {
+			pipe->used -= (size_t)n;
+			pump->bytes += (uint64_t)n;
+		} else if (n < 0 && errno == EAGAIN) {
+			return rest(pump, PUMP_NEEDS_OUTPUT);
+		} else if (n == 0 || errno != EINTR) {
+			return broken_by_errno(pump, pump->to);
+		}
+	}
+	if (!pump->bulk)
+		give_pipe(pump, lane);
+	return go_on(pump);
+}
+
+/* What was read before must be gone before more is read: the order of the bytes, and back-pressure. */
+static bool flush(struct pump *pump, struct lane *lane)
+{
+	if (pump->pipe && pump->pipe->used > 0)
+		return drain_pipe(pump, lane);
+	size_t before = buf_used(&pump->held);
+	enum io io = stream_write(pump->to, &pump->held);
+	pump->bytes += before - buf_used(&pump->held);
+	if (io == IO_FAIL)
+		return broken(pump, pump->to);
+	if (io == IO_AGAIN)
+		return rest(pump, PUMP_NEEDS_OUTPUT);
+	free(pump->held.data);
+	pump->held = (struct buf){0};
+	return go_on(pump);
+}
+
+static bool end_output(struct pump *pump, struct lane *lane)
+{
+	give_pipe(pump, lane);
+	switch (stream_end(pump->to)) {
+	case IO_AGAIN:
+		return rest(pump, PUMP_NEEDS_OUTPUT);
+	case IO_FAIL:
+		return broken(pump, pump->to);
+	case IO_DONE:
+	case IO_EOF:
+		break;
+	}
+	return rest(pump, PUMP_ENDED);
+}
+
+static bool write_out(struct pump *pump, struct buf *buf)
+{
+	size_t before = buf_used(buf);
+	enum io io = stream_write(pump->to, buf);
+	pump->bytes += before - buf_used(buf);
+	if (io == IO_FAIL || (io == IO_AGAIN && !hold(pump, buf)))
+		return broken(pump, pump->to);
+	if (io == IO_AGAIN)
+		return rest(pump, PUMP_NEEDS_OUTPUT);
+	return go_on(pump);
+}
+
+static bool copy(struct pump *pump, struct lane *lane, size_t size)
+{
+	struct buf buf = {.data = lane->plain, .size = size};
+	switch (stream_read(pump->from, &buf)) {
+	case IO_AGAIN:
+		return rest(pump, PUMP_NEEDS_INPUT);
+	case IO_EOF:
+		pump->input_over = true;
+		return go_on(pump);
+	case IO_FAIL:
+		return broken(pump, pump->from);
+	case IO_DONE:
+		break;
+	}
+	pump->bulk = buf_room(&buf) == 0;
+	return write_out(pump, &buf) && (pump->bulk || stream_pending(pump->from));
+}
+
+/*
+ * EAGAIN from splice says "socket empty" or "pipe full"; with an empty pipe it can only be the first,
+ * and a pipe is empty whenever this begins.
+ */
+static bool splice_through(struct pump *pump, struct lane *lane)
+{
+	struct pipe *pipe = pump->pipe;
+	ssize_t n = splice(stream_raw_fd(pump->from), NULL, pipe->write_fd, NULL, pipe->capacity,
+		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	if (n == 0) {
+		pump->input_over = true;
+		return go_on(pump);
+	}
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			return broken_by_errno(pump, pump->from);
+		give_pipe(pump, lane);
+		return rest(pump, PUMP_NEEDS_INPUT);
+	}
+	pipe->used = (size_t)n;
+	bool filled = pipe->used == pipe->capacity;
+	pump->bulk = pipe->used >= SMALL_SIZE;
+	if (!drain_pipe(pump, lane))
+		return false;
+	if (filled)
+		pipes_grow(lane->pipes, pipe);
+	return filled;
+}
+
+static bool move(struct pump *pump, struct lane *lane)
+{
+	bool raw = stream_raw_fd(pump->from) >= 0 && stream_raw_fd(pump->to) >= 0;
+	if (!raw)
+		return copy(pump, lane, LANE_PLAIN_SIZE);
+	if (!pump->bulk)
+		return copy(pump, lane, SMALL_SIZE);
+	if (!pump->pipe)
+		pump->pipe = pipes_take(lane->pipes);
+	return pump->pipe ? splice_through(pump, lane) : copy(pump, lane, LANE_PLAIN_SIZE);
+}
+
+void pump_run(struct pump *pump, struct lane *lane)
+{
+	bool going = true;
+	for (int round = 0; going && (round < ROUNDS_MOST || stream_pending(pump->from)); round++) {
+		if (pump->state == PUMP_NEEDS_OUTPUT)
+			going = flush(pump, lane);
+		else if (pump->input_over)
+			going = end_output(pump, lane);
+		else
+			going = move(pump, lane);
+	}
+	if (pump->pipe && pump->state == PUMP_NEEDS_INPUT)
+		give_pipe(pump, lane);
+}

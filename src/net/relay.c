@@ -1,0 +1,105 @@
+#include "net/relay.h"
+
+static bool is_broken(const struct pump *pump)
+{
+	return pump->state == PUMP_INPUT_BROKEN || pump->state == PUMP_OUTPUT_BROKEN;
+}
+
+static bool is_over(const struct pump *pump)
+{
+	return pump->state == PUMP_ENDED || is_broken(pump);
+}
+
+static struct stream *culprit(const struct pump *pump)
+{
+	return pump->state == PUMP_INPUT_BROKEN ? pump->from : pump->to;
+}
+
+/* What this pump needs of that stream. */
+static int wanted(const struct pump *pump, const struct stream *stream)
+{
+	if (pump->state == PUMP_NEEDS_INPUT && pump->from == stream)
+		return stream_events(stream, EV_READ);
+	if (pump->state == PUMP_NEEDS_OUTPUT && pump->to == stream)
+		return stream_events(stream, EV_WRITE);
+	return 0;
+}
+
+static void wait_for_more(struct relay *relay)
+{
+	struct stream *client = relay->up.from, *upstream = relay->up.to;
+	socket_wait(client->socket, wanted(&relay->up, client) | wanted(&relay->down, client));
+	socket_wait(upstream->socket, wanted(&relay->up, upstream) | wanted(&relay->down, upstream));
+}
+
+/*
+ * A peer that stopped listening may have said something before: its last words are passed on
+ * before the reset is.
+ */
+static void hear_last_words(struct relay *relay)
+{
+	if (relay->up.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->down))
+		pump_run(&relay->down, relay->lane);
+	if (relay->down.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->up))
+		pump_run(&relay->up, relay->lane);
+}
+
+static void proceed(struct relay *relay)
+{
+	if (is_broken(&relay->up) || is_broken(&relay->down)) {
+		struct pump *first = is_broken(&relay->up) ? &relay->up : &relay->down;
+		struct stream *broken = culprit(first);
+		hear_last_words(relay);
+		relay->on_ended(relay->owner, broken);
+		return;
+	}
+	if (relay->up.state == PUMP_ENDED && relay->down.state == PUMP_ENDED) {
+		relay->on_ended(relay->owner, NULL);
+		return;
+	}
+	wait_for_more(relay);
+}
+
+static void on_ready(void *owner, struct socket *socket, int events)
+{
+	struct relay *relay = owner;
+	const struct stream *stream =
+		relay->up.from->socket == socket ? relay->up.from : relay->up.to;
+	bool up = wanted(&relay->up, stream) & events;
+	bool down = wanted(&relay->down, stream) & events;
+	relay->active_at = ev_now(relay->lane->loop);
+	if (up)
+		pump_run(&relay->up, relay->lane);
+	if (down)
+		pump_run(&relay->down, relay->lane);
+	proceed(relay);
+}
+
+static void adopt(struct relay *relay, struct socket *socket)
+{
+	socket->on_ready = on_ready;
+	socket->owner = relay;
+}
+
+void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
+	struct stream *upstream, relay_ended_fn *on_ended, void *owner)
+{
+	relay->lane = lane;
+	relay->on_ended = on_ended;
+	relay->owner = owner;
+	relay->active_at = ev_now(lane->loop);
+	pump_init(&relay->up, client, upstream);
+	pump_init(&relay->down, upstream, client);
+	adopt(relay, client->socket);
+	adopt(relay, upstream->socket);
+	pump_run(&relay->up, lane);
+	proceed(relay);
+}
+
+void relay_finish(struct relay *relay)
+{
+	socket_wait(relay->up.from->socket, 0);
+	socket_wait(relay->up.to->socket, 0);
+	pump_finish(&relay->up, relay->lane);
+	pump_finish(&relay->down, relay->lane);
+}

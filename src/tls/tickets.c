@@ -1,0 +1,142 @@
+#include "tls/tickets.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct epoch {
+	uint8_t name[TICKET_NAME_SIZE];
+	uint8_t secret[32];
+	bool drawn;
+};
+
+struct tickets {
+	pthread_rwlock_t lock;
+	struct epoch current, previous;
+	EVP_CIPHER *cipher;
+};
+
+/* What one ticket is sealed with: the halves of HMAC-SHA512(secret, binding). */
+struct ticket_keys {
+	uint8_t cipher[32], mac[32];
+};
+
+static bool draw(struct epoch *epoch)
+{
+	epoch->drawn = RAND_bytes(epoch->name, sizeof epoch->name) == 1 &&
+		RAND_priv_bytes(epoch->secret, sizeof epoch->secret) == 1;
+	return epoch->drawn;
+}
+
+struct tickets *tickets_create(struct err *err)
+{
+	struct tickets *tickets = calloc(1, sizeof *tickets);
+	if (!tickets) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	pthread_rwlock_init(&tickets->lock, NULL);
+	tickets->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
+	if (!tickets->cipher || !draw(&tickets->current)) {
+		err_set(err, "no random bytes for session ticket keys");
+		tickets_destroy(tickets);
+		return NULL;
+	}
+	return tickets;
+}
+
+void tickets_destroy(struct tickets *tickets)
+{
+	if (!tickets)
+		return;
+	pthread_rwlock_destroy(&tickets->lock);
+	EVP_CIPHER_free(tickets->cipher);
+	OPENSSL_cleanse(tickets, sizeof *tickets);
+	free(tickets);
+}
+
+void tickets_rotate(struct tickets *tickets)
+{
+	struct epoch next;
+	if (!draw(&next))
+		return;
+	pthread_rwlock_wrlock(&tickets->lock);
+	tickets->previous = tickets->current;
+	tickets->current = next;
+	pthread_rwlock_unlock(&tickets->lock);
+	OPENSSL_cleanse(&next, sizeof next);
+}
+
+static bool derive(const struct epoch *epoch, const struct ticket_binding *binding,
+	struct ticket_keys *keys)
+{
+	unsigned len = sizeof *keys;
+	return HMAC(EVP_sha512(), epoch->secret, sizeof epoch->secret, binding->bytes,
+		       sizeof binding->bytes, (uint8_t *)keys, &len) != NULL;
+}
+
+static bool arm(struct tickets *tickets, const struct ticket_keys *keys, const uint8_t *iv,
+	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
+{
+	char digest[] = "SHA256";
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_octet_string(
+			OSSL_MAC_PARAM_KEY, (void *)keys->mac, sizeof keys->mac),
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	return EVP_CipherInit_ex2(cipher, tickets->cipher, keys->cipher, iv, seal, NULL) == 1 &&
+		EVP_MAC_CTX_set_params(mac, params) == 1;
+}
+
+/* The epoch of a name, copied out so that nothing long happens under the lock; 0: unknown. */
+static int find(struct tickets *tickets, const uint8_t *name, struct epoch *out)
+{
+	int found = 0;
+	pthread_rwlock_rdlock(&tickets->lock);
+	if (!name || memcmp(name, tickets->current.name, TICKET_NAME_SIZE) == 0) {
+		*out = tickets->current;
+		found = 1;
+	} else if (tickets->previous.drawn &&
+		memcmp(name, tickets->previous.name, TICKET_NAME_SIZE) == 0) {
+		*out = tickets->previous;
+		found = 2;
+	}
+	pthread_rwlock_unlock(&tickets->lock);
+	return found;
+}
+
+static int apply(struct tickets *tickets, const struct ticket_binding *binding, struct epoch *epoch,
+	int found, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
+{
+	struct ticket_keys keys;
+	bool ok = derive(epoch, binding, &keys) && arm(tickets, &keys, iv, cipher, mac, seal);
+	OPENSSL_cleanse(&keys, sizeof keys);
+	OPENSSL_cleanse(epoch, sizeof *epoch);
+	return ok ? found : -1;
+}
+
+int tickets_seal(struct tickets *tickets, const struct ticket_binding *binding, uint8_t *name,
+	uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+{
+	struct epoch epoch;
+	int found = find(tickets, NULL, &epoch);
+	memcpy(name, epoch.name, TICKET_NAME_SIZE);
+	if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(tickets->cipher)) != 1)
+		return -1;
+	return apply(tickets, binding, &epoch, found, iv, cipher, mac, true);
+}
+
+int tickets_open(struct tickets *tickets, const struct ticket_binding *binding,
+	const uint8_t *name, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+{
+	struct epoch epoch;
+	int found = find(tickets, name, &epoch);
+	if (found == 0)
+		return 0;
+	return apply(tickets, binding, &epoch, found, iv, cipher, mac, false);
+}
