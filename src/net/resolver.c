@@ -553,32 +553,35 @@ static struct lookup *lookup_add(
 	return lookup;
 }
 
+static struct lookup *refuse(resolved_fn *on_resolved, void *owner, const char *why)
+{
+	on_resolved(owner, NULL, 0, why);
+	return NULL;
+}
+
 struct lookup *resolver_lookup(struct resolver *resolver, const char *host, uint16_t port,
 	resolved_fn *on_resolved, void *owner)
 {
-	char text[NAME_MAX_LEN + 1];
-	const char *trouble = "out of memory";
 	struct in6_addr literal;
 	if (parse_literal(host, &literal)) {
 		struct address address = address_of(&literal, port);
 		on_resolved(owner, &address, 1, NULL);
 		return NULL;
 	}
-	struct name *name = NULL;
-	if (fold_name(host, text))
-		name = name_use(resolver, text);
-	else
-		trouble = words_for(ARES_EBADNAME);
-	if (name && !name->is_asking && clock_now_us() >= name->ask_at)
+	char text[NAME_MAX_LEN + 1];
+	if (!fold_name(host, text))
+		return refuse(on_resolved, owner, words_for(ARES_EBADNAME));
+	struct name *name = name_use(resolver, text);
+	if (!name)
+		return refuse(on_resolved, owner, words_for(ARES_ENOMEM));
+	if (!name->is_asking && clock_now_us() >= name->ask_at)
 		ask(name);
-	if (name && has_answer(name, clock_now_us())) {
+	if (has_answer(name, clock_now_us())) {
 		tell(name, port, on_resolved, owner);
 		return NULL;
 	}
-	struct lookup *lookup = name ? lookup_add(name, port, on_resolved, owner) : NULL;
-	if (!lookup)
-		on_resolved(owner, NULL, 0, trouble);
-	return lookup;
+	struct lookup *lookup = lookup_add(name, port, on_resolved, owner);
+	return lookup ? lookup : refuse(on_resolved, owner, words_for(ARES_ENOMEM));
 }
 
 void lookup_cancel(struct lookup *lookup)
