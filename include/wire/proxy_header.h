@@ -51,11 +51,11 @@ bool proxy_tlv_next(struct span *tlvs, unsigned *type, struct span *value);
 struct proxy_told {
 	const struct sockaddr *source, *destination; /* both IP; else LOCAL (v2) or UNKNOWN (v1) */
 	struct span authority, alpn;
-	bool tls;                 /* terminated here: the SSL TLV is sent */
-	bool client_cert;         /* a certificate came with this connection, and it was verified */
-	const char *tls_version;  /* "TLSv1.3" */
+	bool tls;                /* terminated here: the SSL TLV is sent */
+	bool client_cert;        /* a certificate came with this connection, and it was verified */
+	const char *tls_version; /* "TLSv1.3" */
 	const char *cipher;
-	struct span common_name;  /* of the client's certificate */
+	struct span common_name; /* of the client's certificate */
 };
 
 /* Bytes written, or 0 when `size` is too small (PROXY_V1_MAX suffices for v1; for v2: 1024 plus the

@@ -11,7 +11,7 @@
 #define SERVER_NAME_MAX 253
 
 struct server_name {
-	uint8_t len; /* 0: no name */
+	uint8_t len;                    /* 0: no name */
 	char text[SERVER_NAME_MAX + 1]; /* ends in a NUL, and holds no other */
 };
 
@@ -21,12 +21,16 @@ struct server_name {
  */
 const char *server_name_parse(struct span raw, struct server_name *out);
 
-/* The same, where a first label "*" is allowed too: names of the configuration and of certificates. */
+/*
+ * The same for names of the configuration and of certificates: a "*" may only be the whole first
+ * label. To server_name_parse it is a byte like others: a client may well name "*.example.com", and
+ * who looks it up must not take it for the pattern.
+ */
 const char *server_name_parse_pattern(struct span raw, struct server_name *out);
 
 /*
- * Does the certificate name `pattern` cover `name`? Both canonical. "*" stands for exactly one whole
- * first label (RFC 6125 section 6.4.3).
+ * Does the certificate name `pattern` cover `name`? Both canonical. "*" stands for exactly one
+ * whole first label (RFC 6125 section 6.4.3).
  */
 bool server_name_covered(const struct server_name *pattern, const struct server_name *name);
 
