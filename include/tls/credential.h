@@ -1,0 +1,52 @@
+/*
+ * A certificate with its chain and its private key, as loaded from two PEM files. Immutable once
+ * loaded, and counted: contexts and snapshots share it, over reloads too.
+ */
+#ifndef GATEHOUSE_TLS_CREDENTIAL_H
+#define GATEHOUSE_TLS_CREDENTIAL_H
+
+#include "tls/file_mark.h"
+#include "wire/server_name.h"
+
+#include <openssl/x509.h>
+#include <stdatomic.h>
+#include <time.h>
+
+struct credential {
+	atomic_uint refs;
+	struct file_mark cert_mark, key_mark;
+	X509 *leaf;
+	STACK_OF(X509) *chain; /* what follows the leaf in its file */
+	EVP_PKEY *key;
+	time_t not_before, not_after;
+};
+
+enum credential_part { CREDENTIAL_CERT, CREDENTIAL_KEY };
+
+/*
+ * NULL with `err` and the file at fault: unreadable, empty, not PEM, an encrypted key, a key of
+ * another certificate. The caller has the only reference.
+ */
+struct credential *credential_load(const char *cert_path, const char *key_path,
+	enum credential_part *at_fault, struct err *err);
+struct credential *credential_ref(struct credential *credential);
+void credential_unref(struct credential *credential);
+
+/* Are both files still what was loaded? */
+bool credential_is_current(struct credential *credential);
+
+/* "ECDSA", "RSA", ... : a context takes one of each type. */
+const char *credential_key_type(const struct credential *credential);
+
+/* Does it stand for that name, or for all that a "*.name" pattern means? "*" is never covered. */
+bool credential_covers(const struct credential *credential, const struct server_name *name);
+
+/*
+ * Calls `visit` for each DNS name of the certificate (subjectAltName; where it has none, the common
+ * name) until it returns true; whether one did.
+ */
+typedef bool credential_name_fn(void *owner, const struct server_name *name);
+bool credential_each_name(
+	const struct credential *credential, credential_name_fn *visit, void *owner);
+
+#endif

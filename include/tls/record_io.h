@@ -1,0 +1,48 @@
+/*
+ * The way of TLS records between OpenSSL and a socket. Reading: one recv fills the lane's scratch
+ * and OpenSSL is served from it; what it leaves is kept on the heap until the next turn. Writing:
+ * records gather in the lane's scratch and leave with one send; what the kernel does not take is
+ * kept on the heap. To OpenSSL writing always succeeds, so it never stands half-way through a record.
+ *
+ * Every use is framed: record_io_open, calls of OpenSSL, record_io_close, which sends what gathered.
+ */
+#ifndef GATEHOUSE_TLS_RECORD_IO_H
+#define GATEHOUSE_TLS_RECORD_IO_H
+
+#include "net/lane.h"
+#include "net/stream.h"
+
+#include <openssl/bio.h>
+
+struct record_io {
+	struct lane *lane;
+	struct socket *socket;
+	struct buf in;    /* received and not opened: on the heap between turns, else in the lane */
+	struct buf out;   /* sealed and not sent, on the heap */
+	size_t gathered;  /* sealed in this turn, in the lane */
+	bool in_on_heap, drained, eof;
+	int error;        /* an errno of recv or send; then everything fails */
+};
+
+void record_io_init(struct record_io *io, struct lane *lane, struct socket *socket);
+void record_io_finish(struct record_io *io);
+
+/* The BIO for SSL_set_bio, which takes it over. NULL: no memory. */
+BIO *record_io_bio(struct record_io *io);
+
+void record_io_open(struct record_io *io);
+
+/* IO_DONE: all is with the kernel; IO_AGAIN: some waits for the socket to be writable; IO_FAIL. */
+enum io record_io_close(struct record_io *io);
+
+static inline bool record_io_has_input(const struct record_io *io)
+{
+	return buf_used(&io->in) > 0;
+}
+
+static inline bool record_io_has_output(const struct record_io *io)
+{
+	return buf_used(&io->out) > 0;
+}
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * How one kind of client is served: certificates, versions, whom to ask for a certificate and whom
+ * to believe. One context stands for all routes with the same policy and files, is shared by every
+ * worker, and holds the only SSL_CTX of them. What differs from connection to connection (the name,
+ * the protocol, the ticket binding) is in `struct tls_accept`.
+ */
+#ifndef GATEHOUSE_TLS_TLS_CONTEXT_H
+#define GATEHOUSE_TLS_TLS_CONTEXT_H
+
+#include "tls/credential.h"
+#include "tls/tickets.h"
+#include "tls/trust.h"
+
+#include <openssl/ssl.h>
+
+#define CREDENTIALS_MOST 4 /* one of each key type */
+
+enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
+
+struct tls_policy {
+	struct credential *credentials[CREDENTIALS_MOST];
+	size_t credential_count;
+	uint16_t min_version; /* 0x0303, 0x0304 */
+	enum tls_verify verify;
+	struct trust *trust; /* NULL exactly when `verify` is none */
+	unsigned verify_depth;
+	bool refuse_expired_crl;
+	bool tickets; /* resumption; never where certificates are asked for */
+};
+
+struct tls_context {
+	atomic_uint refs;
+	SSL_CTX *ssl_ctx;
+	struct tickets *ticket_keys;
+	struct tls_policy policy; /* with references of its own */
+};
+
+/* `tickets` must outlive the context. The caller has the only reference. */
+struct tls_context *tls_context_create(
+	const struct tls_policy *policy, struct tickets *tickets, struct err *err);
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context *context);
+
+#endif

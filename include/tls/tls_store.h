@@ -1,0 +1,38 @@
+/*
+ * What has been loaded for TLS, kept over reloads: a pair of files is parsed once however many hosts
+ * name it, and not again while it is unchanged; routes with equal policy and files share a context.
+ *
+ * Used by one thread at a time (whoever loads a configuration). What it returns is lent: a holder
+ * that outlives the load takes a reference.
+ */
+#ifndef GATEHOUSE_TLS_TLS_STORE_H
+#define GATEHOUSE_TLS_TLS_STORE_H
+
+#include "tls/tls_context.h"
+
+struct tls_store;
+
+struct tls_store *tls_store_create(struct err *err);
+void tls_store_destroy(struct tls_store *store);
+struct tickets *tls_store_tickets(struct tls_store *store);
+
+/* Everything asked for between begin and end belongs to one load. */
+void tls_store_begin(struct tls_store *store);
+
+/* `published`: what this load did not ask for is let go. Otherwise all stays for the next try. */
+void tls_store_end(struct tls_store *store, bool published);
+
+struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,
+	const char *key_path, enum credential_part *at_fault, struct err *err);
+struct trust *tls_store_trust(struct tls_store *store, const struct trust_files *files,
+	enum trust_part *at_fault, int *index, struct err *err);
+struct tls_context *tls_store_context(
+	struct tls_store *store, const struct tls_policy *policy, struct err *err);
+
+/* Of this load: pairs that were parsed, and those of them whose files had been loaded before. */
+struct tls_store_counts {
+	unsigned credentials, parsed, renewed;
+};
+struct tls_store_counts tls_store_counts(const struct tls_store *store);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * A TLS connection as a stream, over a socket whose first bytes were only peeked. Records are read
+ * and sent in batches: one recv opens many, one send carries many. Nothing but OpenSSL's own state
+ * is kept for a connection at rest.
+ *
+ * Verification and admission happen inside the handshake, so that a refusal is a TLS alert.
+ */
+#ifndef GATEHOUSE_TLS_TLS_STREAM_H
+#define GATEHOUSE_TLS_TLS_STREAM_H
+
+#include "net/lane.h"
+#include "net/stream.h"
+#include "tls/tls_context.h"
+
+struct identity;
+
+/* Asked once a client's certificate is verified; false refuses it, and `why` says so in the log. */
+typedef bool tls_admit_fn(void *owner, const struct identity *identity, const char **why);
+
+/* What one accepted connection is held to. Lent for the life of the stream. */
+struct tls_accept {
+	struct tls_context *context;
+	const struct server_name *name; /* what was routed; OpenSSL must see the same (len 0: none) */
+	struct span alpn;               /* the one id to agree on; empty: no ALPN */
+	struct ticket_binding binding;
+	tls_admit_fn *admit; /* NULL: every verified certificate */
+	void *owner;
+};
+
+/* NULL with `err` when there is no memory. */
+struct stream *tls_accept_stream(struct lane *lane, struct socket *socket,
+	const struct tls_accept *accept, struct err *err);
+
+/* Of a finished handshake, for the log. Static, or lent by the stream. */
+struct tls_facts {
+	const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
+	bool resumed;
+	const struct identity *identity; /* NULL: no certificate was shown */
+};
+void tls_stream_facts(const struct stream *stream, struct tls_facts *out);
+
+/* OpenSSL's callbacks, for tls_context. */
+const struct ticket_binding *tls_stream_binding(SSL *ssl);
+int tls_stream_on_server_name(SSL *ssl, int *alert, void *unused);
+int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+	const unsigned char *in, unsigned in_len, void *unused);
+int tls_stream_on_verify(int ok, X509_STORE_CTX *store);
+
+#endif

@@ -1,0 +1,41 @@
+/*
+ * Whom to believe: CA certificates from PEM files or directories of them, and what those CAs have
+ * revoked (PEM or DER). Immutable once loaded, and counted. The system's roots never stand in for
+ * something that could not be read.
+ */
+#ifndef GATEHOUSE_TLS_TRUST_H
+#define GATEHOUSE_TLS_TRUST_H
+
+#include "tls/file_mark.h"
+
+#include <openssl/x509.h>
+#include <stdatomic.h>
+#include <time.h>
+
+struct trust {
+	atomic_uint refs;
+	struct file_mark *marks; /* every file and directory read, sorted as they were named */
+	size_t mark_count;
+	X509_STORE *store;
+	STACK_OF(X509_NAME) *names; /* of the CAs, for the certificate request */
+	bool has_crls;
+	time_t crl_next_update; /* the soonest; 0: none says */
+};
+
+enum trust_part { TRUST_CA, TRUST_CRL };
+
+struct trust_files {
+	const char *const *ca, *const *crl;
+	size_t ca_count, crl_count;
+};
+
+/* NULL with `err`, and which list and index is at fault. The caller has the only reference. */
+struct trust *trust_load(
+	const struct trust_files *files, enum trust_part *at_fault, int *index, struct err *err);
+struct trust *trust_ref(struct trust *trust);
+void trust_unref(struct trust *trust);
+
+/* Are all files, and the listing of each directory, still what was loaded? */
+bool trust_is_current(struct trust *trust);
+
+#endif

@@ -1,0 +1,207 @@
+#include "tls/record_io.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+void record_io_init(struct record_io *io, struct lane *lane, struct socket *socket)
+{
+	*io = (struct record_io){.lane = lane, .socket = socket};
+}
+
+void record_io_finish(struct record_io *io)
+{
+	if (io->in_on_heap)
+		free(io->in.data);
+	free(io->out.data);
+}
+
+void record_io_open(struct record_io *io)
+{
+	io->drained = false;
+	io->gathered = 0;
+}
+
+/* A read that came back short emptied the socket: no second call is made to hear EAGAIN. */
+static bool refill(struct record_io *io)
+{
+	if (io->in_on_heap) {
+		free(io->in.data);
+		io->in_on_heap = false;
+	}
+	io->in = (struct buf){.data = io->lane->sealed_in, .size = LANE_SEALED_IN_SIZE};
+	if (io->drained || io->eof || io->error)
+		return false;
+	ssize_t n = recv(socket_fd(io->socket), io->in.data, io->in.size, 0);
+	if (n > 0)
+		io->in.end = (size_t)n;
+	else if (n == 0)
+		io->eof = true;
+	else if (errno != EAGAIN && errno != EINTR)
+		io->error = errno;
+	io->drained = n < (ssize_t)io->in.size;
+	return n > 0;
+}
+
+static int on_read(BIO *bio, char *out, size_t size, size_t *got)
+{
+	struct record_io *io = BIO_get_data(bio);
+	BIO_clear_retry_flags(bio);
+	if (!record_io_has_input(io) && !refill(io)) {
+		if (!io->eof && !io->error)
+			BIO_set_retry_read(bio);
+		return 0;
+	}
+	*got = buf_used(&io->in) < size ? buf_used(&io->in) : size;
+	memcpy(out, io->in.data + io->in.start, *got);
+	io->in.start += *got;
+	return 1;
+}
+
+static bool keep_output(struct record_io *io, const void *data, size_t len)
+{
+	struct buf *out = &io->out;
+	if (buf_room(out) < len && out->start > 0) {
+		memmove(out->data, out->data + out->start, buf_used(out));
+		out->end -= out->start;
+		out->start = 0;
+	}
+	if (buf_room(out) < len) {
+		size_t size = out->end + len;
+		uint8_t *data_now = realloc(out->data, size);
+		if (!data_now)
+			return false;
+		out->data = data_now;
+		out->size = size;
+	}
+	memcpy(out->data + out->end, data, len);
+	out->end += len;
+	return true;
+}
+
+/* Behind older output only the heap keeps the order; so it does for what the scratch has no room for. */
+static int on_write(BIO *bio, const char *data, size_t len, size_t *taken)
+{
+	struct record_io *io = BIO_get_data(bio);
+	BIO_clear_retry_flags(bio);
+	if (!record_io_has_output(io) && len <= LANE_SEALED_OUT_SIZE - io->gathered) {
+		memcpy(io->lane->sealed_out + io->gathered, data, len);
+		io->gathered += len;
+	} else {
+		size_t gathered = io->gathered;
+		io->gathered = 0;
+		if (!keep_output(io, io->lane->sealed_out, gathered) ||
+			!keep_output(io, data, len)) {
+			io->error = ENOMEM;
+			return 0;
+		}
+	}
+	*taken = len;
+	return 1;
+}
+
+static long on_control(BIO *bio, int command, long number, void *pointer)
+{
+	const struct record_io *io = BIO_get_data(bio);
+	(void)number, (void)pointer;
+	switch (command) {
+	case BIO_CTRL_FLUSH:
+	case BIO_CTRL_DUP:
+		return 1;
+	case BIO_CTRL_EOF:
+		return io->eof && !record_io_has_input(io);
+	default:
+		return 0;
+	}
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "records");
+	if (!method)
+		abort();
+	BIO_meth_set_read_ex(method, on_read);
+	BIO_meth_set_write_ex(method, on_write);
+	BIO_meth_set_ctrl(method, on_control);
+}
+
+BIO *record_io_bio(struct record_io *io)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, make_method);
+	BIO *bio = BIO_new(method);
+	if (!bio)
+		return NULL;
+	BIO_set_data(bio, io);
+	BIO_set_init(bio, 1);
+	return bio;
+}
+
+static bool keep_input(struct record_io *io)
+{
+	if (io->in_on_heap)
+		return true;
+	size_t len = buf_used(&io->in);
+	uint8_t *kept = len > 0 ? malloc(len) : NULL;
+	if (len > 0 && !kept)
+		return false;
+	if (len > 0)
+		memcpy(kept, io->in.data + io->in.start, len);
+	io->in = (struct buf){.data = kept, .end = len, .size = len};
+	io->in_on_heap = len > 0;
+	return true;
+}
+
+/* How much of it the kernel took; -1 with io->error. */
+static ssize_t send_some(struct record_io *io, const uint8_t *data, size_t len)
+{
+	ssize_t n = send(socket_fd(io->socket), data, len, MSG_NOSIGNAL);
+	if (n >= 0)
+		return n;
+	if (errno == EAGAIN || errno == EINTR)
+		return 0;
+	io->error = errno;
+	return -1;
+}
+
+static bool send_kept(struct record_io *io)
+{
+	ssize_t n = send_some(io, io->out.data + io->out.start, buf_used(&io->out));
+	if (n < 0)
+		return false;
+	io->out.start += (size_t)n;
+	if (!record_io_has_output(io)) {
+		free(io->out.data);
+		io->out = (struct buf){0};
+	}
+	return true;
+}
+
+static bool send_gathered(struct record_io *io)
+{
+	size_t len = io->gathered;
+	ssize_t n = send_some(io, io->lane->sealed_out, len);
+	io->gathered = 0;
+	if (n < 0)
+		return false;
+	if ((size_t)n == len || keep_output(io, io->lane->sealed_out + n, len - (size_t)n))
+		return true;
+	io->error = ENOMEM;
+	return false;
+}
+
+enum io record_io_close(struct record_io *io)
+{
+	if (!keep_input(io))
+		io->error = ENOMEM;
+	if (!io->error && record_io_has_output(io))
+		send_kept(io);
+	if (!io->error && io->gathered > 0)
+		send_gathered(io);
+	if (io->error)
+		return IO_FAIL;
+	return record_io_has_output(io) ? IO_AGAIN : IO_DONE;
+}

@@ -1,0 +1,136 @@
+#include "tls/tls_context.h"
+
+#include "tls/tls_error.h"
+#include "tls/tls_stream.h"
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Forward secrecy and authenticated encryption only; hardware decides between AES and ChaCha20. */
+#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define GROUPS        "X25519:P-256:P-384"
+
+/* A ticket outlives its period by none: the keys of the period before are still there. */
+#define SESSION_SECONDS TICKET_PERIOD_SECONDS
+
+static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+	EVP_MAC_CTX *mac, int seal)
+{
+	const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	const struct ticket_binding *binding = tls_stream_binding(ssl);
+	if (seal)
+		return tickets_seal(context->ticket_keys, binding, name, iv, cipher, mac);
+	return tickets_open(context->ticket_keys, binding, name, iv, cipher, mac);
+}
+
+static bool use_credential(SSL_CTX *ctx, const struct credential *credential)
+{
+	return SSL_CTX_use_cert_and_key(
+		       ctx, credential->leaf, credential->key, credential->chain, 1) == 1;
+}
+
+static void use_tickets(SSL_CTX *ctx, bool tickets)
+{
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
+	SSL_CTX_set_num_tickets(ctx, tickets ? 1 : 0);
+	if (tickets)
+		SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+	else
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+}
+
+/*
+ * A CRL is asked for at every level; tls_stream_on_verify forgives a level above the leaf whose CA
+ * publishes none, and an expired CRL where the configuration says so.
+ */
+static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
+{
+	STACK_OF(X509_NAME) *names = SSL_dup_CA_list(policy->trust->names);
+	if (!names)
+		return false;
+	int mode = SSL_VERIFY_PEER;
+	if (policy->verify == TLS_VERIFY_REQUIRED)
+		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
+	SSL_CTX_set_verify(ctx, mode, tls_stream_on_verify);
+	SSL_CTX_set_verify_depth(ctx, (int)policy->verify_depth);
+	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
+	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
+	if (policy->trust->has_crls)
+		X509_VERIFY_PARAM_set_flags(
+			param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return true;
+}
+
+static bool configure(struct tls_context *context)
+{
+	const struct tls_policy *policy = &context->policy;
+	SSL_CTX *ctx = context->ssl_ctx;
+	SSL_CTX_set_app_data(ctx, context);
+	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+		SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_tlsext_servername_callback(ctx, tls_stream_on_server_name);
+	SSL_CTX_set_alpn_select_cb(ctx, tls_stream_on_alpn, NULL);
+	use_tickets(ctx, policy->tickets);
+	if (SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
+		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+		SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1 ||
+		SSL_CTX_set1_groups_list(ctx, GROUPS) != 1)
+		return false;
+	for (size_t i = 0; i < policy->credential_count; i++)
+		if (!use_credential(ctx, policy->credentials[i]))
+			return false;
+	return policy->verify == TLS_VERIFY_NONE || use_trust(ctx, policy);
+}
+
+static void adopt_policy(struct tls_context *context, const struct tls_policy *policy)
+{
+	context->policy = *policy;
+	for (size_t i = 0; i < policy->credential_count; i++)
+		credential_ref(policy->credentials[i]);
+	if (policy->trust)
+		trust_ref(policy->trust);
+}
+
+struct tls_context *tls_context_create(
+	const struct tls_policy *policy, struct tickets *tickets, struct err *err)
+{
+	struct tls_context *context = calloc(1, sizeof *context);
+	if (!context) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	context->refs = 1;
+	context->ticket_keys = tickets;
+	adopt_policy(context, policy);
+	ERR_clear_error();
+	context->ssl_ctx = SSL_CTX_new(TLS_server_method());
+	if (context->ssl_ctx && configure(context))
+		return context;
+	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+	tls_context_unref(context);
+	return NULL;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+	atomic_fetch_add(&context->refs, 1);
+	return context;
+}
+
+void tls_context_unref(struct tls_context *context)
+{
+	if (!context || atomic_fetch_sub(&context->refs, 1) > 1)
+		return;
+	SSL_CTX_free(context->ssl_ctx);
+	for (size_t i = 0; i < context->policy.credential_count; i++)
+		credential_unref(context->policy.credentials[i]);
+	trust_unref(context->policy.trust);
+	free(context);
+}

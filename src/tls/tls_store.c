@@ -1,0 +1,251 @@
+#include "tls/tls_store.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum kind { KIND_CREDENTIAL, KIND_TRUST, KIND_CONTEXT };
+
+/* One thing loaded; found by its kind and a key of bytes. */
+struct entry {
+	enum kind kind;
+	struct buf key;
+	unsigned generation; /* of the load that last asked for it */
+	union {
+		struct credential *credential;
+		struct trust *trust;
+		struct tls_context *context;
+	};
+	struct entry *next;
+};
+
+struct tls_store {
+	struct tickets *tickets;
+	void *index; /* a tree (tsearch) over `entries` */
+	struct entry *entries;
+	unsigned generation;
+	struct tls_store_counts counts;
+};
+
+static int compare(const void *one, const void *other)
+{
+	const struct entry *a = one, *b = other;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	if (a->key.end != b->key.end)
+		return a->key.end < b->key.end ? -1 : 1;
+	return memcmp(a->key.data, b->key.data, a->key.end);
+}
+
+static void release(struct entry *entry)
+{
+	switch (entry->kind) {
+	case KIND_CREDENTIAL:
+		credential_unref(entry->credential);
+		break;
+	case KIND_TRUST:
+		trust_unref(entry->trust);
+		break;
+	case KIND_CONTEXT:
+		tls_context_unref(entry->context);
+		break;
+	}
+}
+
+static void entry_free(struct entry *entry)
+{
+	release(entry);
+	free(entry->key.data);
+	free(entry);
+}
+
+struct tls_store *tls_store_create(struct err *err)
+{
+	struct tls_store *store = calloc(1, sizeof *store);
+	if (store && (store->tickets = tickets_create(err)) != NULL)
+		return store;
+	if (!store)
+		err_set(err, "out of memory");
+	free(store);
+	return NULL;
+}
+
+static void keep_entries_since(struct tls_store *store, unsigned generation)
+{
+	for (struct entry **at = &store->entries; *at;) {
+		struct entry *entry = *at;
+		if (entry->generation >= generation) {
+			at = &entry->next;
+			continue;
+		}
+		*at = entry->next;
+		tdelete(entry, &store->index, compare);
+		entry_free(entry);
+	}
+}
+
+void tls_store_destroy(struct tls_store *store)
+{
+	if (!store)
+		return;
+	keep_entries_since(store, store->generation + 1);
+	tickets_destroy(store->tickets);
+	free(store);
+}
+
+struct tickets *tls_store_tickets(struct tls_store *store)
+{
+	return store->tickets;
+}
+
+void tls_store_begin(struct tls_store *store)
+{
+	store->generation++;
+	store->counts = (struct tls_store_counts){0};
+}
+
+void tls_store_end(struct tls_store *store, bool published)
+{
+	if (published)
+		keep_entries_since(store, store->generation);
+}
+
+static void key_add(struct buf *key, const void *data, size_t len)
+{
+	uint8_t *more = realloc(key->data, key->end + len);
+	if (!more)
+		abort(); /* a few hundred bytes */
+	memcpy(more + key->end, data, len);
+	key->data = more;
+	key->end += len;
+}
+
+static void key_add_text(struct buf *key, const char *text)
+{
+	key_add(key, text, strlen(text) + 1);
+}
+
+static struct entry *find(struct tls_store *store, enum kind kind, const struct buf *key)
+{
+	struct entry wanted = {.kind = kind, .key = *key};
+	struct entry **found = tfind(&wanted, &store->index, compare);
+	return found ? *found : NULL;
+}
+
+/* Takes the key over. */
+static struct entry *insert(struct tls_store *store, enum kind kind, struct buf *key)
+{
+	struct entry *entry = calloc(1, sizeof *entry);
+	if (!entry)
+		abort();
+	entry->kind = kind;
+	entry->key = *key;
+	key->data = NULL;
+	entry->next = store->entries;
+	store->entries = entry;
+	if (!tsearch(entry, &store->index, compare))
+		abort();
+	return entry;
+}
+
+static struct credential *credential_refresh(struct tls_store *store, struct entry **entry,
+	struct buf *key, enum credential_part *at_fault, struct err *err)
+{
+	const char *cert_path = (const char *)key->data;
+	const char *key_path = cert_path + strlen(cert_path) + 1;
+	if (*entry && credential_is_current((*entry)->credential))
+		return (*entry)->credential;
+	struct credential *loaded = credential_load(cert_path, key_path, at_fault, err);
+	if (!loaded)
+		return NULL;
+	store->counts.parsed++;
+	if (*entry) {
+		store->counts.renewed++;
+		release(*entry);
+	} else {
+		*entry = insert(store, KIND_CREDENTIAL, key);
+	}
+	return (*entry)->credential = loaded;
+}
+
+struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,
+	const char *key_path, enum credential_part *at_fault, struct err *err)
+{
+	struct buf key = {0};
+	key_add_text(&key, cert_path);
+	key_add_text(&key, key_path);
+	struct entry *entry = find(store, KIND_CREDENTIAL, &key);
+	struct credential *credential = NULL;
+	if (entry && entry->generation == store->generation)
+		credential = entry->credential;
+	else if ((credential = credential_refresh(store, &entry, &key, at_fault, err)) != NULL) {
+		store->counts.credentials++;
+		entry->generation = store->generation;
+	}
+	free(key.data);
+	return credential;
+}
+
+struct trust *tls_store_trust(struct tls_store *store, const struct trust_files *files,
+	enum trust_part *at_fault, int *index, struct err *err)
+{
+	struct buf key = {0};
+	for (size_t i = 0; i < files->ca_count; i++)
+		key_add_text(&key, files->ca[i]);
+	key_add_text(&key, "");
+	for (size_t i = 0; i < files->crl_count; i++)
+		key_add_text(&key, files->crl[i]);
+	struct entry *entry = find(store, KIND_TRUST, &key);
+	bool current = entry &&
+		(entry->generation == store->generation || trust_is_current(entry->trust));
+	if (!current) {
+		struct trust *loaded = trust_load(files, at_fault, index, err);
+		if (loaded && entry)
+			release(entry);
+		else if (loaded)
+			entry = insert(store, KIND_TRUST, &key);
+		else
+			entry = NULL;
+		if (loaded)
+			entry->trust = loaded;
+	}
+	if (entry)
+		entry->generation = store->generation;
+	free(key.data);
+	return entry ? entry->trust : NULL;
+}
+
+/* Equal pointers mean equal files: the store hands out one object for each. */
+static void policy_key(struct buf *key, const struct tls_policy *policy)
+{
+	unsigned numbers[] = {policy->min_version, policy->verify, policy->verify_depth,
+		policy->refuse_expired_crl, policy->tickets};
+	key_add(key, numbers, sizeof numbers);
+	key_add(key, &policy->trust, sizeof policy->trust);
+	for (size_t i = 0; i < policy->credential_count; i++)
+		key_add(key, &policy->credentials[i], sizeof policy->credentials[i]);
+}
+
+struct tls_context *tls_store_context(
+	struct tls_store *store, const struct tls_policy *policy, struct err *err)
+{
+	struct buf key = {0};
+	policy_key(&key, policy);
+	struct entry *entry = find(store, KIND_CONTEXT, &key);
+	if (!entry) {
+		struct tls_context *context = tls_context_create(policy, store->tickets, err);
+		if (context) {
+			entry = insert(store, KIND_CONTEXT, &key);
+			entry->context = context;
+		}
+	}
+	if (entry)
+		entry->generation = store->generation;
+	free(key.data);
+	return entry ? entry->context : NULL;
+}
+
+struct tls_store_counts tls_store_counts(const struct tls_store *store)
+{
+	return store->counts;
+}
