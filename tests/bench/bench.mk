@@ -1,0 +1,26 @@
+# The measurement: included by the Makefile. `make bench`, `make bench QUICK=1`; tests/bench/README.md.
+
+BENCH_OUT      := $(BUILD)/bench
+BENCH_PROGRAMS := $(addprefix $(BENCH_OUT)/,load backend floor makecerts)
+BENCH_OBJECTS  := $(patsubst tests/bench/%.c,$(BENCH_OUT)/%.o,$(wildcard tests/bench/*.c))
+
+$(BENCH_OUT)/%.o: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BENCH_OUT)/load: $(addprefix $(BENCH_OUT)/,load.o load_options.o flow.o client_tls.o hello.o names.o tally.o pattern.o sockets.o)
+$(BENCH_OUT)/backend: $(addprefix $(BENCH_OUT)/,backend.o pattern.o sockets.o)
+$(BENCH_OUT)/floor: $(addprefix $(BENCH_OUT)/,floor.o sockets.o)
+$(BENCH_OUT)/makecerts: $(BENCH_OUT)/makecerts.o
+
+$(BENCH_PROGRAMS):
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lssl -lcrypto
+
+-include $(BENCH_OBJECTS:.o=.d)
+
+bench-programs: $(BENCH_PROGRAMS)
+
+bench: $(BUILD)/gatehouse $(BENCH_PROGRAMS)
+	tests/bench/run --build $(BUILD) $(if $(QUICK),--quick) $(BENCH_FLAGS)
+
+.PHONY: bench bench-programs
