@@ -26,7 +26,8 @@ enum proxy_out { PROXY_OUT_NONE, PROXY_OUT_V1, PROXY_OUT_V2 };
 enum health_kind { HEALTH_NONE, HEALTH_TCP, HEALTH_TLS };
 
 struct server_config {
-	const char *address; /* "host:port" (port present and 1..65535, "[::1]:443") or "unix:/path" */
+	const char
+		*address; /* "host:port" (port present and 1..65535, "[::1]:443") or "unix:/path" */
 	bool backup;
 };
 
@@ -52,7 +53,8 @@ struct backend_config {
 
 struct acl_config {
 	struct strings allow_cn, allow_org, allow_ou, allow_dns, allow_uri, allow_email,
-		allow_fingerprint; /* 64 lower-case hex digits each, colons and "SHA256:" taken off */
+		allow_fingerprint; /* 64 lower-case hex digits each, colons and "SHA256:" taken off
+				    */
 };
 
 struct place; /* where in which file a route stands */
@@ -64,9 +66,10 @@ struct route_config {
 	struct strings cert, key; /* as many of each; terminate only, there at least one */
 	uint16_t min_version;     /* 0x0303 (the default) or 0x0304 */
 	enum client_auth client_auth;
-	struct strings ca, crl;   /* ca: at least one where client_auth is not none */
-	bool refuse_expired_crl;  /* "expired_crl": "refuse"; the default "warn" */
-	unsigned verify_depth;    /* 1..10, default 4: certificates between the client's and the root */
+	struct strings ca, crl;  /* ca: at least one where client_auth is not none */
+	bool refuse_expired_crl; /* "expired_crl": "refuse"; the default "warn" */
+	unsigned
+		verify_depth; /* 1..10, default 4: certificates between the client's and the root */
 	struct acl_config acl;
 	struct strings offer_alpn;
 	bool has_backend;
@@ -76,14 +79,21 @@ struct route_config {
 };
 
 struct alpn_config {
-	struct span id; /* 1..255 bytes; the key is written as RFC 7639 has it: "%" and two hex digits */
+	struct span id; /* 1..255 bytes; the key is written as RFC 7639 has it: "%" and two hex
+			   digits */
 	struct route_config route;
 };
 
 struct host_config {
 	const char *name; /* canonical: "app.example.com", "*.example.com", "*" */
-	uint64_t digest;  /* of the tokens of its text: equal text, equal digest, whatever the layout */
-	bool has_route;   /* the host itself leads somewhere; false: only its "alpn" entries do */
+	/* Of the tokens of its text and the directory of its file: equal meaning, equal digest,
+	 * whatever the layout. */
+	uint64_t digest;
+	const char *file; /* as messages name it; valid until config_read returns */
+	unsigned line;
+	/* The host itself leads somewhere. False: only its "alpn" entries do; `route` then holds
+	 * what they inherit, and its mode means nothing. */
+	bool has_route;
 	struct route_config route;
 	struct alpn_config *alpn; /* in the order of the file */
 	size_t alpn_count;
@@ -127,7 +137,8 @@ struct config {
 		uint64_t hello_timeout_ms, handshake_timeout_ms, dial_timeout_ms, idle_timeout_ms,
 			drain_timeout_ms;
 		/* 0: no limit */
-		unsigned max_connections, max_per_source, rate_per_source; /* the last: new ones a second */
+		unsigned max_connections, max_per_source,
+			rate_per_source; /* the last: new ones a second */
 	} proxy;
 	struct forward_config *forwards;
 	size_t forward_count;
@@ -138,7 +149,8 @@ struct config {
 		bool json;
 	} logging;
 	size_t host_count;
-	struct strings files; /* the configuration and every file it included, in order of reading */
+	struct strings
+		files; /* the configuration and every file it included, in order of reading */
 	struct strings include_patterns;
 	uint64_t digest; /* of all bytes read */
 };
@@ -165,5 +177,9 @@ void route_config_error(const struct route_config *route, struct report *report,
 void route_config_warning(const struct route_config *route, struct report *report,
 	const char *field, int index, const char *format, ...)
 	__attribute__((format(printf, 5, 6)));
+
+/* A finding about the host as a whole, such as that another one has its name already. */
+void host_config_error(const struct host_config *host, struct report *report, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
 
 #endif
