@@ -28,8 +28,9 @@ struct proxy_header {
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} source, destination;
-	size_t len;        /* bytes of the header, to be taken off the connection */
-	struct span tlvs;  /* v2: well formed, each length within; points into the input */
+	size_t len; /* bytes of the header, to be taken off the connection */
+	/* v2, not LOCAL or UNSPEC: well formed, each length within; points into the input. */
+	struct span tlvs;
 	size_t want;       /* PROXY_MORE: at least this many bytes in all */
 	const char *error; /* PROXY_WRONG: why, in words for the log */
 };
@@ -58,8 +59,11 @@ struct proxy_told {
 	struct span common_name; /* of the client's certificate */
 };
 
-/* Bytes written, or 0 when `size` is too small (PROXY_V1_MAX suffices for v1; for v2: 1024 plus the
- * length of authority, alpn and common_name). A v4 and v6 mix is told as v6-mapped. */
+/*
+ * Bytes written, or 0 when `size` is too small (PROXY_V1_MAX suffices for v1; for v2: 1024 plus the
+ * length of authority, alpn and common_name). A v4 and v6 mix is told as v6-mapped, a pair of
+ * v6-mapped addresses as v4. LOCAL carries no TLVs: its receivers must discard them.
+ */
 size_t proxy_v1_encode(const struct proxy_told *told, uint8_t *out, size_t size);
 size_t proxy_v2_encode(const struct proxy_told *told, uint8_t *out, size_t size);
 

@@ -105,20 +105,17 @@ static enum proxy_verdict v1_port(
 }
 
 /* The CR was taken with the field before. */
-static enum proxy_verdict v1_end(
-	struct span line, const uint8_t *start, struct proxy_header *header)
+static enum proxy_verdict v1_end(struct span line, struct proxy_header *header)
 {
 	if (line.len == 0)
 		return PROXY_MORE;
 	if (line.data[0] != '\n')
 		return wrong(header, "its line does not end in CRLF");
-	header->len = (size_t)(line.data + 1 - start);
 	return PROXY_WHOLE;
 }
 
 static enum proxy_verdict v1_ip(struct span line, int family, struct proxy_header *header)
 {
-	const uint8_t *start = line.data - sizeof(v1_signature) - sizeof("TCP4");
 	bool v4 = family == AF_INET;
 	void *source = v4 ? (void *)&header->source.v4.sin_addr : &header->source.v6.sin6_addr;
 	void *destination =
@@ -133,13 +130,12 @@ static enum proxy_verdict v1_ip(struct span line, int family, struct proxy_heade
 		verdict = v1_port(&line, ' ', ports[0], header);
 	if (verdict == PROXY_WHOLE)
 		verdict = v1_port(&line, '\r', ports[1], header);
-	return verdict == PROXY_WHOLE ? v1_end(line, start, header) : verdict;
+	return verdict == PROXY_WHOLE ? v1_end(line, header) : verdict;
 }
 
 /* What follows UNKNOWN means nothing, but is no place to hide control bytes in. */
 static enum proxy_verdict v1_unknown(struct span line, struct proxy_header *header)
 {
-	const uint8_t *start = line.data - sizeof(v1_signature) - strlen("UNKNOWN");
 	struct field field = take_field(&line, '\r');
 	if (field.text.len > 0 && field.text.data[0] != ' ')
 		return wrong(header, "its protocol is none of TCP4, TCP6 and UNKNOWN");
@@ -147,7 +143,7 @@ static enum proxy_verdict v1_unknown(struct span line, struct proxy_header *head
 		if (field.text.data[i] < 0x20 || field.text.data[i] > 0x7e)
 			return wrong(header, "its line holds a byte that is no text");
 	header->local = true;
-	return field.is_whole ? v1_end(line, start, header) : PROXY_MORE;
+	return field.is_whole ? v1_end(line, header) : PROXY_MORE;
 }
 
 /* Takes `word` off the line; PROXY_MORE when the line ends within it, PROXY_NONE when it differs.
@@ -191,6 +187,10 @@ static enum proxy_verdict parse_v1(struct span bytes, struct proxy_header *heade
 	enum proxy_verdict verdict = v1_protocol(line, header);
 	if (verdict == PROXY_MORE && want > PROXY_V1_MAX)
 		return wrong(header, "its line is longer than 107 bytes");
+	/* No field holds a LF: the first one ends the line. */
+	const uint8_t *end = memchr(bytes.data, '\n', bytes.len);
+	if (verdict == PROXY_WHOLE)
+		header->len = (size_t)(end - bytes.data) + 1;
 	header->want = want < V1_MIN ? V1_MIN : want;
 	return verdict;
 }
