@@ -261,6 +261,9 @@ static void verifies_crc32c(void **state)
 			sound[at] ^= (uint8_t)(1u << bit);
 		}
 	assert_wrong_after(BYTES(SIGNATURE "\x21\x11\0\x12" V4_ENDS "\3\0\3abc"), 33);
+	/* Two of them, the second right. */
+	assert_wrong_after(
+		BYTES(SIGNATURE "\x21\x11\0\x1a" V4_ENDS "\3\0\4abcd\3\0\4\x87\x37\xa1\x4c"), 41);
 }
 
 /* ---- telling a backend ---- */
