@@ -20,8 +20,8 @@ typedef bool tls_admit_fn(void *owner, const struct identity *identity, const ch
 /* What one accepted connection is held to. Lent for the life of the stream. */
 struct tls_accept {
 	struct tls_context *context;
-	const struct server_name *name; /* what was routed; OpenSSL must see the same (len 0: none) */
-	struct span alpn;               /* the one id to agree on; empty: no ALPN */
+	const char *name; /* canonical, what was routed: OpenSSL must see the same; "": none */
+	struct span alpn; /* the one id to agree on; empty: no ALPN */
 	struct ticket_binding binding;
 	tls_admit_fn *admit; /* NULL: every verified certificate */
 	void *owner;

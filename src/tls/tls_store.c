@@ -7,7 +7,7 @@
 enum kind { KIND_CREDENTIAL, KIND_TRUST, KIND_CONTEXT };
 
 /* One thing loaded; found by its kind and a key of bytes. */
-struct entry {
+struct item {
 	enum kind kind;
 	struct buf key;
 	unsigned generation; /* of the load that last asked for it */
@@ -16,20 +16,20 @@ struct entry {
 		struct trust *trust;
 		struct tls_context *context;
 	};
-	struct entry *next;
+	struct item *next;
 };
 
 struct tls_store {
 	struct tickets *tickets;
 	void *index; /* a tree (tsearch) over `entries` */
-	struct entry *entries;
+	struct item *entries;
 	unsigned generation;
 	struct tls_store_counts counts;
 };
 
 static int compare(const void *one, const void *other)
 {
-	const struct entry *a = one, *b = other;
+	const struct item *a = one, *b = other;
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
 	if (a->key.end != b->key.end)
@@ -37,7 +37,7 @@ static int compare(const void *one, const void *other)
 	return memcmp(a->key.data, b->key.data, a->key.end);
 }
 
-static void release(struct entry *entry)
+static void release(struct item *entry)
 {
 	switch (entry->kind) {
 	case KIND_CREDENTIAL:
@@ -52,7 +52,7 @@ static void release(struct entry *entry)
 	}
 }
 
-static void entry_free(struct entry *entry)
+static void entry_free(struct item *entry)
 {
 	release(entry);
 	free(entry->key.data);
@@ -72,8 +72,8 @@ struct tls_store *tls_store_create(struct err *err)
 
 static void keep_entries_since(struct tls_store *store, unsigned generation)
 {
-	for (struct entry **at = &store->entries; *at;) {
-		struct entry *entry = *at;
+	for (struct item **at = &store->entries; *at;) {
+		struct item *entry = *at;
 		if (entry->generation >= generation) {
 			at = &entry->next;
 			continue;
@@ -125,17 +125,17 @@ static void key_add_text(struct buf *key, const char *text)
 	key_add(key, text, strlen(text) + 1);
 }
 
-static struct entry *find(struct tls_store *store, enum kind kind, const struct buf *key)
+static struct item *find(struct tls_store *store, enum kind kind, const struct buf *key)
 {
-	struct entry wanted = {.kind = kind, .key = *key};
-	struct entry **found = tfind(&wanted, &store->index, compare);
+	struct item wanted = {.kind = kind, .key = *key};
+	struct item **found = tfind(&wanted, &store->index, compare);
 	return found ? *found : NULL;
 }
 
 /* Takes the key over. */
-static struct entry *insert(struct tls_store *store, enum kind kind, struct buf *key)
+static struct item *insert(struct tls_store *store, enum kind kind, struct buf *key)
 {
-	struct entry *entry = calloc(1, sizeof *entry);
+	struct item *entry = calloc(1, sizeof *entry);
 	if (!entry)
 		abort();
 	entry->kind = kind;
@@ -148,7 +148,7 @@ static struct entry *insert(struct tls_store *store, enum kind kind, struct buf 
 	return entry;
 }
 
-static struct credential *credential_refresh(struct tls_store *store, struct entry **entry,
+static struct credential *credential_refresh(struct tls_store *store, struct item **entry,
 	struct buf *key, enum credential_part *at_fault, struct err *err)
 {
 	const char *cert_path = (const char *)key->data;
@@ -174,7 +174,7 @@ struct credential *tls_store_credential(struct tls_store *store, const char *cer
 	struct buf key = {0};
 	key_add_text(&key, cert_path);
 	key_add_text(&key, key_path);
-	struct entry *entry = find(store, KIND_CREDENTIAL, &key);
+	struct item *entry = find(store, KIND_CREDENTIAL, &key);
 	struct credential *credential = NULL;
 	if (entry && entry->generation == store->generation)
 		credential = entry->credential;
@@ -195,7 +195,7 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 	key_add_text(&key, "");
 	for (size_t i = 0; i < files->crl_count; i++)
 		key_add_text(&key, files->crl[i]);
-	struct entry *entry = find(store, KIND_TRUST, &key);
+	struct item *entry = find(store, KIND_TRUST, &key);
 	bool current = entry &&
 		(entry->generation == store->generation || trust_is_current(entry->trust));
 	if (!current) {
@@ -231,7 +231,7 @@ struct tls_context *tls_store_context(
 {
 	struct buf key = {0};
 	policy_key(&key, policy);
-	struct entry *entry = find(store, KIND_CONTEXT, &key);
+	struct item *entry = find(store, KIND_CONTEXT, &key);
 	if (!entry) {
 		struct tls_context *context = tls_context_create(policy, store->tickets, err);
 		if (context) {

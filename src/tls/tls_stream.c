@@ -264,7 +264,7 @@ static bool is_routed_name(const struct tls_stream *tls, const char *sni)
 	struct server_name seen = {0};
 	if (sni && server_name_parse(span_of_string(sni), &seen) != NULL)
 		return false;
-	return strcmp(seen.text, tls->accept.name->text) == 0;
+	return strcmp(seen.text, tls->accept.name) == 0;
 }
 
 /* A second hello, after a HelloRetryRequest, may not name another host than the routed first. */

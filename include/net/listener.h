@@ -1,0 +1,27 @@
+/*
+ * What connections come in on. A TCP address is bound once for each worker (SO_REUSEPORT), so that
+ * the kernel spreads connections and no lock is shared; a unix socket, or one that systemd passed,
+ * is one descriptor for all. A second instance of the program on the same address is refused.
+ */
+#ifndef GATEHOUSE_NET_LISTENER_H
+#define GATEHOUSE_NET_LISTENER_H
+
+#include "base/err.h"
+#include "net/address.h"
+
+#include <stdbool.h>
+
+struct listener {
+	char *text;   /* as the configuration has it: ":443" */
+	int *fds;     /* one for each worker, non-blocking, listening */
+	unsigned count;
+	bool is_shared; /* all fds are one socket's */
+	char *unlink_path; /* a unix socket that we made */
+	void *owner;  /* the opener's */
+};
+
+/* NULL with `err`: not an address, in use, no right to bind it, no such passed socket. */
+struct listener *listener_open(const char *text, unsigned workers, struct err *err);
+void listener_close(struct listener *listener);
+
+#endif

@@ -1,0 +1,93 @@
+/*
+ * A snapshot: the configuration compiled for use, immutable from the moment it is published, counted.
+ * Names are found by a keyed hash, a probe for each label at most, without allocation. A session
+ * keeps the snapshot that it began with; the last holder of a reference frees all of it.
+ */
+#ifndef GATEHOUSE_ROUTE_ROUTES_H
+#define GATEHOUSE_ROUTE_ROUTES_H
+
+#include "route/backend.h"
+#include "route/config.h"
+#include "route/path_set.h"
+#include "tls/tls_store.h"
+#include "wire/client_hello.h"
+
+struct acl;
+struct routes;
+
+/* What one name with one protocol leads to. */
+struct route {
+	const char *host;   /* the key in the configuration: "*.example.com" */
+	struct span alpn;   /* the key of its "alpn" entry; empty: the host itself */
+	struct strings offer_alpn;
+	struct tls_context *tls;  /* NULL: passthrough */
+	struct tls_context *bare; /* the same certificates, and nobody is asked for one */
+	struct backend *backend;
+	struct acl *acl;    /* NULL: every verified certificate */
+	unsigned max_connections;
+	bool revalidate;
+	atomic_uint active; /* sessions now; the one thing here that changes */
+};
+
+struct routes_setup {
+	const char *path;
+	struct tls_store *store;
+	struct servers *servers;
+};
+
+/*
+ * Loads and validates everything that `path` names. NULL after errors, all of them in `report`.
+ * `paths` (all zero) is filled either way. The caller has the only reference.
+ */
+struct routes *routes_load(
+	const struct routes_setup *setup, struct path_set *paths, struct report *report);
+struct routes *routes_ref(struct routes *routes);
+
+/* May free a large table: a worker leaves that to the main thread (app/worker). */
+void routes_unref(struct routes *routes);
+
+/* The rest of the configuration; lives as long as the snapshot. */
+const struct config *routes_config(const struct routes *routes);
+
+enum match {
+	MATCH_ROUTE,
+	MATCH_NO_NAME,     /* no host of that name */
+	MATCH_NO_PROTOCOL, /* the host leads nowhere with the protocols offered */
+};
+
+struct matched {
+	struct route *route;
+	struct span alpn; /* the id to agree on; points into the hello or the snapshot; may be empty */
+};
+
+/* For a whole hello without sni_error and alpn_error. */
+enum match routes_match(
+	const struct routes *routes, const struct client_hello *hello, struct matched *out);
+
+/*
+ * For a name that is unknown: the terminating route whose name shares the most labels with it, else
+ * the first there is; NULL without any. To be used for its certificate alone.
+ */
+const struct route *routes_closest(const struct routes *routes, const struct server_name *name);
+
+/* Names route and policy, for tickets: equal as long as a resumption would be judged the same. */
+struct ticket_binding route_ticket_binding(const struct route *route);
+
+struct routes_summary {
+	size_t hosts, routes, contexts;
+	struct tls_store_counts tls;
+};
+struct routes_summary routes_summary(const struct routes *routes);
+
+/* What a reload changed, host by host. */
+struct routes_change {
+	size_t added, removed, changed;
+};
+struct routes_change routes_compare(const struct routes *before, const struct routes *after);
+
+/* Each host by name, with what changed ('+', '-', '~'); stops when `visit` returns false. */
+typedef bool routes_change_fn(void *owner, char what, const char *host);
+void routes_each_change(const struct routes *before, const struct routes *after,
+	routes_change_fn *visit, void *owner);
+
+#endif

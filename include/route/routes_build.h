@@ -1,0 +1,28 @@
+/* The inside of a snapshot, shared by the code that builds it and the code that reads it. */
+#ifndef GATEHOUSE_ROUTE_ROUTES_BUILD_H
+#define GATEHOUSE_ROUTE_ROUTES_BUILD_H
+
+#include "route/host_table.h"
+#include "route/routes.h"
+
+struct pointers {
+	void **items;
+	size_t count, room;
+};
+bool pointers_add(struct pointers *pointers, void *item);
+
+struct routes {
+	atomic_uint refs;
+	struct config *config;
+	struct servers *servers;
+	struct arena arena; /* names, routes, backends */
+	struct host_table hosts;
+	size_t route_count;
+	struct pointers contexts; /* each with a reference */
+	struct pointers backends; /* each to be finished */
+	struct pointers acls;     /* each owned */
+	const struct route *first_with_certificate;
+	struct tls_store_counts tls_counts;
+};
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * The life of one connection: a list of named steps, run one after the other (session/steps). A step
+ * says NEXT when it is done, WAIT when it has arranged to be called again, END when it has called
+ * session_end. One deadline is armed at a time. A session is freed by session_end and nothing else.
+ */
+#ifndef GATEHOUSE_SESSION_SESSION_H
+#define GATEHOUSE_SESSION_SESSION_H
+
+#include "net/listener.h"
+#include "net/relay.h"
+#include "net/stream.h"
+#include "session/service.h"
+
+enum step_result {
+	STEP_NEXT,
+	STEP_JUMP, /* `step` was set to what comes next */
+	STEP_WAIT,
+	STEP_END,  /* the session is gone */
+};
+
+struct step {
+	const char *name; /* NULL ends a list */
+	enum step_result (*run)(struct session *session);
+};
+
+/* How the sockets are closed at the end. */
+enum farewell {
+	FAREWELL_CLOSE,
+	FAREWELL_RESET, /* something broke: the peer must not take it for an end */
+};
+
+/* What a connection said of itself, kept for the log and for OpenSSL; one block. */
+struct hello_facts {
+	char *sni;             /* "" when none */
+	char *alpn_offered;    /* in text form, comma between; "" when none */
+	struct span alpn;      /* the id to agree on */
+};
+
+struct session {
+	struct service *service;
+	struct session *next, **link; /* in service->sessions */
+	const struct step *step;
+	struct routes *routes; /* a reference: what it began with */
+	struct route *route;   /* NULL until it is chosen, and where there is none */
+	const struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
+	const struct listener *listener;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} source; /* AF_UNIX: a local client */
+	struct hello_facts *hello;
+
+	struct socket client_socket, upstream_socket;
+	struct stream client_plain, upstream_plain;
+	struct stream *client, *upstream; /* NULL until there is one */
+
+	ev_timer timer;
+	ev_tstamp deadline;   /* 0: none */
+	const char *timeout;  /* why, when it passes */
+	bool retry;           /* the timer fires before the deadline, for another try */
+	bool relaying, route_counted;
+	enum farewell farewell;
+	const char *why;      /* decided before the end (a refusal that lingers) */
+
+	size_t peeked;        /* sniff: bytes seen at the last look */
+	int lowat;            /* sniff: SO_RCVLOWAT, 0 when as it was */
+	struct dial *dial;    /* while the upstream is being opened */
+	int server;           /* of route->backend, -1: none */
+	char *upstream_text;  /* the address that answered */
+
+	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
+	uint64_t up, down; /* bytes, once the relay has ended */
+	struct relay relay;
+};
+
+/* Takes `fd` over, which was just accepted. */
+void session_start(struct service *service, int fd, const struct sockaddr *source,
+	const struct listener *listener, const struct step *steps);
+
+/* Always the last call: logs, closes, frees. `why` is copied. */
+enum step_result session_end(struct session *session, const char *why);
+
+/* Runs steps until one waits or the session is gone. */
+void session_advance(struct session *session);
+
+/* Goes on with another list. */
+enum step_result session_jump(struct session *session, const struct step *steps);
+
+/* Ends the session with `timeout` as the reason unless another deadline is set; 0 ms: none. */
+void session_set_deadline(struct session *session, uint64_t ms, const char *timeout);
+
+/* The current step is run again after this time, or at an event before. */
+void session_retry_after(struct session *session, double seconds);
+
+/* What to wait for on a socket; 0: nothing. */
+void session_wait(struct session *session, struct socket *socket, int events);
+
+/* Ends every session of the service (second SIGTERM, drain timeout). */
+void sessions_end_all(struct service *service, const char *why);
+
+#endif

@@ -1,0 +1,188 @@
+#include "route/backend.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define CHOICES_MOST   32 /* servers a connection can tell apart in its mask */
+#define DOWN_FIRST_US  1000000ull
+#define DOUBLINGS_MOST 6
+
+struct servers {
+	pthread_mutex_t lock;
+	struct server_state *first;
+};
+
+struct servers *servers_create(void)
+{
+	struct servers *servers = calloc(1, sizeof *servers);
+	if (servers)
+		pthread_mutex_init(&servers->lock, NULL);
+	return servers;
+}
+
+void servers_destroy(struct servers *servers)
+{
+	if (!servers)
+		return;
+	pthread_mutex_destroy(&servers->lock);
+	free(servers);
+}
+
+static struct server_state *find_locked(struct servers *servers, const char *text)
+{
+	for (struct server_state *state = servers->first; state; state = state->next)
+		if (strcmp(state->text, text) == 0)
+			return state;
+	size_t size = strlen(text) + 1;
+	struct server_state *state = calloc(1, sizeof *state + size);
+	if (!state)
+		return NULL;
+	memcpy(state->text, text, size);
+	state->next = servers->first;
+	return servers->first = state;
+}
+
+static struct server_state *state_ref(struct servers *servers, const char *text)
+{
+	pthread_mutex_lock(&servers->lock);
+	struct server_state *state = find_locked(servers, text);
+	if (state)
+		state->refs++;
+	pthread_mutex_unlock(&servers->lock);
+	return state;
+}
+
+static void state_unref(struct servers *servers, struct server_state *state)
+{
+	pthread_mutex_lock(&servers->lock);
+	if (--state->refs == 0) {
+		struct server_state **at = &servers->first;
+		while (*at != state)
+			at = &(*at)->next;
+		*at = state->next;
+		free(state);
+	}
+	pthread_mutex_unlock(&servers->lock);
+}
+
+struct backend *backend_create(
+	struct arena *arena, struct servers *servers, const struct backend_config *config)
+{
+	struct backend *backend = arena_alloc(arena, sizeof *backend);
+	if (!backend)
+		return NULL;
+	backend->balance = config->balance;
+	backend->proxy_protocol = config->proxy_protocol;
+	backend->servers = arena_alloc(arena, config->count * sizeof *backend->servers);
+	if (!backend->servers)
+		return NULL;
+	for (size_t i = 0; i < config->count; i++) {
+		const char *text = config->servers[i].address;
+		struct server *server = &backend->servers[backend->count];
+		server->text = arena_copy(arena, text, strlen(text));
+		server->backup = config->servers[i].backup;
+		server->state = config->count > 1 ? state_ref(servers, text) : NULL;
+		if (!server->text || (config->count > 1 && !server->state))
+			return NULL;
+		backend->count++;
+	}
+	return backend;
+}
+
+void backend_finish(struct backend *backend, struct servers *servers)
+{
+	for (unsigned i = 0; i < backend->count; i++)
+		if (backend->servers[i].state)
+			state_unref(servers, backend->servers[i].state);
+}
+
+static bool is_down(const struct server *server, uint64_t now)
+{
+	const struct server_state *state = server->state;
+	return state && (atomic_load(&state->unhealthy) || atomic_load(&state->down_until) > now);
+}
+
+/* Smaller is better: up before down, regular before backup. */
+static unsigned rank(const struct server *server, uint64_t now)
+{
+	return (is_down(server, now) ? 2 : 0) + (server->backup ? 1 : 0);
+}
+
+/* Rendezvous hashing: a server that comes or goes moves only its own share of the sources. */
+static uint64_t source_weight(const struct server *server, uint64_t source_hash)
+{
+	struct hash_key key = {source_hash, 0};
+	return hash_bytes(key, server->text, strlen(server->text));
+}
+
+/* Among servers of one rank; smaller is better. */
+static uint64_t preference(const struct backend *backend, unsigned index, unsigned turn,
+	uint64_t source_hash)
+{
+	const struct server *server = &backend->servers[index];
+	unsigned distance = (index + backend->count - turn % backend->count) % backend->count;
+	switch (backend->balance) {
+	case BALANCE_SOURCE:
+		return ~source_weight(server, source_hash);
+	case BALANCE_LEAST_CONNECTIONS:
+		return (uint64_t)atomic_load(&server->state->active) << 32 | distance;
+	case BALANCE_ROUND_ROBIN:
+		break;
+	}
+	return distance;
+}
+
+int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash)
+{
+	if (backend->count == 1)
+		return tried & 1 ? -1 : 0;
+	uint64_t now = clock_now_us(), best_preference = 0;
+	unsigned best_rank = 0, turn = atomic_fetch_add(&backend->turn, 1);
+	int best = -1;
+	for (unsigned i = 0; i < backend->count && i < CHOICES_MOST; i++) {
+		if (tried >> i & 1)
+			continue;
+		unsigned this_rank = rank(&backend->servers[i], now);
+		uint64_t this_preference = preference(backend, i, turn, source_hash);
+		if (best >= 0 && (this_rank > best_rank ||
+			(this_rank == best_rank && this_preference >= best_preference)))
+			continue;
+		best = (int)i;
+		best_rank = this_rank;
+		best_preference = this_preference;
+	}
+	return best;
+}
+
+void server_taken(struct server *server)
+{
+	if (server->state)
+		atomic_fetch_add(&server->state->active, 1);
+}
+
+void server_left(struct server *server)
+{
+	if (server->state)
+		atomic_fetch_sub(&server->state->active, 1);
+}
+
+void server_answered(struct server *server)
+{
+	if (!server->state || atomic_load(&server->state->failures) == 0)
+		return;
+	atomic_store(&server->state->failures, 0);
+	atomic_store(&server->state->down_until, 0);
+}
+
+void server_failed(struct server *server)
+{
+	if (!server->state)
+		return;
+	unsigned before = atomic_fetch_add(&server->state->failures, 1);
+	unsigned doublings = before < DOUBLINGS_MOST ? before : DOUBLINGS_MOST;
+	uint64_t down = DOWN_FIRST_US << doublings;
+	atomic_store(&server->state->down_until, clock_now_us() + (down > 60000000 ? 60000000 : down));
+}

@@ -1,0 +1,191 @@
+#include "route/routes.h"
+
+#include "route/acl.h"
+#include "route/routes_build.h"
+
+#include <stdlib.h>
+
+bool pointers_add(struct pointers *pointers, void *item)
+{
+	if (pointers->count == pointers->room) {
+		size_t room = pointers->room ? pointers->room * 2 : 8;
+		void **more = realloc(pointers->items, room * sizeof *more);
+		if (!more)
+			return false;
+		pointers->items = more;
+		pointers->room = room;
+	}
+	pointers->items[pointers->count++] = item;
+	return true;
+}
+
+struct routes *routes_ref(struct routes *routes)
+{
+	atomic_fetch_add(&routes->refs, 1);
+	return routes;
+}
+
+void routes_unref(struct routes *routes)
+{
+	if (!routes || atomic_fetch_sub(&routes->refs, 1) > 1)
+		return;
+	for (size_t i = 0; i < routes->contexts.count; i++)
+		tls_context_unref(routes->contexts.items[i]);
+	for (size_t i = 0; i < routes->backends.count; i++)
+		backend_finish(routes->backends.items[i], routes->servers);
+	for (size_t i = 0; i < routes->acls.count; i++)
+		acl_free(routes->acls.items[i]);
+	free(routes->contexts.items);
+	free(routes->backends.items);
+	free(routes->acls.items);
+	host_table_finish(&routes->hosts);
+	arena_finish(&routes->arena);
+	config_free(routes->config);
+	free(routes);
+}
+
+const struct config *routes_config(const struct routes *routes)
+{
+	return routes->config;
+}
+
+/* The first of the client's ids, in its order, that the host has an entry for. */
+static struct route *match_alpn(const struct host *host, struct span offered, struct span *id)
+{
+	while (host->alpn_count > 0 && alpn_next(&offered, id))
+		for (uint32_t i = 0; i < host->alpn_count; i++)
+			if (span_equal(host->alpn[i].alpn, *id))
+				return &host->alpn[i];
+	return NULL;
+}
+
+static bool is_offered(struct span offered, struct span wanted)
+{
+	struct span id;
+	while (alpn_next(&offered, &id))
+		if (span_equal(id, wanted))
+			return true;
+	return false;
+}
+
+/*
+ * What to agree on where no "alpn" entry matched: the first of "offer_alpn" that the client offers.
+ * A client that offers some, and none of those, is refused (RFC 7301 section 3.2).
+ */
+static enum match match_own(
+	struct route *own, const struct client_hello *hello, struct matched *out)
+{
+	*out = (struct matched){.route = own};
+	if (!own->tls || hello->alpn.len == 0)
+		return MATCH_ROUTE;
+	for (size_t i = 0; i < own->offer_alpn.count; i++) {
+		struct span id = span_of_string(own->offer_alpn.items[i]);
+		if (is_offered(hello->alpn, id)) {
+			out->alpn = id;
+			return MATCH_ROUTE;
+		}
+	}
+	return own->offer_alpn.count > 0 ? MATCH_NO_PROTOCOL : MATCH_ROUTE;
+}
+
+enum match routes_match(
+	const struct routes *routes, const struct client_hello *hello, struct matched *out)
+{
+	struct span name = span_of(hello->sni.text, hello->sni.len);
+	const struct host *host = host_table_match(&routes->hosts, name);
+	*out = (struct matched){0};
+	if (!host)
+		return MATCH_NO_NAME;
+	out->route = match_alpn(host, hello->alpn, &out->alpn);
+	if (out->route)
+		return MATCH_ROUTE;
+	return host->own ? match_own(host->own, hello, out) : MATCH_NO_PROTOCOL;
+}
+
+static const struct route *with_certificate(const struct host *host)
+{
+	if (host->own && host->own->tls)
+		return host->own;
+	for (uint32_t i = 0; i < host->alpn_count; i++)
+		if (host->alpn[i].tls)
+			return &host->alpn[i];
+	return NULL;
+}
+
+const struct route *routes_closest(const struct routes *routes, const struct server_name *name)
+{
+	const struct host *host =
+		host_table_closest(&routes->hosts, span_of(name->text, name->len));
+	return host ? with_certificate(host) : routes->first_with_certificate;
+}
+
+/*
+ * Hosts are named by the administrator, so fixed keys do; the halves have different ones. The policy
+ * needs no part in it: where it could matter, certificates are asked for and no ticket is given.
+ */
+struct ticket_binding route_ticket_binding(const struct route *route)
+{
+	uint64_t host[2], halves[2];
+	for (unsigned i = 0; i < 2; i++) {
+		struct hash_key key = {0x6761746568ull, i};
+		host[i] = hash_bytes(key, route->host, strlen(route->host));
+		key.k0 = host[i];
+		halves[i] = hash_bytes(key, route->alpn.data, route->alpn.len);
+	}
+	struct ticket_binding binding;
+	memcpy(binding.bytes, halves, sizeof binding.bytes);
+	return binding;
+}
+
+struct routes_summary routes_summary(const struct routes *routes)
+{
+	return (struct routes_summary){.hosts = routes->hosts.count,
+		.routes = routes->route_count,
+		.contexts = routes->contexts.count,
+		.tls = routes->tls_counts};
+}
+
+static bool visit_removed(const struct routes *before, const struct routes *after,
+	routes_change_fn *visit, void *owner)
+{
+	for (size_t i = 0; i < before->hosts.count; i++) {
+		const char *name = before->hosts.hosts[i].name;
+		if (!host_table_get(&after->hosts, span_of_string(name)) && !visit(owner, '-', name))
+			return false;
+	}
+	return true;
+}
+
+void routes_each_change(const struct routes *before, const struct routes *after,
+	routes_change_fn *visit, void *owner)
+{
+	for (size_t i = 0; i < after->hosts.count; i++) {
+		const struct host *host = &after->hosts.hosts[i];
+		const struct host *was = host_table_get(&before->hosts, span_of_string(host->name));
+		if (was && was->digest == host->digest)
+			continue;
+		if (!visit(owner, was ? '~' : '+', host->name))
+			return;
+	}
+	visit_removed(before, after, visit, owner);
+}
+
+static bool count_change(void *owner, char what, const char *host)
+{
+	struct routes_change *change = owner;
+	(void)host;
+	if (what == '+')
+		change->added++;
+	else if (what == '-')
+		change->removed++;
+	else
+		change->changed++;
+	return true;
+}
+
+struct routes_change routes_compare(const struct routes *before, const struct routes *after)
+{
+	struct routes_change change = {0};
+	routes_each_change(before, after, count_change, &change);
+	return change;
+}

@@ -1,0 +1,413 @@
+#include "route/acl.h"
+#include "route/routes_build.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define EXPIRES_SOON_SECONDS (14 * 24 * 3600)
+
+/* What lives while one configuration is read. */
+struct builder {
+	const struct routes_setup *setup;
+	struct routes *routes;
+	struct path_set *paths;
+	struct report *report;
+	void *contexts; /* trees of pointers: those already in routes->contexts, */
+	void *warned;   /* and credentials that were warned about */
+	void *backends; /* a tree of struct shared_backend */
+	bool no_memory;
+};
+
+static int compare_pointers(const void *a, const void *b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* True when the item was not there. */
+static bool add_once(struct builder *builder, void **tree, void *item)
+{
+	if (tfind(item, tree, compare_pointers))
+		return false;
+	builder->no_memory |= !tsearch(item, tree, compare_pointers);
+	return true;
+}
+
+static void keep_item(void *item)
+{
+	(void)item;
+}
+
+/* Backends: hosts that say the same share one. */
+
+struct shared_backend {
+	struct buf key;
+	struct backend *backend;
+};
+
+static int compare_backends(const void *one, const void *other)
+{
+	const struct shared_backend *a = one, *b = other;
+	if (a->key.end != b->key.end)
+		return a->key.end < b->key.end ? -1 : 1;
+	return memcmp(a->key.data, b->key.data, a->key.end);
+}
+
+static void shared_backend_free(void *item)
+{
+	struct shared_backend *shared = item;
+	free(shared->key.data);
+	free(shared);
+}
+
+static bool key_add(struct buf *key, const void *data, size_t len)
+{
+	uint8_t *more = realloc(key->data, key->end + len);
+	if (!more)
+		return false;
+	memcpy(more + key->end, data, len);
+	key->data = more;
+	key->end += len;
+	return true;
+}
+
+static bool backend_key(struct buf *key, const struct backend_config *config)
+{
+	unsigned numbers[] = {config->balance, config->proxy_protocol};
+	if (!key_add(key, numbers, sizeof numbers))
+		return false;
+	for (size_t i = 0; i < config->count; i++) {
+		const struct server_config *server = &config->servers[i];
+		if (!key_add(key, server->address, strlen(server->address) + 1) ||
+			!key_add(key, &server->backup, sizeof server->backup))
+			return false;
+	}
+	return true;
+}
+
+static struct backend *build_backend(struct builder *builder, const struct backend_config *config)
+{
+	struct shared_backend wanted = {0}, *made = NULL;
+	if (!backend_key(&wanted.key, config))
+		goto fail;
+	struct shared_backend **found = tfind(&wanted, &builder->backends, compare_backends);
+	if (found) {
+		free(wanted.key.data);
+		return (*found)->backend;
+	}
+	struct routes *routes = builder->routes;
+	made = malloc(sizeof *made);
+	struct backend *backend =
+		made ? backend_create(&routes->arena, builder->setup->servers, config) : NULL;
+	if (!backend || !pointers_add(&routes->backends, backend))
+		goto fail;
+	*made = (struct shared_backend){wanted.key, backend};
+	if (!tsearch(made, &builder->backends, compare_backends))
+		goto fail;
+	return backend;
+fail:
+	free(wanted.key.data);
+	free(made);
+	builder->no_memory = true;
+	return NULL;
+}
+
+/* Certificates. */
+
+static void warn_of_dates(
+	struct builder *builder, const struct route_config *config, int index, struct credential *cred)
+{
+	time_t now = time(NULL);
+	char date[32];
+	time_t when = now < cred->not_before ? cred->not_before : cred->not_after;
+	struct tm parts;
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
+	if (now < cred->not_before)
+		route_config_warning(config, builder->report, "cert", index,
+			"the certificate is not valid before %s", date);
+	else if (now > cred->not_after)
+		route_config_warning(config, builder->report, "cert", index,
+			"the certificate expired at %s", date);
+	else if (now > cred->not_after - EXPIRES_SOON_SECONDS)
+		route_config_warning(config, builder->report, "cert", index,
+			"the certificate expires at %s", date);
+}
+
+static void warn_of_name(struct builder *builder, const char *host,
+	const struct route_config *config, int index, const struct credential *credential)
+{
+	struct server_name name;
+	if (strcmp(host, "*") == 0 || server_name_parse_pattern(span_of_string(host), &name) != NULL)
+		return;
+	if (!credential_covers(credential, &name))
+		route_config_warning(config, builder->report, "cert", index,
+			"the certificate does not cover the name \"%s\"", host);
+}
+
+static bool has_other_of_type(const struct tls_policy *policy, const struct credential *credential)
+{
+	const char *type = credential_key_type(credential);
+	for (size_t i = 0; i < policy->credential_count; i++)
+		if (strcmp(credential_key_type(policy->credentials[i]), type) == 0)
+			return true;
+	return false;
+}
+
+static void load_pair(struct builder *builder, const char *host,
+	const struct route_config *config, size_t index, struct tls_policy *policy)
+{
+	const char *cert = config->cert.items[index], *key = config->key.items[index];
+	int shown = config->cert.count > 1 ? (int)index : -1;
+	enum credential_part at_fault;
+	struct err err;
+	builder->no_memory |=
+		!path_set_add(builder->paths, cert) || !path_set_add(builder->paths, key);
+	struct credential *credential =
+		tls_store_credential(builder->setup->store, cert, key, &at_fault, &err);
+	if (!credential) {
+		route_config_error(config, builder->report,
+			at_fault == CREDENTIAL_CERT ? "cert" : "key", shown, "%s", err.text);
+		return;
+	}
+	if (has_other_of_type(policy, credential)) {
+		route_config_error(config, builder->report, "cert", shown,
+			"a second %s certificate, expected one of each type",
+			credential_key_type(credential));
+		return;
+	}
+	if (add_once(builder, &builder->warned, credential))
+		warn_of_dates(builder, config, shown, credential);
+	warn_of_name(builder, host, config, shown, credential);
+	policy->credentials[policy->credential_count++] = credential;
+}
+
+static void load_trust(
+	struct builder *builder, const struct route_config *config, struct tls_policy *policy)
+{
+	struct trust_files files = {(const char *const *)config->ca.items,
+		(const char *const *)config->crl.items, config->ca.count, config->crl.count};
+	enum trust_part at_fault = TRUST_CA;
+	int index = -1;
+	struct err err;
+	for (size_t i = 0; i < files.ca_count; i++)
+		builder->no_memory |= !path_set_add(builder->paths, files.ca[i]);
+	for (size_t i = 0; i < files.crl_count; i++)
+		builder->no_memory |= !path_set_add(builder->paths, files.crl[i]);
+	policy->trust = tls_store_trust(builder->setup->store, &files, &at_fault, &index, &err);
+	size_t listed = at_fault == TRUST_CA ? files.ca_count : files.crl_count;
+	if (!policy->trust)
+		route_config_error(config, builder->report, at_fault == TRUST_CA ? "ca" : "crl",
+			listed > 1 ? index : -1, "%s", err.text);
+	else if (policy->trust->crl_next_update && policy->trust->crl_next_update < time(NULL))
+		route_config_warning(config, builder->report, "crl", -1,
+			"a certificate revocation list has expired%s",
+			config->refuse_expired_crl ? ": clients are refused" : "");
+}
+
+static enum tls_verify verify_of(const struct route_config *config, bool has_acl)
+{
+	switch (config->client_auth) {
+	case CLIENT_AUTH_NONE:
+		return TLS_VERIFY_NONE;
+	case CLIENT_AUTH_OPTIONAL:
+		/* With rules nobody comes in without a certificate: asked for in the handshake, the
+		 * refusal is an alert. */
+		return has_acl ? TLS_VERIFY_REQUIRED : TLS_VERIFY_OPTIONAL;
+	case CLIENT_AUTH_REQUIRED:
+		break;
+	}
+	return TLS_VERIFY_REQUIRED;
+}
+
+static struct tls_context *load_context(
+	struct builder *builder, const struct route_config *config, const struct tls_policy *policy)
+{
+	struct err err;
+	struct tls_context *context = tls_store_context(builder->setup->store, policy, &err);
+	if (!context)
+		route_config_error(config, builder->report, "cert", -1, "%s", err.text);
+	else if (add_once(builder, &builder->contexts, context))
+		builder->no_memory |=
+			!pointers_add(&builder->routes->contexts, tls_context_ref(context));
+	return context;
+}
+
+static void build_tls(struct builder *builder, const char *host,
+	const struct route_config *config, struct route *route)
+{
+	struct tls_policy policy = {.min_version = config->min_version,
+		.verify = verify_of(config, route->acl != NULL),
+		.verify_depth = config->verify_depth,
+		.refuse_expired_crl = config->refuse_expired_crl,
+		.tickets = config->client_auth == CLIENT_AUTH_NONE};
+	unsigned errors = builder->report->errors;
+	for (size_t i = 0; i < config->cert.count && i < CREDENTIALS_MOST; i++)
+		load_pair(builder, host, config, i, &policy);
+	if (policy.verify != TLS_VERIFY_NONE)
+		load_trust(builder, config, &policy);
+	if (builder->report->errors > errors)
+		return;
+	route->bare = route->tls = load_context(builder, config, &policy);
+	if (policy.verify == TLS_VERIFY_NONE)
+		return;
+	struct tls_policy bare = policy;
+	bare.verify = TLS_VERIFY_NONE;
+	bare.trust = NULL;
+	bare.refuse_expired_crl = false;
+	bare.verify_depth = 0;
+	route->bare = load_context(builder, config, &bare);
+}
+
+static struct strings copy_strings(struct builder *builder, const struct strings *strings)
+{
+	struct strings copy = {0};
+	if (strings->count == 0)
+		return copy;
+	struct arena *arena = &builder->routes->arena;
+	copy.items = arena_alloc(arena, strings->count * sizeof *copy.items);
+	for (; copy.items && copy.count < strings->count; copy.count++) {
+		const char *text = strings->items[copy.count];
+		if (!(copy.items[copy.count] = arena_copy(arena, text, strlen(text))))
+			break;
+	}
+	builder->no_memory |= copy.count < strings->count;
+	return copy;
+}
+
+static bool has_rules(const struct acl_config *acl)
+{
+	return acl->allow_cn.count + acl->allow_org.count + acl->allow_ou.count +
+		acl->allow_dns.count + acl->allow_uri.count + acl->allow_email.count +
+		acl->allow_fingerprint.count > 0;
+}
+
+static struct acl *build_acl(struct builder *builder, const struct route_config *config)
+{
+	if (config->client_auth == CLIENT_AUTH_NONE || !has_rules(&config->acl))
+		return NULL;
+	struct err err;
+	struct acl *acl = acl_create(&config->acl, &err);
+	if (!acl)
+		route_config_error(config, builder->report, "acl", -1, "%s", err.text);
+	else
+		builder->no_memory |= !pointers_add(&builder->routes->acls, acl);
+	return acl;
+}
+
+static void build_route(struct builder *builder, const char *host,
+	const struct route_config *config, struct route *route)
+{
+	route->host = host;
+	route->max_connections = config->max_connections;
+	route->revalidate = config->revalidate;
+	route->offer_alpn = copy_strings(builder, &config->offer_alpn);
+	route->backend = build_backend(builder, &config->backend);
+	route->acl = build_acl(builder, config);
+	if (config->mode == MODE_TERMINATE)
+		build_tls(builder, host, config, route);
+	if (route->tls && !builder->routes->first_with_certificate)
+		builder->routes->first_with_certificate = route;
+	builder->routes->route_count++;
+}
+
+static bool build_alpn(struct builder *builder, const struct host_config *config, struct host *host)
+{
+	struct arena *arena = &builder->routes->arena;
+	if (config->alpn_count == 0)
+		return true;
+	host->alpn = arena_alloc(arena, config->alpn_count * sizeof *host->alpn);
+	if (!host->alpn)
+		return false;
+	for (size_t i = 0; i < config->alpn_count; i++) {
+		struct span id = config->alpn[i].id;
+		char *copy = arena_copy(arena, (const char *)id.data, id.len);
+		if (!copy)
+			return false;
+		host->alpn[i].alpn = span_of(copy, id.len);
+		build_route(builder, host->name, &config->alpn[i].route, &host->alpn[i]);
+		host->alpn_count++;
+	}
+	return true;
+}
+
+static bool has_certificate(const struct host *host)
+{
+	for (uint32_t i = 0; i < host->alpn_count; i++)
+		if (host->alpn[i].tls)
+			return true;
+	return host->own && host->own->tls;
+}
+
+static bool build_host(struct builder *builder, const struct host_config *config)
+{
+	struct routes *routes = builder->routes;
+	struct host host = {.digest = config->digest, .name_len = (uint32_t)strlen(config->name)};
+	host.name = arena_copy(&routes->arena, config->name, host.name_len);
+	if (!host.name)
+		return false;
+	if (config->has_route) {
+		host.own = arena_alloc(&routes->arena, sizeof *host.own);
+		if (!host.own)
+			return false;
+		build_route(builder, host.name, &config->route, host.own);
+	}
+	if (!build_alpn(builder, config, &host))
+		return false;
+	const struct host *added = host_table_add(&routes->hosts, &host);
+	return added && (!has_certificate(added) || host_table_add_closest(&routes->hosts, added));
+}
+
+static void on_host(void *owner, const struct host_config *config)
+{
+	struct builder *builder = owner;
+	if (host_table_get(&builder->routes->hosts, span_of_string(config->name)))
+		host_config_error(config, builder->report, "there is a host of this name already");
+	else if (!builder->no_memory)
+		builder->no_memory = !build_host(builder, config);
+}
+
+static void note_config_paths(struct builder *builder, const char *path)
+{
+	const struct config *config = builder->routes->config;
+	bool ok = path_set_add(builder->paths, path);
+	for (size_t i = 0; config && i < config->files.count; i++)
+		ok = ok && path_set_add(builder->paths, config->files.items[i]);
+	for (size_t i = 0; config && i < config->include_patterns.count; i++)
+		ok = ok && path_set_add(builder->paths, config->include_patterns.items[i]);
+	builder->no_memory |= !ok;
+}
+
+static void builder_finish(struct builder *builder)
+{
+	tdestroy(builder->contexts, keep_item);
+	tdestroy(builder->warned, keep_item);
+	tdestroy(builder->backends, shared_backend_free);
+}
+
+struct routes *routes_load(
+	const struct routes_setup *setup, struct path_set *paths, struct report *report)
+{
+	struct routes *routes = calloc(1, sizeof *routes);
+	struct builder builder = {
+		.setup = setup, .routes = routes, .paths = paths, .report = report};
+	if (!routes) {
+		report_error(report, "%s: out of memory", setup->path);
+		return NULL;
+	}
+	routes->refs = 1;
+	routes->servers = setup->servers;
+	host_table_init(&routes->hosts);
+	tls_store_begin(setup->store);
+	routes->config = config_read(setup->path, on_host, &builder, report);
+	note_config_paths(&builder, setup->path);
+	host_table_seal(&routes->hosts);
+	routes->tls_counts = tls_store_counts(setup->store);
+	builder_finish(&builder);
+	if (builder.no_memory)
+		report_error(report, "%s: out of memory", setup->path);
+	if (routes->config && report->errors == 0)
+		return routes;
+	tls_store_end(setup->store, false);
+	routes_unref(routes);
+	return NULL;
+}
