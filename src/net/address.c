@@ -91,7 +91,7 @@ bool endpoint_parse(const char *text, struct endpoint *out, struct err *err)
 		return false;
 	}
 	size_t len = (size_t)(colon - text);
-	if (memchr(text, ':', len)) {
+	if (strspn(text, "0123456789abcdefABCDEF.:%") >= len && memchr(text, ':', len)) {
 		err_set(err,
 			"expected an IPv6 address in brackets, as in \"[::1]:443\", got \"%s\"",
 			text);

@@ -39,6 +39,7 @@ struct file {
 	const struct field *fields; /* besides "hosts" */
 	uint64_t seen;
 	unsigned unknown;
+	bool is_object;
 };
 
 /* "auto" or a number. */
@@ -295,6 +296,7 @@ static void read_text(struct file *file)
 			place_error(&root, file->reading->reader.report,
 				"expected an object: { \"hosts\": { ... } }");
 	} else if (!json->failed && json_enter(json)) {
+		file->is_object = true;
 		while (json_next(json, &member)) {
 			read_member(file, &root, &member);
 			if (file->reading->reader.out_of_memory)
@@ -416,7 +418,7 @@ static void read_files(struct reading *reading, const char *path)
 		return;
 	read_text(&file);
 	find_included(&file, &included);
-	if (!file.json.failed)
+	if (file.is_object && !file.json.failed)
 		check_whole(&file);
 	close_file(&file);
 	for (size_t i = 0; i < included.count && !reading->reader.out_of_memory; i++)

@@ -58,7 +58,7 @@ void field_expected(
 	place_error(place, reader->report, "expected %s, got %s", what, got);
 }
 
-/* Levenshtein's distance, or more than 2 when that is what it is. */
+/* Levenshtein's distance; 3 for what is too long to be one of ours. */
 static unsigned distance(const char *a, const char *b)
 {
 	unsigned row[FIELD_NAME_MAX + 1];
@@ -85,7 +85,8 @@ void field_unknown(struct reader *reader, const struct field *table, const struc
 	const char *nearest = NULL;
 	unsigned least = 3;
 	for (const struct field *field = table; field->key; field++) {
-		unsigned far = distance(place->key, field->key);
+		bool same = strcasecmp(place->key, field->key) == 0;
+		unsigned far = same ? 0 : distance(place->key, field->key);
 		if (far < least && far < strlen(field->key)) {
 			least = far;
 			nearest = field->key;

@@ -45,9 +45,12 @@ static void read_forward(struct reader *reader, const struct place *place, const
 	if (written.target.has_tls)
 		place_error(&target_tls, reader->report,
 			"a forward's TLS fields stand in the forward itself, beside \"target\"");
-	written.target.has_tls = true;
-	written.target.tls = written.tls;
-	backend_check_tls(reader, place, &written.target);
+	else
+		written.target.tls = written.tls;
+	if (!written.target.has_tls) {
+		written.target.has_tls = true;
+		backend_check_tls(reader, place, &written.target);
+	}
 	*out = (struct forward_config){.where = reader_place_text(reader, place),
 		.listeners = written.listen.items,
 		.listener_count = written.listen.count,
