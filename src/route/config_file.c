@@ -50,8 +50,14 @@ bool file_read(const char *path, char **text, size_t *len, struct err *err)
 	struct stat status;
 	bool ok = false;
 	*text = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	/* Not to wait at a FIFO that nobody writes; one that somebody writes is then read to its
+	 * end. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &status) < 0)
+		err_set(err, "cannot read: %s", strerror(errno));
+	else if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
+		err_set(err, "cannot read: not a file");
+	else if (fcntl(fd, F_SETFL, O_RDONLY) < 0)
 		err_set(err, "cannot read: %s", strerror(errno));
 	else if (status.st_size > (off_t)CONFIG_SIZE_MAX)
 		err_set(err, "larger than 1 GiB");
