@@ -23,6 +23,7 @@ struct service {
 	struct routes *routes; /* what a session begins with; a reference */
 	struct limits *limits;
 	struct flood flood;
+	struct client_hello hello; /* within one callback: from sniff to choose_route */
 	struct session *sessions; /* all that live, newest first */
 	unsigned count;
 	void (*on_session_gone)(struct service *service); /* after each end */

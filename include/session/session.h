@@ -60,12 +60,16 @@ struct session {
 	const char *timeout;  /* why, when it passes */
 	bool retry;           /* the timer fires before the deadline, for another try */
 	bool relaying, route_counted;
+	bool head_only;       /* answer_421: the request was HEAD */
+	uint8_t last_byte;    /* answer_421: of the request so far */
 	enum farewell farewell;
-	const char *why;      /* decided before the end (a refusal that lingers) */
+	char *why;            /* decided before the end: a refusal that lingers */
 
 	size_t peeked;        /* sniff: bytes seen at the last look */
 	int lowat;            /* sniff: SO_RCVLOWAT, 0 when as it was */
-	struct dial *dial;    /* while the upstream is being opened */
+	struct dial *dial;    /* while a host name is resolved and its addresses are tried */
+	ev_tstamp dial_until; /* when this attempt to connect is given up */
+	uint32_t tried;       /* servers of the backend, a bit each */
 	int server;           /* of route->backend, -1: none */
 	char *upstream_text;  /* the address that answered */
 
@@ -80,6 +84,9 @@ void session_start(struct service *service, int fd, const struct sockaddr *sourc
 
 /* Always the last call: logs, closes, frees. `why` is copied. */
 enum step_result session_end(struct session *session, const char *why);
+
+/* Why it will end, decided ahead of it. Copied; the first word stands. */
+void session_note_why(struct session *session, const char *why);
 
 /* Runs steps until one waits or the session is gone. */
 void session_advance(struct session *session);

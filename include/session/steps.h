@@ -1,0 +1,36 @@
+/*
+ * The steps of a session, and the lists that they make up. This is the place to read what happens to
+ * a connection, top to bottom.
+ */
+#ifndef GATEHOUSE_SESSION_STEPS_H
+#define GATEHOUSE_SESSION_STEPS_H
+
+#include "session/session.h"
+#include "wire/alert.h"
+
+/* A TLS client at the front door. */
+extern const struct step router_steps[];
+
+/* A name that nobody has: the closest certificate and an HTTP 421. */
+extern const struct step misdirected_steps[];
+
+/* Say no more, hear the peer out for a moment (or it may lose our last words), close. */
+extern const struct step farewell_steps[];
+
+enum step_result step_sniff(struct session *session);         /* sniff.c */
+enum step_result step_choose_route(struct session *session);  /* choose_route.c */
+enum step_result step_secure_client(struct session *session); /* secure_client.c */
+enum step_result step_open_upstream(struct session *session); /* open_upstream.c */
+enum step_result step_greet_upstream(struct session *session); /* greet_upstream.c */
+enum step_result step_answer_421(struct session *session);    /* responder.c */
+
+/* A fatal alert in the clear, before any handshake; then farewell. `why` is copied. */
+enum step_result refuse_with_alert(struct session *session, enum alert alert, const char *why);
+
+/* close_notify where there is TLS, FIN; then farewell. `why` is copied. */
+enum step_result refuse_politely(struct session *session, const char *why);
+
+/* Frees the dial of a session that ends while it opens its upstream. */
+void dial_abandon(struct session *session);
+
+#endif

@@ -1,0 +1,98 @@
+#include "session/access_log.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "tls/identity.h"
+#include "tls/tls_stream.h"
+
+#include <string.h>
+
+static void log_source(struct log_line *line, const struct session *session)
+{
+	char text[ADDRESS_TEXT_MAX];
+	socklen_t len = sizeof session->source.v6;
+	if (session->source.any.sa_family == AF_INET)
+		len = sizeof session->source.v4;
+	else if (session->source.any.sa_family == AF_UNIX)
+		len = sizeof(sa_family_t);
+	address_text(&session->source.any, len, text);
+	log_text(line, "client", text);
+	log_text(line, "listener", session->listener->text);
+}
+
+static void log_hello(struct log_line *line, const struct hello_facts *hello)
+{
+	char alpn[ALPN_TEXT_MAX];
+	if (!hello)
+		return;
+	log_text(line, "sni", hello->sni[0] ? hello->sni : NULL);
+	alpn_text(hello->alpn, alpn, sizeof alpn);
+	if (hello->alpn.len > 0)
+		log_text(line, "alpn", alpn);
+	else
+		log_text(line, "alpn_offered", hello->alpn_offered[0] ? hello->alpn_offered : NULL);
+}
+
+static void log_route(struct log_line *line, const struct route *route)
+{
+	if (!route)
+		return;
+	log_text(line, "route", route->host);
+	log_text(line, "mode", route->tls ? "terminate" : "passthrough");
+}
+
+static void log_tls(struct log_line *line, const struct session *session)
+{
+	if (session->client == &session->client_plain)
+		return;
+	struct tls_facts facts;
+	char text[IDENTITY_TEXT_MAX];
+	tls_stream_facts(session->client, &facts);
+	log_text(line, "tls", facts.version);
+	log_text(line, "cipher", facts.cipher);
+	if (facts.version)
+		log_flag(line, "resumed", facts.resumed);
+	if (!facts.identity)
+		return;
+	identity_text(facts.identity, text);
+	log_text(line, "identity", text);
+}
+
+static void log_times(struct log_line *line, const struct session *session)
+{
+	if (session->handshake_us > 0)
+		log_duration(line, "handshake_ms", session->handshake_us);
+	if (session->dial_us > 0)
+		log_duration(line, "dial_ms", session->dial_us);
+	log_duration(line, "total_ms", clock_now_us() - session->began_us);
+}
+
+/* What the administrator of a backend must see to is a warning; what a client does wrong is not. */
+static enum log_level level_of(const struct session *session, const char *why)
+{
+	bool upstream_failed = !session->relaying && strncmp(why, "upstream", 8) == 0;
+	return upstream_failed ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
+}
+
+void access_log(const struct session *session, const char *why)
+{
+	enum log_level level = level_of(session, why);
+	const char *sni = session->hello ? session->hello->sni : "";
+	struct log_line line;
+	if (!log_enabled(level))
+		return;
+	if (!session->relaying && !flood_admits(&session->service->flood, why, sni))
+		return;
+	log_begin(&line, level, "connection");
+	log_source(&line, session);
+	log_hello(&line, session->hello);
+	log_route(&line, session->route);
+	log_tls(&line, session);
+	log_text(&line, "upstream", session->upstream_text);
+	log_number(&line, "up", (long long)session->up);
+	log_number(&line, "down", (long long)session->down);
+	log_times(&line, session);
+	log_text(&line, "step", session->step->name);
+	log_text(&line, "end", why);
+	log_end(&line);
+}
