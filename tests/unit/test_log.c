@@ -169,7 +169,7 @@ static void log_values_to_quote(void)
 		"back\\s", "\r\n\t", "\x1b[31m", "\x7f", "gr\xc3\xbc\xc3\x9f", "\xe2\x82\xac",
 		"\xf0\x9f\x9a\xaa",
 		/* not sound UTF-8: alone, overlong, surrogate, beyond the last, cut short */
-		"\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82",
+		"\xff", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82",
 		/* sound, but a terminal would obey: CSI, line separator, right-to-left override */
 		"\xc2\x9b", "\xe2\x80\xa8", "\xe2\x80\xae"};
 	struct log_line line;
@@ -193,7 +193,7 @@ static void text_values_are_quoted_where_needed(void **state)
 		" level=info msg=values v=\"\" v=plain/+:,[] v=\"a b\" v=\"a=b\""
 		" v=\"say \\\"x\\\"\" v=\"back\\\\s\" v=\"\\r\\n\\t\" v=\"\\u001b[31m\""
 		" v=\"\\u007f\" v=\"gr\xc3\xbc\xc3\x9f\" v=\"\xe2\x82\xac\""
-		" v=\"\xf0\x9f\x9a\xaa\" v=\"\\xff\" v=\"\\xc0\\x80\" v=\"\\xed\\xa0\\x80\""
+		" v=\"\xf0\x9f\x9a\xaa\" v=\"\\xff\" v=\"\\xc0\\x80\" v=\"\\xe0\\x80\\x80\" v=\"\\xed\\xa0\\x80\""
 		" v=\"\\xf4\\x90\\x80\\x80\" v=\"\\xe2\\x82\" v=\"\\u009b\" v=\"\\u2028\""
 		" v=\"\\u202e\"\n");
 }
@@ -202,8 +202,9 @@ static void json_values_read_back(void **state)
 {
 	static const char *const expected[] = {"values", "", "plain/+:,[]", "a b", "a=b",
 		"say \"x\"", "back\\s", "\r\n\t", "\x1b[31m", "\x7f", "gr\xc3\xbc\xc3\x9f",
-		"\xe2\x82\xac", "\xf0\x9f\x9a\xaa", "\\xff", "\\xc0\\x80", "\\xed\\xa0\\x80",
-		"\\xf4\\x90\\x80\\x80", "\\xe2\\x82", "\xc2\x9b", "\xe2\x80\xa8", "\xe2\x80\xae"};
+		"\xe2\x82\xac", "\xf0\x9f\x9a\xaa", "\\xff", "\\xc0\\x80", "\\xe0\\x80\\x80",
+		"\\xed\\xa0\\x80", "\\xf4\\x90\\x80\\x80", "\\xe2\\x82", "\xc2\x9b", "\xe2\x80\xa8",
+		"\xe2\x80\xae"};
 	cJSON *line = capture_json(log_values_to_quote_json);
 
 	(void)state;

@@ -217,6 +217,30 @@ static void a_path_left_out_is_not_told_any_more(void **state)
 	expect_fire(f);
 }
 
+/* As the kernel tells it: proc(5), /proc/PID/fdinfo. */
+static unsigned count_watched_directories(void)
+{
+	unsigned count = 0;
+	FILE *lines = popen("cat /proc/$PPID/fdinfo/* | grep -c ^inotify", "r");
+	assert_non_null(lines);
+	assert_int_equal(fscanf(lines, "%u", &count), 1);
+	pclose(lines);
+	return count;
+}
+
+static void directories_no_longer_needed_are_let_go(void **state)
+{
+	struct fixture *f = *state;
+	make_dir("a");
+	make_dir("b");
+	WATCH(f, "file");
+	unsigned few = count_watched_directories();
+	WATCH(f, "file", "a/file", "b/file");
+	assert_int_equal(count_watched_directories(), few + 2);
+	WATCH(f, "file", "a/file");
+	assert_int_equal(count_watched_directories(), few + 1);
+}
+
 /* As kubelet does it: AtomicWriter writes a new directory and renames a link over "..data". */
 static void a_swap_of_the_data_link_is_told(void **state)
 {
@@ -401,17 +425,18 @@ static void a_change_before_the_watch_is_told(void **state)
 	struct fixture *f = *state;
 	struct timespec begun;
 	struct stat stat;
+	make_dir("new");
 	put("before", "as old as the first read");
 	WATCH(f, "before");
 	expect_silence(f);
 
 	clock_gettime(CLOCK_REALTIME, &begun);
 	do { /* files are stamped by a clock that may be some milliseconds behind */
-		put("during", "written after the owner's read, before it said so");
-		assert_int_equal(lstat("during", &stat), 0);
+		put("new/during", "written after the owner's read, before it said so");
+		assert_int_equal(lstat("new/during", &stat), 0);
 	} while (stat.st_ctim.tv_sec < begun.tv_sec ||
 		(stat.st_ctim.tv_sec == begun.tv_sec && stat.st_ctim.tv_nsec <= begun.tv_nsec));
-	WATCH(f, "before", "during");
+	WATCH(f, "before", "new/during");
 	expect_fire(f);
 	expect_silence(f);
 }
@@ -540,6 +565,7 @@ int main(void)
 		TEST(a_file_deleted_and_made_again_is_told_twice),
 		TEST(other_files_are_not_told),
 		TEST(a_path_left_out_is_not_told_any_more),
+		TEST(directories_no_longer_needed_are_let_go),
 		TEST(a_swap_of_the_data_link_is_told),
 		TEST(links_anywhere_on_the_path_are_followed),
 		TEST(a_dangling_link_is_told_when_its_target_comes),
