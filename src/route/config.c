@@ -2,9 +2,9 @@
 
 #include "base/hash.h"
 #include "route/config_file.h"
-#include "route/config_forward.h"
 #include "route/config_host.h"
 #include "route/config_listen.h"
+#include "route/config_settings.h"
 #include "route/json.h"
 
 #include <stdlib.h>
@@ -41,120 +41,6 @@ struct file {
 	unsigned unknown;
 	bool is_object;
 };
-
-/* "auto" or a number. */
-static void workers_field(struct reader *reader, const struct field *field,
-	const struct place *place, const cJSON *value, void *out)
-{
-	if (cJSON_IsString(value) && strcmp(value->valuestring, "auto") == 0)
-		*(unsigned *)out = 0;
-	else if (cJSON_IsNumber(value))
-		field_count(reader, field, place, value, out);
-	else
-		field_expected(reader, place, "\"auto\" or a number of threads", value);
-}
-
-/* A pattern's own wildcards count, those in the directory's name do not. */
-static const char *item_pattern(struct reader *reader, const struct place *place, const char *text)
-{
-	const char *directory = glob_escaped(reader->arena, place->source->directory);
-	const char *out = NULL;
-	if (!*text) {
-		place_error(place, reader->report,
-			"expected the path of a file or a pattern, got \"\"");
-		return NULL;
-	}
-	if (*text == '/')
-		return reader_copy(reader, text);
-	if (directory)
-		out = arena_format(reader->arena, "%s/%s", directory, text);
-	reader->out_of_memory |= out == NULL;
-	return out;
-}
-
-static const struct field admin_fields[] = {
-	{"enabled", field_flag, FIELD_AT(struct admin_config, enabled)},
-	{"listen", field_text, FIELD_AT(struct admin_config, listen), .item = item_admin_address},
-	{0},
-};
-
-static void admin_field(struct reader *reader, const struct field *field, const struct place *place,
-	const cJSON *value, void *out)
-{
-	struct admin_config *admin = out;
-	struct place listen = place_member(place, "listen");
-	field_object(reader, field, place, value, out);
-	admin->where = reader_place_text(reader, &listen);
-}
-
-static void listeners_field(struct reader *reader, const struct field *field,
-	const struct place *place, const cJSON *value, void *out)
-{
-	struct config *config = out;
-	struct listener_list list = {0};
-	listen_field(reader, field, place, value, &list);
-	config->listeners = list.items;
-	config->listener_count = list.count;
-}
-
-static const struct field proxy_fields[] = {
-	{"hello_timeout", field_duration, FIELD_AT(struct config, proxy.hello_timeout_ms)},
-	{"handshake_timeout", field_duration, FIELD_AT(struct config, proxy.handshake_timeout_ms)},
-	{"dial_timeout", field_duration, FIELD_AT(struct config, proxy.dial_timeout_ms)},
-	{"idle_timeout", field_duration, FIELD_AT(struct config, proxy.idle_timeout_ms)},
-	{"drain_timeout", field_duration, FIELD_AT(struct config, proxy.drain_timeout_ms)},
-	{"max_connections", field_count, FIELD_AT(struct config, proxy.max_connections)},
-	{"max_per_source", field_count, FIELD_AT(struct config, proxy.max_per_source)},
-	{"rate_per_source", field_count, FIELD_AT(struct config, proxy.rate_per_source)},
-	{0},
-};
-
-static const struct field control_fields[] = {
-	{"socket", field_text, FIELD_AT(struct config, control_socket), .item = item_path},
-	{0},
-};
-
-static const struct choice levels[] = {{"error", LEVEL_ERROR}, {"warn", LEVEL_WARNING},
-	{"info", LEVEL_INFO}, {"debug", LEVEL_DEBUG}, {0}};
-static const struct choice formats[] = {{"text", false}, {"json", true}, {0}};
-
-static const struct field logging_fields[] = {
-	{"level", field_choice, FIELD_AT(struct config, logging.level), .choices = levels},
-	{"format", field_choice, FIELD_AT(struct config, logging.json), .choices = formats},
-	{0},
-};
-
-static const struct field top_fields[] = {
-	{"hosts", field_later, .offset = 0}, /* read one by one, never as a tree */
-	{"listen", listeners_field, .offset = 0},
-	{"include", field_strings, FIELD_AT(struct config, include_patterns), .item = item_pattern},
-	{"workers", workers_field, FIELD_AT(struct config, workers), .min = 1, .max = 1024},
-	{"user", field_text, FIELD_AT(struct config, user)},
-	{"forwards", forwards_field, .offset = 0},
-	{"proxy", field_object, .fields = proxy_fields},
-	{"health", admin_field, FIELD_AT(struct config, health), .fields = admin_fields},
-	{"metrics", admin_field, FIELD_AT(struct config, metrics), .fields = admin_fields},
-	{"control", field_object, .fields = control_fields},
-	{"logging", field_object, .fields = logging_fields},
-	{0},
-};
-
-/* An included file has hosts and nothing else: the first line alone. */
-static const struct field included_fields[] = {{"hosts", field_later, .offset = 0}, {0}};
-
-static void set_defaults(struct config *config)
-{
-	config->proxy.hello_timeout_ms = 10000;
-	config->proxy.handshake_timeout_ms = 10000;
-	config->proxy.dial_timeout_ms = 10000;
-	config->proxy.idle_timeout_ms = 3600000;
-	config->proxy.drain_timeout_ms = 30000;
-	config->health =
-		(struct admin_config){.where = "health.listen", .listen = "127.0.0.1:9000"};
-	config->metrics =
-		(struct admin_config){.where = "metrics.listen", .listen = "127.0.0.1:9001"};
-	config->logging.level = LEVEL_INFO;
-}
 
 static void tell_fault(struct file *file)
 {
@@ -253,7 +139,7 @@ static void tell_unknown(struct file *file, const struct place *place)
 		place_error(place->up, report, "and more unknown keys");
 	else if (file->unknown > UNKNOWN_MAX)
 		return;
-	else if (file->fields == included_fields && field_find(top_fields, place->key))
+	else if (file->fields == settings_included() && field_find(settings_fields(), place->key))
 		place_error(place, report, "an included file has \"hosts\" and nothing else");
 	else
 		field_unknown(&file->reading->reader, file->fields, place);
@@ -358,7 +244,7 @@ static const char *name_included(struct reading *reading, const char *path)
 
 static void read_included(struct reading *reading, const char *path)
 {
-	struct file file = {.reading = reading, .fields = included_fields};
+	struct file file = {.reading = reading, .fields = settings_included()};
 	const char *name = name_included(reading, path);
 	const char *copy = kept(reading, arena_copy(&reading->owned->arena, path, strlen(path)));
 	if (name && copy && open_file(&file, name, copy))
@@ -398,7 +284,7 @@ static void check_whole(struct file *file)
 	struct reading *reading = file->reading;
 	struct config *config = &reading->owned->config;
 	struct place root = place_root(&file->source);
-	bool has_listen = file->seen >> (field_find(top_fields, "listen") - top_fields) & 1;
+	bool has_listen = file->seen >> (field_find(file->fields, "listen") - file->fields) & 1;
 	if (!has_listen &&
 		(config->forward_count == 0 || config->host_count > 0 ||
 			config->include_patterns.count > 0))
@@ -410,7 +296,7 @@ static void check_whole(struct file *file)
 static void read_files(struct reading *reading, const char *path)
 {
 	struct config *config = &reading->owned->config;
-	struct file file = {.reading = reading, .fields = top_fields};
+	struct file file = {.reading = reading, .fields = settings_fields()};
 	struct file_list included = {0};
 	config->files.items = kept(reading, arena_alloc(&reading->owned->arena, sizeof path));
 	const char *absolute = kept(reading, path_absolute(&reading->owned->arena, path));
@@ -438,7 +324,7 @@ struct config *config_read(
 	struct reading reading = {.owned = owned, .on_host = on_host, .owner = owner, .path = path};
 	reading.reader = (struct reader){.report = report, .arena = &owned->arena};
 	reading.for_host = (struct reader){.report = report, .arena = &reading.host_arena};
-	set_defaults(&owned->config);
+	settings_default(&owned->config);
 	read_files(&reading, path);
 	arena_finish(&reading.host_arena);
 	if (reading.reader.out_of_memory || reading.for_host.out_of_memory)
