@@ -3,8 +3,9 @@
  * DNS name, that email address? The ACL must say what OpenSSL's X509_check_host and
  * X509_check_email say, wherever the two mean the same.
  *
- * Input: a byte (odd: DER), the question behind its length, then the DER, or names, each as a byte
- * that chooses the type, a length and that many bytes.
+ * Input: a byte of flags (1: DER; 2: the question is a value of the certificate, then changed), the
+ * question behind its length, then the DER, or names, each as a byte that chooses the type, a
+ * length and that many bytes.
  */
 #include "../unit/made_certificate.h"
 #include "route/acl.h"
@@ -126,6 +127,19 @@ static void compare(X509 *certificate, const struct identity *identity, const ch
 	acl_says(&(struct acl_config){.allow_cn = rules}, identity, &said);
 }
 
+/* A value of the certificate, in which some bytes have changed, most of them in their case only. */
+static void ask_nearly(const struct identity *identity, struct span how, char asked[256])
+{
+	unsigned which, at;
+	if (identity->count == 0 || !span_take_u8(&how, &which))
+		return;
+	struct span value = identity->values[which % identity->count].text;
+	size_t len = value.len < 255 ? value.len : 255;
+	memcpy(asked, value.data, len);
+	while (len > 0 && span_take_u8(&how, &at))
+		asked[at % len] ^= at & 0x40 ? 0x01 : 0x20;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct span input = span_of(data, len), question;
@@ -137,7 +151,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct identity *identity = certificate ? identity_of(certificate) : NULL;
 	CHECK(ERR_peek_error() == 0);
 	char asked[256] = "";
-	memcpy(asked, question.data, question.len);
+	if (identity && kind & 2)
+		ask_nearly(identity, question, asked);
+	else
+		memcpy(asked, question.data, question.len);
 	if (identity) {
 		check_identity(identity);
 		if (!is_beyond_compare(certificate))
