@@ -1,0 +1,22 @@
+#include "route/inspect.h"
+
+#include "route/routes_build.h"
+
+const struct host *routes_host_of(const struct routes *routes, const struct server_name *name)
+{
+	return host_table_match(&routes->hosts, span_of(name->text, name->len));
+}
+
+const struct credential *routes_first_to_expire(const struct routes *routes)
+{
+	const struct credential *first = NULL;
+	for (size_t i = 0; i < routes->contexts.count; i++) {
+		const struct tls_context *context = routes->contexts.items[i];
+		for (size_t j = 0; j < context->policy.credential_count; j++) {
+			const struct credential *credential = context->policy.credentials[j];
+			if (!first || credential->not_after < first->not_after)
+				first = credential;
+		}
+	}
+	return first;
+}
