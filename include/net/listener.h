@@ -22,6 +22,8 @@ struct listener {
 
 /* NULL with `err`: not an address, in use, no right to bind it, no such passed socket. */
 struct listener *listener_open(const char *text, unsigned workers, struct err *err);
-void listener_close(struct listener *listener);
+/* Stops listening; the struct stays, for connections that came in by it. */
+void listener_shut(struct listener *listener);
+void listener_close(struct listener *listener); /* NULL is fine */
 
 #endif

@@ -43,8 +43,10 @@ struct routes *routes_load(
 	const struct routes_setup *setup, struct path_set *paths, struct report *report);
 struct routes *routes_ref(struct routes *routes);
 
-/* May free a large table: a worker leaves that to the main thread (app/worker). */
+/* The last one frees, which takes its time with a large table: the main thread keeps a reference of
+ * its own until routes_is_unused says that it is the last. */
 void routes_unref(struct routes *routes);
+bool routes_is_unused(const struct routes *routes);
 
 /* The rest of the configuration; lives as long as the snapshot. */
 const struct config *routes_config(const struct routes *routes);

@@ -29,9 +29,12 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 struct tls_context *tls_store_context(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err);
 
-/* Of this load: pairs that were parsed, and those of them whose files had been loaded before. */
+/*
+ * Of this load: pairs in use, pairs that were parsed, those of them that had been loaded before with
+ * other content; sets of CAs and CRLs that were parsed.
+ */
 struct tls_store_counts {
-	unsigned credentials, parsed, renewed;
+	unsigned credentials, parsed, renewed, trusts_parsed;
 };
 struct tls_store_counts tls_store_counts(const struct tls_store *store);
 

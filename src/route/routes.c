@@ -44,6 +44,11 @@ void routes_unref(struct routes *routes)
 	free(routes);
 }
 
+bool routes_is_unused(const struct routes *routes)
+{
+	return atomic_load(&routes->refs) == 1;
+}
+
 const struct config *routes_config(const struct routes *routes)
 {
 	return routes->config;

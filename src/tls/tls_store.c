@@ -206,8 +206,10 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 			entry = insert(store, KIND_TRUST, &key);
 		else
 			entry = NULL;
-		if (loaded)
+		if (loaded) {
 			entry->trust = loaded;
+			store->counts.trusts_parsed++;
+		}
 	}
 	if (entry)
 		entry->generation = store->generation;

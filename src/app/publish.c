@@ -1,0 +1,216 @@
+#include "app/serve.h"
+
+#include "app/systemd.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Lines told one by one; how many there are stands in the line that ends them. */
+#define TOLD_MOST 20
+
+struct generation {
+	struct routes *routes;
+	struct generation *next;
+};
+
+void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode)
+{
+	gatehouse->mode = mode;
+	for (unsigned i = 0; i < gatehouse->worker_count; i++) {
+		struct worker_order order = {.mode = mode,
+			.routes = routes_ref(gatehouse->routes),
+			.listeners = gatehouse->listeners,
+			.listener_count = gatehouse->listener_count};
+		worker_tell(gatehouse->workers[i], &order);
+	}
+}
+
+static void configure_log(const struct config *config)
+{
+	static const enum log_level levels[] = {
+		[LEVEL_ERROR] = LOG_ERROR_LEVEL,
+		[LEVEL_WARNING] = LOG_WARNING_LEVEL,
+		[LEVEL_INFO] = LOG_INFO_LEVEL,
+		[LEVEL_DEBUG] = LOG_DEBUG_LEVEL,
+	};
+	log_configure(levels[config->logging.level], config->logging.json);
+}
+
+/* The old snapshot keeps a reference of ours until it is the last one: workers never free a table. */
+static bool adopt(struct gatehouse *gatehouse, struct routes *routes)
+{
+	struct generation *generation = malloc(sizeof *generation);
+	if (!generation)
+		return false;
+	*generation = (struct generation){routes, gatehouse->generations};
+	gatehouse->generations = generation;
+	gatehouse->routes = routes;
+	configure_log(routes_config(routes));
+	tls_store_end(gatehouse->store, true);
+	return true;
+}
+
+bool publish_first(struct gatehouse *gatehouse, struct routes *routes)
+{
+	return adopt(gatehouse, routes);
+}
+
+/* Stays of snapshots and listeners that are no longer in use. */
+void publish_housekeeping(struct gatehouse *gatehouse)
+{
+	for (struct generation **at = &gatehouse->generations; *at;) {
+		struct generation *generation = *at;
+		if (generation->routes == gatehouse->routes ||
+			!routes_is_unused(generation->routes)) {
+			at = &generation->next;
+			continue;
+		}
+		*at = generation->next;
+		routes_unref(generation->routes);
+		free(generation);
+	}
+	bool settled = true;
+	for (unsigned i = 0; i < gatehouse->worker_count; i++)
+		settled = settled && worker_settled(gatehouse->workers[i]);
+	for (unsigned i = 0; settled && i < gatehouse->retired_count; i++)
+		listener_shut(gatehouse->retired[i]);
+}
+
+bool publish_is_settled(const struct gatehouse *gatehouse)
+{
+	for (unsigned i = 0; i < gatehouse->retired_count; i++)
+		if (gatehouse->retired[i]->fds)
+			return false;
+	return !gatehouse->generations || !gatehouse->generations->next;
+}
+
+void publish_finish(struct gatehouse *gatehouse)
+{
+	while (gatehouse->generations) {
+		struct generation *generation = gatehouse->generations;
+		gatehouse->generations = generation->next;
+		routes_unref(generation->routes);
+		free(generation);
+	}
+	for (unsigned i = 0; i < gatehouse->listener_count; i++)
+		listener_close(gatehouse->listeners[i]);
+	for (unsigned i = 0; i < gatehouse->retired_count; i++)
+		listener_close(gatehouse->retired[i]);
+	free(gatehouse->listeners);
+	free(gatehouse->retired);
+}
+
+static void log_findings(const struct findings *findings)
+{
+	for (size_t i = 0; i < findings->count && i < TOLD_MOST; i++) {
+		bool is_error = findings->items[i].severity == SEVERITY_ERROR;
+		struct log_line line;
+		log_begin(&line, is_error ? LOG_ERROR_LEVEL : LOG_WARNING_LEVEL, "configuration");
+		log_text(&line, is_error ? "error" : "warning", findings->items[i].text);
+		log_end(&line);
+	}
+	if (findings->count > TOLD_MOST)
+		log_warning("%zu more findings; \"gatehouse check\" tells them all",
+			findings->count - TOLD_MOST);
+}
+
+static void refuse(const struct gatehouse *gatehouse, const struct findings *findings)
+{
+	struct log_line line;
+	log_findings(findings);
+	log_begin(&line, LOG_ERROR_LEVEL, "reload refused, the running configuration stays");
+	log_text(&line, "file", gatehouse->path);
+	log_end(&line);
+}
+
+struct telling {
+	unsigned left;
+};
+
+static bool tell_change(void *owner, char what, const char *host)
+{
+	struct telling *telling = owner;
+	struct log_line line;
+	if (telling->left == 0)
+		return false;
+	telling->left--;
+	log_begin(&line, LOG_INFO_LEVEL,
+		what == '+'         ? "route added"
+			: what == '-' ? "route removed"
+			              : "route changed");
+	log_text(&line, "route", host);
+	log_end(&line);
+	return true;
+}
+
+static void tell_outcome(const struct routes *before, const struct routes *after, uint64_t took_us)
+{
+	struct telling telling = {TOLD_MOST};
+	struct routes_change change = routes_compare(before, after);
+	struct routes_summary summary = routes_summary(after);
+	struct log_line line;
+	routes_each_change(before, after, tell_change, &telling);
+	log_begin(&line, LOG_INFO_LEVEL, "reloaded");
+	log_number(&line, "hosts", (long long)summary.hosts);
+	log_number(&line, "added", (long long)change.added);
+	log_number(&line, "removed", (long long)change.removed);
+	log_number(&line, "changed", (long long)change.changed);
+	log_number(&line, "certificates_read", summary.tls.parsed);
+	log_number(&line, "certificates_renewed", summary.tls.renewed);
+	log_duration(&line, "took_ms", took_us);
+	log_end(&line);
+}
+
+static bool is_same(const struct routes *before, const struct routes *after)
+{
+	struct tls_store_counts tls = routes_summary(after).tls;
+	return routes_config(before)->digest == routes_config(after)->digest && tls.parsed == 0 &&
+		tls.trusts_parsed == 0;
+}
+
+/* What a running process cannot change. */
+static void warn_of_fixed(const struct config *before, const struct config *after)
+{
+	if (before->workers != after->workers)
+		log_warning("\"workers\" changed: that takes a restart");
+	if ((before->user == NULL) != (after->user == NULL) ||
+		(before->user && strcmp(before->user, after->user) != 0))
+		log_warning("\"user\" changed: that takes a restart");
+}
+
+static void publish_valid(
+	struct gatehouse *gatehouse, struct routes *routes, uint64_t took_us)
+{
+	struct routes *before = gatehouse->routes;
+	struct findings findings = {0};
+	struct report report;
+	findings_report(&findings, &report);
+	if (!listening_follow(gatehouse, routes_config(routes), &report) ||
+		!adopt(gatehouse, routes)) {
+		refuse(gatehouse, &findings);
+		tls_store_end(gatehouse->store, false);
+		routes_unref(routes);
+	} else {
+		tell_workers(gatehouse, gatehouse->mode);
+		warn_of_fixed(routes_config(before), routes_config(routes));
+		tell_outcome(before, routes, took_us);
+	}
+	findings_finish(&findings);
+}
+
+void publish(struct gatehouse *gatehouse, const struct loaded *loaded)
+{
+	if (!loaded->routes) {
+		refuse(gatehouse, loaded->findings);
+	} else if (is_same(gatehouse->routes, loaded->routes)) {
+		log_info("reloaded: nothing had changed");
+		tls_store_end(gatehouse->store, true);
+		routes_unref(loaded->routes);
+	} else {
+		log_findings(loaded->findings);
+		publish_valid(gatehouse, loaded->routes, loaded->took_us);
+	}
+	systemd_notify("READY=1");
+}

@@ -1,0 +1,228 @@
+#include "net/listener.h"
+
+#include "net/passed.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BACKLOG 65535 /* the kernel cuts it to net.core.somaxconn */
+
+static bool set(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+/* What accepted connections inherit: no delay, and probes that find a peer that is gone. */
+static void prepare_for_heirs(int fd)
+{
+	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+static void explain_bind(struct err *err, int error)
+{
+	if (error == EADDRINUSE)
+		err_set(err, "address in use: another program, or another gatehouse, listens there");
+	else if (error == EACCES)
+		err_set(err, "no right to bind it (a port below 1024 needs CAP_NET_BIND_SERVICE)");
+	else if (error == EADDRNOTAVAIL)
+		err_set(err, "no interface of this machine has this address");
+	else
+		err_set(err, "cannot listen: %s", strerror(error));
+}
+
+static int open_socket(const struct address *address)
+{
+	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0 && address->any.sa_family == AF_INET6)
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, memcmp(&address->v6.sin6_addr, &in6addr_any, 16) != 0);
+	return fd;
+}
+
+/*
+ * The first socket binds without SO_REUSEPORT, which fails while anybody else is there, a second
+ * copy of this program too; from then on the port is open to the sockets of this user.
+ */
+static int bind_one(const struct address *address, bool first, struct err *err)
+{
+	int fd = open_socket(address);
+	if (fd < 0) {
+		explain_bind(err, errno);
+		return -1;
+	}
+	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (!first)
+		set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (bind(fd, &address->any, address->len) < 0)
+		goto fail;
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	prepare_for_heirs(fd);
+	if (listen(fd, BACKLOG) < 0)
+		goto fail;
+	return fd;
+fail:
+	explain_bind(err, errno);
+	close(fd);
+	return -1;
+}
+
+static bool open_tcp(struct listener *listener, const struct address *address, struct err *err)
+{
+	for (unsigned i = 0; i < listener->count; i++) {
+		listener->fds[i] = bind_one(address, i == 0, err);
+		if (listener->fds[i] < 0)
+			return false;
+	}
+	return true;
+}
+
+static bool share(struct listener *listener, int fd, struct err *err)
+{
+	listener->is_shared = true;
+	for (unsigned i = 0; i < listener->count; i++) {
+		listener->fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (listener->fds[i] < 0) {
+			err_set(err, "%s", strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool is_alive(const struct address *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool alive = fd >= 0 && connect(fd, &address->any, address->len) == 0;
+	if (fd >= 0)
+		close(fd);
+	return alive;
+}
+
+/* A socket file that nobody listens behind is left over from a run that was killed. */
+static bool clear_path(const struct address *address, struct err *err)
+{
+	struct stat st;
+	const char *path = address->un.sun_path;
+	if (lstat(path, &st) < 0)
+		return true;
+	if (!S_ISSOCK(st.st_mode))
+		err_set(err, "there is a file of that name already, and it is no socket");
+	else if (is_alive(address))
+		explain_bind(err, EADDRINUSE);
+	else if (unlink(path) < 0)
+		err_set(err, "cannot remove the old socket: %s", strerror(errno));
+	else
+		return true;
+	return false;
+}
+
+static bool open_unix(struct listener *listener, const struct address *address, struct err *err)
+{
+	if (!clear_path(address, err))
+		return false;
+	int fd = open_socket(address);
+	bool ok = fd >= 0 && bind(fd, &address->any, address->len) == 0;
+	if (ok)
+		listener->unlink_path = strdup(address->un.sun_path);
+	ok = ok && listen(fd, BACKLOG) == 0;
+	if (!ok)
+		explain_bind(err, errno);
+	ok = ok && share(listener, fd, err);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* ":443" where the kernel has no IPv6. */
+static void without_ipv6(struct address *address)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		close(fd);
+		return;
+	}
+	in_port_t port = address->v6.sin6_port;
+	*address = (struct address){.len = sizeof address->v4,
+		.v4 = {.sin_family = AF_INET, .sin_port = port}};
+}
+
+static bool open_address(struct listener *listener, struct err *err)
+{
+	struct endpoint endpoint;
+	struct address address;
+	if (!endpoint_parse(listener->text, &endpoint, err))
+		return false;
+	if (!address_of_endpoint(&endpoint, &address)) {
+		err_set(err, "expected an IP address, got the name \"%s\"", endpoint.host);
+		return false;
+	}
+	if (!endpoint.is_unix && endpoint.host[0] == '\0')
+		without_ipv6(&address);
+	int fd = passed_by_address(&address);
+	if (fd >= 0)
+		return share(listener, fd, err);
+	return endpoint.is_unix ? open_unix(listener, &address, err)
+	                        : open_tcp(listener, &address, err);
+}
+
+static bool open_passed(struct listener *listener, const char *name, struct err *err)
+{
+	int fd = passed_by_name(name), listening = 0;
+	socklen_t len = sizeof listening;
+	if (fd < 0) {
+		err_set(err, "no socket named \"%s\" was passed (FileDescriptorName= of the socket unit)",
+			name);
+		return false;
+	}
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening) {
+		err_set(err, "the passed socket \"%s\" does not listen", name);
+		return false;
+	}
+	return share(listener, fd, err);
+}
+
+struct listener *listener_open(const char *text, unsigned workers, struct err *err)
+{
+	struct listener *listener = calloc(1, sizeof *listener);
+	if (!listener || !(listener->text = strdup(text)) ||
+		!(listener->fds = malloc(workers * sizeof *listener->fds))) {
+		err_set(err, "out of memory");
+		listener_close(listener);
+		return NULL;
+	}
+	listener->count = workers;
+	memset(listener->fds, -1, workers * sizeof *listener->fds);
+	bool ok = strncmp(text, "fd:", 3) == 0 ? open_passed(listener, text + 3, err)
+	                                       : open_address(listener, err);
+	if (ok)
+		return listener;
+	listener_close(listener);
+	return NULL;
+}
+
+void listener_shut(struct listener *listener)
+{
+	for (unsigned i = 0; listener->fds && i < listener->count; i++)
+		if (listener->fds[i] >= 0)
+			close(listener->fds[i]);
+	if (listener->unlink_path)
+		unlink(listener->unlink_path);
+	free(listener->unlink_path);
+	free(listener->fds);
+	listener->unlink_path = NULL;
+	listener->fds = NULL;
+}
+
+void listener_close(struct listener *listener)
+{
+	if (!listener)
+		return;
+	listener_shut(listener);
+	free(listener->text);
+	free(listener);
+}
