@@ -161,6 +161,17 @@ static void a_write_in_place_is_told(void **state)
 	expect_silence(f);
 }
 
+/* The directory is passed through for one path before it is looked at for the other. */
+static void a_write_beside_a_directory_is_told(void **state)
+{
+	struct fixture *f = *state;
+	make_dir("directory");
+	put("file", "one");
+	WATCH(f, "directory/other", "file");
+	put("file", "two");
+	expect_fire(f);
+}
+
 static void a_rename_over_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -560,6 +571,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_write_in_place_is_told),
+		TEST(a_write_beside_a_directory_is_told),
 		TEST(a_rename_over_is_told),
 		TEST(a_change_of_mode_is_told),
 		TEST(a_file_deleted_and_made_again_is_told_twice),
