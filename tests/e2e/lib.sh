@@ -374,7 +374,7 @@ has_accepted() { # NAME COUNT: for wait_for, because a connection may be queued 
 
 # start_nginx NAME http|tls|h2 [options]: sets NAME to its address and NAME_pid.
 #   --cert NAME of the PKI   --client-ca FILE   --proxy-protocol   --lines TEXT for the server{}
-# It answers "NAME SCHEME PROTOCOL SNI ADDRESS" to everything but /files/, which is $TMP/NAME.d/files.
+# It answers "NAME SCHEME PROTOCOL SNI ADDRESS"; only /files/ is served from $TMP/NAME.d/files.
 start_nginx() {
 	local name=$1 kind=$2 cert='' listen_more='' more='' port dir=$TMP/$1.d
 	shift 2
@@ -486,8 +486,8 @@ stop_gatehouse() { # [--as NAME] [SIGNAL]
 	return "$STATUS"
 }
 
-# Of the log in $LOG: the lines that hold all the given pairs. A pair is KEY=VALUE, or KEY alone for any value;
-# quotes around a value in the log do not matter. Only for logs in the text format.
+# Of the log in $LOG, in the text format: the lines that hold all the given pairs. A pair is
+# KEY=VALUE, or KEY alone for any value; quotes around a value in the log do not matter.
 log_lines() { # [PAIR...]
 	WANTED=$(printf '%s\n' "$@") awk '
 		BEGIN { count = split(ENVIRON["WANTED"], pair, "\n") }
