@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "net/address.h"
 #include "route/config.h"
+#include "tls/tls_client.h"
 
 #include <stdatomic.h>
 
@@ -27,6 +28,7 @@ struct server {
 	const char *text; /* "127.0.0.1:8080" "db.internal:5432" "unix:/run/app.sock" */
 	bool backup;
 	struct server_state *state; /* NULL where there is no choice */
+	struct tls_peer *tls;       /* NULL: plain; a reference */
 };
 
 struct backend {

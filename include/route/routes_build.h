@@ -25,4 +25,20 @@ struct routes {
 	struct tls_store_counts tls_counts;
 };
 
+/* What lives while one configuration is read (routes_load.c). */
+struct builder {
+	const struct routes_setup *setup;
+	struct routes *routes;
+	struct path_set *paths;
+	struct report *report;
+	void *contexts; /* trees of pointers: those already in routes->contexts, */
+	void *warned;   /* and credentials that were warned about */
+	void *backends; /* a tree of struct shared_backend */
+	bool no_memory;
+};
+
+/* routes_backends.c: hosts that say the same of their backend share one. NULL after an error. */
+struct backend *build_backend(struct builder *builder, const struct route_config *config);
+void build_backends_finish(struct builder *builder);
+
 #endif

@@ -22,6 +22,7 @@ enum step_result step_choose_route(struct session *session);  /* choose_route.c 
 enum step_result step_secure_client(struct session *session); /* secure_client.c */
 enum step_result step_open_upstream(struct session *session); /* open_upstream.c */
 enum step_result step_greet_upstream(struct session *session); /* greet_upstream.c */
+enum step_result step_secure_upstream(struct session *session); /* secure_upstream.c */
 enum step_result step_answer_421(struct session *session);    /* responder.c */
 
 /* A fatal alert in the clear, before any handshake; then farewell. `why` is copied. */

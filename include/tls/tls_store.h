@@ -8,6 +8,7 @@
 #ifndef GATEHOUSE_TLS_TLS_STORE_H
 #define GATEHOUSE_TLS_TLS_STORE_H
 
+#include "tls/tls_client.h"
 #include "tls/tls_context.h"
 
 struct tls_store;
@@ -28,6 +29,12 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 	enum trust_part *at_fault, int *index, struct err *err);
 struct tls_context *tls_store_context(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err);
+
+/* A client context, and a peer under it: the same one, with its sessions, as long as both are. */
+struct tls_client *tls_store_client(
+	struct tls_store *store, const struct tls_client_policy *policy, struct err *err);
+struct tls_peer *tls_store_peer(struct tls_store *store, struct tls_client *client,
+	const char *address, const char *name, struct err *err);
 
 /*
  * Of this load: pairs in use, pairs that were parsed, those of them that had been loaded before with

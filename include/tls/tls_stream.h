@@ -10,6 +10,7 @@
 
 #include "net/lane.h"
 #include "net/stream.h"
+#include "tls/tls_client.h"
 #include "tls/tls_context.h"
 
 struct identity;
@@ -31,19 +32,29 @@ struct tls_accept {
 struct stream *tls_accept_stream(struct lane *lane, struct socket *socket,
 	const struct tls_accept *accept, struct err *err);
 
+/*
+ * The other way round: a TLS client's stream to that peer, which it takes a reference of. `alpn` is
+ * the list to offer, in wire form (a length byte before each id), possibly empty; copied. A server
+ * that fails verification fails the handshake, and `error` says what its certificate says.
+ */
+struct stream *tls_connect_stream(struct lane *lane, struct socket *socket, struct tls_peer *peer,
+	struct span alpn, struct err *err);
+
 /* Of a finished handshake, for the log. Static, or lent by the stream. */
 struct tls_facts {
 	const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
 	bool resumed;
+	struct span alpn; /* what was agreed on */
 	const struct identity *identity; /* NULL: no certificate was shown */
 };
 void tls_stream_facts(const struct stream *stream, struct tls_facts *out);
 
-/* OpenSSL's callbacks, for tls_context. */
+/* OpenSSL's callbacks, for tls_context and tls_client. */
 const struct ticket_binding *tls_stream_binding(SSL *ssl);
 int tls_stream_on_server_name(SSL *ssl, int *alert, void *unused);
 int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	const unsigned char *in, unsigned in_len, void *unused);
 int tls_stream_on_verify(int ok, X509_STORE_CTX *store);
+struct tls_peer *tls_stream_peer(SSL *ssl);
 
 #endif

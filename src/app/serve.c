@@ -9,6 +9,7 @@
 #include "net/passed.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
 #include <pwd.h>
@@ -294,10 +295,8 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 	struct routes_setup setup = {gatehouse->path, gatehouse->store, gatehouse->servers};
 	if (!become(routes_config(gatehouse->routes)->user, err))
 		return false;
-	gatehouse->watch = watch_create(
-		gatehouse->loop, QUIET_SECONDS, on_files_changed, gatehouse, err);
 	gatehouse->reload = reload_create(gatehouse->loop, &setup, on_loaded, gatehouse);
-	if (!gatehouse->watch || !gatehouse->reload)
+	if (!gatehouse->reload)
 		return false;
 	start_events(gatehouse);
 	log_start();
@@ -330,6 +329,11 @@ static int run(struct gatehouse *gatehouse)
 	gatehouse->store = tls_store_create(&err);
 	gatehouse->servers = servers_create();
 	if (!gatehouse->loop || !gatehouse->store || !gatehouse->servers)
+		goto fail;
+	/* Before the first file is read: what changes from now on is noticed. */
+	gatehouse->watch = watch_create(
+		gatehouse->loop, QUIET_SECONDS, on_files_changed, gatehouse, &err);
+	if (!gatehouse->watch)
 		goto fail;
 	if (!load_first(gatehouse, &report))
 		return 1;
@@ -373,6 +377,16 @@ static const char *config_option(int argc, char **argv)
 	return optind == argc ? path : NULL;
 }
 
+/* A log that is opened as descriptor 2 of nothing would be some connection's. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= 2)
+		;
+	if (fd > 2)
+		close(fd);
+}
+
 int serve_main(int argc, char **argv)
 {
 	struct gatehouse gatehouse = {.path = config_option(argc, argv)};
@@ -380,6 +394,7 @@ int serve_main(int argc, char **argv)
 		fputs(help, stderr);
 		return 2;
 	}
+	open_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
 	systemd_init();

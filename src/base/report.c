@@ -5,7 +5,8 @@
 
 #define TOLD_MAX 4096
 
-static void tell(struct report *report, enum severity severity, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void tell(
+	struct report *report, enum severity severity, const char *format, va_list args)
 {
 	char text[TOLD_MAX];
 	vsnprintf(text, sizeof text, format, args);

@@ -94,9 +94,11 @@ struct backend *backend_create(
 
 void backend_finish(struct backend *backend, struct servers *servers)
 {
-	for (unsigned i = 0; i < backend->count; i++)
+	for (unsigned i = 0; i < backend->count; i++) {
+		tls_peer_unref(backend->servers[i].tls);
 		if (backend->servers[i].state)
 			state_unref(servers, backend->servers[i].state);
+	}
 }
 
 static bool is_down(const struct server *server, uint64_t now)

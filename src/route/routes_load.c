@@ -7,18 +7,6 @@
 
 #define EXPIRES_SOON_SECONDS (14 * 24 * 3600)
 
-/* What lives while one configuration is read. */
-struct builder {
-	const struct routes_setup *setup;
-	struct routes *routes;
-	struct path_set *paths;
-	struct report *report;
-	void *contexts; /* trees of pointers: those already in routes->contexts, */
-	void *warned;   /* and credentials that were warned about */
-	void *backends; /* a tree of struct shared_backend */
-	bool no_memory;
-};
-
 static int compare_pointers(const void *a, const void *b)
 {
 	return a < b ? -1 : a > b;
@@ -36,80 +24,6 @@ static bool add_once(struct builder *builder, void **tree, void *item)
 static void keep_item(void *item)
 {
 	(void)item;
-}
-
-/* Backends: hosts that say the same share one. */
-
-struct shared_backend {
-	struct buf key;
-	struct backend *backend;
-};
-
-static int compare_backends(const void *one, const void *other)
-{
-	const struct shared_backend *a = one, *b = other;
-	if (a->key.end != b->key.end)
-		return a->key.end < b->key.end ? -1 : 1;
-	return memcmp(a->key.data, b->key.data, a->key.end);
-}
-
-static void shared_backend_free(void *item)
-{
-	struct shared_backend *shared = item;
-	free(shared->key.data);
-	free(shared);
-}
-
-static bool key_add(struct buf *key, const void *data, size_t len)
-{
-	uint8_t *more = realloc(key->data, key->end + len);
-	if (!more)
-		return false;
-	memcpy(more + key->end, data, len);
-	key->data = more;
-	key->end += len;
-	return true;
-}
-
-static bool backend_key(struct buf *key, const struct backend_config *config)
-{
-	unsigned numbers[] = {config->balance, config->proxy_protocol};
-	if (!key_add(key, numbers, sizeof numbers))
-		return false;
-	for (size_t i = 0; i < config->count; i++) {
-		const struct server_config *server = &config->servers[i];
-		if (!key_add(key, server->address, strlen(server->address) + 1) ||
-			!key_add(key, &server->backup, sizeof server->backup))
-			return false;
-	}
-	return true;
-}
-
-static struct backend *build_backend(struct builder *builder, const struct backend_config *config)
-{
-	struct shared_backend wanted = {0}, *made = NULL;
-	if (!backend_key(&wanted.key, config))
-		goto fail;
-	struct shared_backend **found = tfind(&wanted, &builder->backends, compare_backends);
-	if (found) {
-		free(wanted.key.data);
-		return (*found)->backend;
-	}
-	struct routes *routes = builder->routes;
-	made = malloc(sizeof *made);
-	struct backend *backend =
-		made ? backend_create(&routes->arena, builder->setup->servers, config) : NULL;
-	if (!backend || !pointers_add(&routes->backends, backend))
-		goto fail;
-	*made = (struct shared_backend){wanted.key, backend};
-	if (!tsearch(made, &builder->backends, compare_backends))
-		goto fail;
-	return backend;
-fail:
-	free(wanted.key.data);
-	free(made);
-	builder->no_memory = true;
-	return NULL;
 }
 
 /* Certificates. */
@@ -301,7 +215,7 @@ static void build_route(struct builder *builder, const char *host,
 	route->max_connections = config->max_connections;
 	route->revalidate = config->revalidate;
 	route->offer_alpn = copy_strings(builder, &config->offer_alpn);
-	route->backend = build_backend(builder, &config->backend);
+	route->backend = build_backend(builder, config);
 	route->acl = build_acl(builder, config);
 	if (config->mode == MODE_TERMINATE)
 		build_tls(builder, host, config, route);
@@ -381,7 +295,7 @@ static void builder_finish(struct builder *builder)
 {
 	tdestroy(builder->contexts, keep_item);
 	tdestroy(builder->warned, keep_item);
-	tdestroy(builder->backends, shared_backend_free);
+	build_backends_finish(builder);
 }
 
 struct routes *routes_load(

@@ -71,6 +71,7 @@ const struct step router_steps[] = {
 	{"secure_client", step_secure_client},
 	{"open_upstream", step_open_upstream},
 	{"greet_upstream", step_greet_upstream},
+	{"secure_upstream", step_secure_upstream},
 	{"relay", step_relay},
 	{0},
 };

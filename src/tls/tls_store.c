@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { KIND_CREDENTIAL, KIND_TRUST, KIND_CONTEXT };
+enum kind { KIND_CREDENTIAL, KIND_TRUST, KIND_CONTEXT, KIND_CLIENT, KIND_PEER };
 
 /* One thing loaded; found by its kind and a key of bytes. */
 struct item {
@@ -15,6 +15,8 @@ struct item {
 		struct credential *credential;
 		struct trust *trust;
 		struct tls_context *context;
+		struct tls_client *client;
+		struct tls_peer *peer;
 	};
 	struct item *next;
 };
@@ -48,6 +50,12 @@ static void release(struct item *entry)
 		break;
 	case KIND_CONTEXT:
 		tls_context_unref(entry->context);
+		break;
+	case KIND_CLIENT:
+		tls_client_unref(entry->client);
+		break;
+	case KIND_PEER:
+		tls_peer_unref(entry->peer);
 		break;
 	}
 }
@@ -245,6 +253,48 @@ struct tls_context *tls_store_context(
 		entry->generation = store->generation;
 	free(key.data);
 	return entry ? entry->context : NULL;
+}
+
+struct tls_client *tls_store_client(
+	struct tls_store *store, const struct tls_client_policy *policy, struct err *err)
+{
+	struct buf key = {0};
+	key_add(&key, &policy->min_version, sizeof policy->min_version);
+	key_add(&key, &policy->trust, sizeof policy->trust);
+	key_add(&key, &policy->credential, sizeof policy->credential);
+	struct item *entry = find(store, KIND_CLIENT, &key);
+	if (!entry) {
+		struct tls_client *client = tls_client_create(policy, err);
+		if (client) {
+			entry = insert(store, KIND_CLIENT, &key);
+			entry->client = client;
+		}
+	}
+	if (entry)
+		entry->generation = store->generation;
+	free(key.data);
+	return entry ? entry->client : NULL;
+}
+
+struct tls_peer *tls_store_peer(struct tls_store *store, struct tls_client *client,
+	const char *address, const char *name, struct err *err)
+{
+	struct buf key = {0};
+	key_add(&key, &client, sizeof client);
+	key_add_text(&key, address);
+	key_add_text(&key, name);
+	struct item *entry = find(store, KIND_PEER, &key);
+	if (!entry) {
+		struct tls_peer *peer = tls_peer_create(client, name, err);
+		if (peer) {
+			entry = insert(store, KIND_PEER, &key);
+			entry->peer = peer;
+		}
+	}
+	if (entry)
+		entry->generation = store->generation;
+	free(key.data);
+	return entry ? entry->peer : NULL;
 }
 
 struct tls_store_counts tls_store_counts(const struct tls_store *store)

@@ -1,0 +1,46 @@
+/*
+ * How one kind of server is approached: whom to believe, with which certificate of ours, from which
+ * version on. A `tls_peer` is one such server under one name; it keeps the newest sessions that the
+ * server gave, so that the next connection resumes. Sessions never cross servers, names or trust.
+ */
+#ifndef GATEHOUSE_TLS_TLS_CLIENT_H
+#define GATEHOUSE_TLS_TLS_CLIENT_H
+
+#include "tls/credential.h"
+#include "tls/trust.h"
+
+#include <openssl/ssl.h>
+
+struct tls_client_policy {
+	struct credential *credential; /* NULL: none is shown */
+	struct trust *trust;           /* NULL: the system's roots */
+	uint16_t min_version;          /* 0x0303, 0x0304 */
+};
+
+struct tls_client {
+	atomic_uint refs;
+	SSL_CTX *ssl_ctx;
+	struct tls_client_policy policy; /* with references of its own */
+};
+
+/* The caller has the only reference. */
+struct tls_client *tls_client_create(const struct tls_client_policy *policy, struct err *err);
+struct tls_client *tls_client_ref(struct tls_client *client);
+void tls_client_unref(struct tls_client *client);
+
+struct tls_peer;
+
+/* `name` is what its certificate must stand for: a host name, also sent as SNI, or an IP address. */
+struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, struct err *err);
+struct tls_peer *tls_peer_ref(struct tls_peer *peer);
+void tls_peer_unref(struct tls_peer *peer);
+
+const char *tls_peer_name(const struct tls_peer *peer);
+
+/* An SSL ready to connect to the peer, with a session to resume when there is one; NULL: memory. */
+SSL *tls_peer_ssl(struct tls_peer *peer);
+
+/* Keeps a session for the next connection; takes the reference. */
+void tls_peer_keep_session(struct tls_peer *peer, SSL_SESSION *session);
+
+#endif

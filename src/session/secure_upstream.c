@@ -1,0 +1,70 @@
+#include "session/steps.h"
+
+#include "tls/tls_stream.h"
+
+#include <stdio.h>
+
+#define ALPN_LIST_MAX 256
+
+static struct server *server_of(const struct session *session)
+{
+	return &session->route->backend->servers[session->server];
+}
+
+/* What was agreed on with the client is offered to the server. */
+static struct span alpn_list(const struct session *session, uint8_t out[ALPN_LIST_MAX])
+{
+	struct span id = session->hello->alpn;
+	if (id.len == 0)
+		return span_of(NULL, 0);
+	out[0] = (uint8_t)id.len;
+	memcpy(out + 1, id.data, id.len);
+	return span_of(out, id.len + 1);
+}
+
+static bool begin(struct session *session, struct err *err)
+{
+	uint8_t list[ALPN_LIST_MAX];
+	struct stream *stream =
+		tls_connect_stream(&session->service->lane, &session->upstream_socket,
+			server_of(session)->tls, alpn_list(session, list), err);
+	if (!stream)
+		return false;
+	session->upstream = stream;
+	session_set_deadline(session,
+		routes_config(session->routes)->proxy.handshake_timeout_ms,
+		"upstream: handshake timeout");
+	return true;
+}
+
+/* A server that fails verification is refused: nothing of the client's has reached it. */
+static enum step_result failed(struct session *session)
+{
+	char why[512];
+	server_failed(server_of(session));
+	snprintf(why, sizeof why, "upstream %s: handshake: %s", session->upstream_text,
+		session->upstream->error);
+	return refuse_politely(session, why);
+}
+
+enum step_result step_secure_upstream(struct session *session)
+{
+	struct err err;
+	if (!server_of(session)->tls)
+		return STEP_NEXT;
+	if (session->upstream == &session->upstream_plain && !begin(session, &err))
+		return session_end(session, err.text);
+	switch (stream_handshake(session->upstream)) {
+	case IO_AGAIN:
+		session_wait(session, &session->upstream_socket,
+			stream_events(session->upstream, EV_READ));
+		return STEP_WAIT;
+	case IO_EOF:
+	case IO_FAIL:
+		return failed(session);
+	case IO_DONE:
+		break;
+	}
+	session_wait(session, &session->upstream_socket, 0);
+	return STEP_NEXT;
+}

@@ -1,0 +1,195 @@
+#include "tls/tls_client.h"
+
+#include "tls/tls_error.h"
+#include "tls/tls_stream.h"
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A TLS 1.3 ticket is to be used once: a few are kept, the newest is used first. */
+#define SESSIONS_KEPT 4
+
+struct tls_peer {
+	atomic_uint refs;
+	struct tls_client *client;
+	pthread_mutex_t lock;
+	SSL_SESSION *sessions[SESSIONS_KEPT];
+	unsigned session_count;
+	bool is_address;
+	char name[];
+};
+
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls_peer *peer = tls_stream_peer(ssl);
+	if (!peer)
+		return 0;
+	tls_peer_keep_session(peer, session);
+	return 1;
+}
+
+static bool configure(struct tls_client *client)
+{
+	const struct tls_client_policy *policy = &client->policy;
+	SSL_CTX *ctx = client->ssl_ctx;
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	SSL_CTX_set_session_cache_mode(
+		ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
+	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+	if (policy->trust)
+		SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
+	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+		return false;
+	if (policy->trust && policy->trust->has_crls)
+		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_CRL_CHECK);
+	const struct credential *credential = policy->credential;
+	if (credential && SSL_CTX_use_cert_and_key(ctx, credential->leaf, credential->key,
+				  credential->chain, 1) != 1)
+		return false;
+	return SSL_CTX_set_min_proto_version(ctx, policy->min_version) == 1 &&
+		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;
+}
+
+struct tls_client *tls_client_create(const struct tls_client_policy *policy, struct err *err)
+{
+	struct tls_client *client = calloc(1, sizeof *client);
+	if (!client) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	client->refs = 1;
+	client->policy = *policy;
+	if (policy->credential)
+		credential_ref(policy->credential);
+	if (policy->trust)
+		trust_ref(policy->trust);
+	ERR_clear_error();
+	client->ssl_ctx = SSL_CTX_new(TLS_client_method());
+	if (client->ssl_ctx && configure(client))
+		return client;
+	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+	tls_client_unref(client);
+	return NULL;
+}
+
+struct tls_client *tls_client_ref(struct tls_client *client)
+{
+	atomic_fetch_add(&client->refs, 1);
+	return client;
+}
+
+void tls_client_unref(struct tls_client *client)
+{
+	if (!client || atomic_fetch_sub(&client->refs, 1) > 1)
+		return;
+	SSL_CTX_free(client->ssl_ctx);
+	credential_unref(client->policy.credential);
+	trust_unref(client->policy.trust);
+	free(client);
+}
+
+static bool is_ip_address(const char *name)
+{
+	unsigned char bytes[16];
+	return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
+}
+
+struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, struct err *err)
+{
+	size_t size = strlen(name) + 1;
+	struct tls_peer *peer = calloc(1, sizeof *peer + size);
+	if (!peer) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	peer->refs = 1;
+	peer->client = tls_client_ref(client);
+	pthread_mutex_init(&peer->lock, NULL);
+	memcpy(peer->name, name, size);
+	peer->is_address = is_ip_address(name);
+	return peer;
+}
+
+struct tls_peer *tls_peer_ref(struct tls_peer *peer)
+{
+	atomic_fetch_add(&peer->refs, 1);
+	return peer;
+}
+
+void tls_peer_unref(struct tls_peer *peer)
+{
+	if (!peer || atomic_fetch_sub(&peer->refs, 1) > 1)
+		return;
+	for (unsigned i = 0; i < peer->session_count; i++)
+		SSL_SESSION_free(peer->sessions[i]);
+	pthread_mutex_destroy(&peer->lock);
+	tls_client_unref(peer->client);
+	free(peer);
+}
+
+const char *tls_peer_name(const struct tls_peer *peer)
+{
+	return peer->name;
+}
+
+static SSL_SESSION *take_session(struct tls_peer *peer)
+{
+	SSL_SESSION *session = NULL;
+	pthread_mutex_lock(&peer->lock);
+	if (peer->session_count > 0)
+		session = peer->sessions[--peer->session_count];
+	pthread_mutex_unlock(&peer->lock);
+	return session;
+}
+
+void tls_peer_keep_session(struct tls_peer *peer, SSL_SESSION *session)
+{
+	SSL_SESSION *oldest = NULL;
+	pthread_mutex_lock(&peer->lock);
+	if (peer->session_count == SESSIONS_KEPT) {
+		oldest = peer->sessions[0];
+		memmove(peer->sessions, peer->sessions + 1,
+			(SESSIONS_KEPT - 1) * sizeof *peer->sessions);
+		peer->session_count--;
+	}
+	peer->sessions[peer->session_count++] = session;
+	pthread_mutex_unlock(&peer->lock);
+	SSL_SESSION_free(oldest);
+}
+
+static bool expect_name(SSL *ssl, const struct tls_peer *peer)
+{
+	if (peer->is_address)
+		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), peer->name) == 1;
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	return SSL_set1_host(ssl, peer->name) == 1 &&
+		SSL_set_tlsext_host_name(ssl, peer->name) == 1;
+}
+
+/* A resumed session skips the verification: a certificate that has expired since does not resume. */
+static void resume(SSL *ssl, struct tls_peer *peer)
+{
+	SSL_SESSION *session = take_session(peer);
+	X509 *leaf = session ? SSL_SESSION_get0_peer(session) : NULL;
+	if (leaf && X509_cmp_current_time(X509_get0_notAfter(leaf)) > 0)
+		SSL_set_session(ssl, session);
+	SSL_SESSION_free(session);
+}
+
+SSL *tls_peer_ssl(struct tls_peer *peer)
+{
+	SSL *ssl = SSL_new(peer->client->ssl_ctx);
+	if (ssl && expect_name(ssl, peer)) {
+		resume(ssl, peer);
+		SSL_set_connect_state(ssl);
+		return ssl;
+	}
+	SSL_free(ssl);
+	return NULL;
+}

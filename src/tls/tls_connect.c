@@ -1,0 +1,96 @@
+#include "tls/tls_stream_inside.h"
+
+#include <openssl/x509v3.h>
+#include <stdio.h>
+
+#define NAMES_TEXT_MAX 160
+
+struct stream *tls_connect_stream(struct lane *lane, struct socket *socket, struct tls_peer *peer,
+	struct span alpn, struct err *err)
+{
+	struct tls_stream *tls = tls_stream_create(lane, socket, tls_peer_ssl(peer), err);
+	if (!tls)
+		return NULL;
+	tls->peer = tls_peer_ref(peer);
+	if (alpn.len > 0)
+		SSL_set_alpn_protos(tls->ssl, alpn.data, (unsigned)alpn.len);
+	return &tls->stream;
+}
+
+struct tls_peer *tls_stream_peer(SSL *ssl)
+{
+	return tls_stream_of_ssl(ssl)->peer;
+}
+
+static size_t add_name(char *out, size_t used, const char *name, size_t len)
+{
+	int n = snprintf(out + used, NAMES_TEXT_MAX - used, "%s%.*s", used ? ", " : "", (int)len, name);
+	return n < 0 || used + (size_t)n >= NAMES_TEXT_MAX ? used : used + (size_t)n;
+}
+
+static size_t add_address(char *out, size_t used, const ASN1_OCTET_STRING *address)
+{
+	char text[64];
+	const unsigned char *b = ASN1_STRING_get0_data(address);
+	if (ASN1_STRING_length(address) != 4)
+		return add_name(out, used, "an IPv6 address", 15);
+	int len = snprintf(text, sizeof text, "%d.%d.%d.%d", b[0], b[1], b[2], b[3]);
+	return add_name(out, used, text, (size_t)len);
+}
+
+/* The names that the certificate does stand for, as many as fit. */
+static void write_names(X509 *leaf, char out[NAMES_TEXT_MAX])
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	size_t used = 0;
+	out[0] = '\0';
+	for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
+		int type;
+		const ASN1_STRING *value =
+			GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+		if (type == GEN_DNS)
+			used = add_name(out, used, (const char *)ASN1_STRING_get0_data(value),
+				(size_t)ASN1_STRING_length(value));
+		else if (type == GEN_IPADD)
+			used = add_address(out, used, value);
+	}
+	GENERAL_NAMES_free(names);
+	for (char *c = out; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	if (used == 0)
+		snprintf(out, NAMES_TEXT_MAX, "none");
+}
+
+static void write_date(const ASN1_TIME *time, char *out, size_t size)
+{
+	struct tm parts;
+	out[0] = '\0';
+	if (ASN1_TIME_to_tm(time, &parts) == 1)
+		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+const char *tls_connect_explain(struct tls_stream *tls)
+{
+	long result = SSL_get_verify_result(tls->ssl);
+	if (result == X509_V_OK || SSL_is_init_finished(tls->ssl))
+		return NULL;
+	const char *reason = X509_verify_cert_error_string(result);
+	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
+	char detail[NAMES_TEXT_MAX];
+	switch (leaf ? result : X509_V_ERR_UNSPECIFIED) {
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		write_names(leaf, detail);
+		return tls_stream_format(tls, "server certificate: not for \"%s\"; its names: %s",
+			tls_peer_name(tls->peer), detail);
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		write_date(X509_get0_notAfter(leaf), detail, sizeof detail);
+		return tls_stream_format(tls, "server certificate: expired at %s", detail);
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		write_date(X509_get0_notBefore(leaf), detail, sizeof detail);
+		return tls_stream_format(tls, "server certificate: not valid before %s", detail);
+	default:
+		return tls_stream_format(tls, "server certificate: %s", reason);
+	}
+}
