@@ -154,7 +154,6 @@ void explain_unseen(struct out *out, const struct client_certificate *shown)
 	identity_text(client_certificate_identity(shown), text);
 	out_object(out, "client");
 	out_text(out, "certificate", text);
-	out_text(out, "admitted", NULL);
 	out_text(out, "why", "passed through: certificates are the backend's to judge");
 	out_close(out);
 }
