@@ -1,0 +1,49 @@
+# Installing, and the demo: included by the Makefile, which has PREFIX, SYSCONFDIR and UNITDIR.
+# DESTDIR is put before all of them, for packages.
+
+#help make install      program, man pages, unit files, an example (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)
+#help make uninstall    removes them
+#help make demo         shows the main job for real; KEEP=1 leaves it running
+
+BINDIR      := $(PREFIX)/bin
+MANDIR      ?= $(PREFIX)/share/man
+DOCDIR      ?= $(PREFIX)/share/doc/gatehouse
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+
+# The files name /usr/bin and /etc; what is installed names where it was installed.
+place = sed -e 's|/usr/bin/|$(BINDIR)/|g' -e 's|/etc/gatehouse|$(SYSCONFDIR)/gatehouse|g'
+define put
+	install -d '$(DESTDIR)$(2)'
+	$(place) $(1) >'$(DESTDIR)$(2)/$(notdir $(1))'
+	chmod 644 '$(DESTDIR)$(2)/$(notdir $(1))'
+
+endef
+
+install: $(BUILD)/gatehouse
+	install -D -m 755 $(BUILD)/gatehouse '$(DESTDIR)$(BINDIR)/gatehouse'
+	$(call put,man/gatehouse.8,$(MANDIR)/man8)
+	$(call put,man/gatehouse.json.5,$(MANDIR)/man5)
+	$(call put,conf/gatehouse.service,$(UNITDIR))
+	$(call put,conf/gatehouse.socket,$(UNITDIR))
+	$(call put,conf/gatehouse.sysusers,$(SYSUSERSDIR))
+	mv '$(DESTDIR)$(SYSUSERSDIR)/gatehouse.sysusers' '$(DESTDIR)$(SYSUSERSDIR)/gatehouse.conf'
+	$(call put,conf/gatehouse.tmpfiles,$(TMPFILESDIR))
+	mv '$(DESTDIR)$(TMPFILESDIR)/gatehouse.tmpfiles' '$(DESTDIR)$(TMPFILESDIR)/gatehouse.conf'
+	install -D -m 644 -t '$(DESTDIR)$(DOCDIR)' README.md LICENSE CHANGELOG.md
+	install -D -m 644 conf/config.json '$(DESTDIR)$(DOCDIR)/examples/config.json'
+	install -d '$(DESTDIR)$(SYSCONFDIR)/gatehouse'
+
+# The configuration stays.
+uninstall:
+	rm -f '$(DESTDIR)$(BINDIR)/gatehouse' \
+		'$(DESTDIR)$(MANDIR)/man8/gatehouse.8' '$(DESTDIR)$(MANDIR)/man5/gatehouse.json.5' \
+		'$(DESTDIR)$(UNITDIR)/gatehouse.service' '$(DESTDIR)$(UNITDIR)/gatehouse.socket' \
+		'$(DESTDIR)$(SYSUSERSDIR)/gatehouse.conf' '$(DESTDIR)$(TMPFILESDIR)/gatehouse.conf'
+	rm -rf '$(DESTDIR)$(DOCDIR)'
+
+# Shows the main job for real, and installs by apt what that needs. KEEP=1 leaves it running.
+demo:
+	@BUILD='$(BUILD)' KEEP='$(KEEP)' tests/demo
+
+.PHONY: install uninstall demo
