@@ -33,6 +33,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libgatehouse.a
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
 TOOLS   := $(patsubst tests/e2e/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/e2e/tools/*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # V=1 shows the commands.
 ifeq ($(V),)
@@ -61,18 +62,45 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) -lcmocka $(LIBS)
 
-$(BUILD)/tools/%: tests/e2e/tools/%.c
+$(BUILD)/tools/%: tests/e2e/tools/%.c tests/e2e/tools/tool.h
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lssl -lcrypto
 
--include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(UNITS:=.d)
+# clang's libFuzzer: make fuzzers CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) $(LIBS)
+
+-include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(UNITS:=.d) $(FUZZERS:=.d)
 
 units: $(UNITS)
 tools: $(TOOLS)
+fuzzers: $(FUZZERS)
+
+# Both install what they need with apt-get where it is missing, and say so. `make check` takes some
+# minutes; tests/run-check and its neighbours tell what it does, and run parts of it.
+CHECK := BUILD=$(BUILD) CC=$(CC) tests/run-check
+
+check:
+	@$(CHECK)
+
+check-quick:
+	@$(CHECK) needs build layers units e2e
 
 clean:
 	rm -rf build
 
-.PHONY: all units tools clean
+help:
+	@echo "make              builds $(BUILD)/gatehouse"
+	@echo "make check        all tests: gcc, clang, sanitizers, fuzzing; .ci/run does just this"
+	@echo "make check-quick  the unit and end-to-end tests alone"
+	@echo "make clean        removes build/"
+	@sed -n 's/^#help //p' $(filter %.mk,$(MAKEFILE_LIST)) /dev/null
+	@echo "Variables: BUILD CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE=address,undefined V=1"
+
+.PHONY: all units tools fuzzers check check-quick clean help
 .DELETE_ON_ERROR:
+
+-include conf/install.mk tests/bench/bench.mk
