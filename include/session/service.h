@@ -9,12 +9,14 @@
 #include "net/resolver.h"
 #include "route/routes.h"
 #include "session/flood.h"
+#include "session/sources.h"
 
 struct session;
 
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
+	struct sources *sources;
 };
 
 struct service {

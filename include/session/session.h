@@ -59,7 +59,7 @@ struct session {
 	ev_tstamp deadline;   /* 0: none */
 	const char *timeout;  /* why, when it passes */
 	bool retry;           /* the timer fires before the deadline, for another try */
-	bool relaying, route_counted;
+	bool relaying, route_counted, source_counted;
 	bool head_only;       /* answer_421: the request was HEAD */
 	uint8_t last_byte;    /* answer_421: of the request so far */
 	enum farewell farewell;

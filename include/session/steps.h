@@ -11,12 +11,16 @@
 /* A TLS client at the front door. */
 extern const struct step router_steps[];
 
+/* The same behind a proxy that tells in a PROXY header who connected. */
+extern const struct step proxied_steps[];
+
 /* A name that nobody has: the closest certificate and an HTTP 421. */
 extern const struct step misdirected_steps[];
 
 /* Say no more, hear the peer out for a moment (or it may lose our last words), close. */
 extern const struct step farewell_steps[];
 
+enum step_result step_admit_source(struct session *session);  /* admit_source.c */
 enum step_result step_sniff(struct session *session);         /* sniff.c */
 enum step_result step_choose_route(struct session *session);  /* choose_route.c */
 enum step_result step_secure_client(struct session *session); /* secure_client.c */

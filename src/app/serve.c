@@ -318,6 +318,7 @@ static void finish(struct gatehouse *gatehouse)
 	publish_finish(gatehouse);
 	tls_store_destroy(gatehouse->store);
 	servers_destroy(gatehouse->servers);
+	sources_destroy(gatehouse->limits.sources);
 	log_stop();
 }
 
@@ -328,7 +329,9 @@ static int run(struct gatehouse *gatehouse)
 	gatehouse->loop = ev_default_loop(EVFLAG_AUTO);
 	gatehouse->store = tls_store_create(&err);
 	gatehouse->servers = servers_create();
-	if (!gatehouse->loop || !gatehouse->store || !gatehouse->servers)
+	gatehouse->limits.sources = sources_create();
+	if (!gatehouse->loop || !gatehouse->store || !gatehouse->servers ||
+		!gatehouse->limits.sources)
 		goto fail;
 	/* Before the first file is read: what changes from now on is noticed. */
 	gatehouse->watch = watch_create(

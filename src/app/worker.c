@@ -21,6 +21,7 @@ struct acceptor {
 	ev_io io;
 	struct worker *worker;
 	struct listener *listener;
+	const struct listener_config *config; /* of the snapshot in service->routes */
 	struct acceptor *next;
 };
 
@@ -107,6 +108,34 @@ static bool accept_failed(struct worker *worker)
 	}
 }
 
+static bool is_within(const struct network *network, const struct in6_addr *address)
+{
+	unsigned bytes = network->bits / 8, rest = network->bits % 8;
+	if (memcmp(network->address.s6_addr, address->s6_addr, bytes) != 0)
+		return false;
+	uint8_t mask = (uint8_t)(0xff00 >> rest);
+	return rest == 0 ||
+		((network->address.s6_addr[bytes] ^ address->s6_addr[bytes]) & mask) == 0;
+}
+
+/* Behind a unix socket whoever may open it is trusted. */
+static bool is_trusted_proxy(const struct listener_config *config, const struct sockaddr *source)
+{
+	struct in6_addr address = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	if (!config || config->accept_proxy_count == 0)
+		return false;
+	if (source->sa_family == AF_INET)
+		memcpy(address.s6_addr + 12, &((const struct sockaddr_in *)source)->sin_addr, 4);
+	else if (source->sa_family == AF_INET6)
+		address = ((const struct sockaddr_in6 *)source)->sin6_addr;
+	else
+		return true;
+	for (size_t i = 0; i < config->accept_proxy_count; i++)
+		if (is_within(&config->accept_proxy[i], &address))
+			return true;
+	return false;
+}
+
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
@@ -125,7 +154,8 @@ static bool accept_one(struct acceptor *acceptor)
 	if (worker->pause_reason)
 		log_info("accepting again");
 	worker->pause_reason = NULL;
-	session_start(&worker->service, fd, &source.any, acceptor->listener, router_steps);
+	session_start(&worker->service, fd, &source.any, acceptor->listener,
+		is_trusted_proxy(acceptor->config, &source.any) ? proxied_steps : router_steps);
 	atomic_store_explicit(&worker->sessions, worker->service.count, memory_order_relaxed);
 	return true;
 }
@@ -199,6 +229,17 @@ static void follow_listeners(struct worker *worker, const struct worker_order *o
 			add_acceptor(worker, order->listeners[i]);
 }
 
+static void follow_config(struct worker *worker)
+{
+	const struct config *config = routes_config(worker->service.routes);
+	for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
+		acceptor->config = NULL;
+		for (size_t i = 0; i < config->listener_count; i++)
+			if (strcmp(config->listeners[i].address, acceptor->listener->text) == 0)
+				acceptor->config = &config->listeners[i];
+	}
+}
+
 static void follow(struct worker *worker, struct worker_order *order)
 {
 	worker->mode = order->mode;
@@ -207,6 +248,8 @@ static void follow(struct worker *worker, struct worker_order *order)
 		worker->service.routes = order->routes;
 	}
 	follow_listeners(worker, order);
+	if (worker->service.routes)
+		follow_config(worker);
 	if (order->mode == WORKER_STOP)
 		sessions_end_all(&worker->service, "gatehouse stops");
 	if (order->mode != WORKER_SERVE && worker->service.count == 0)

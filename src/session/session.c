@@ -194,6 +194,8 @@ enum step_result session_end(struct session *session, const char *why)
 		server_left(&session->route->backend->servers[session->server]);
 	if (session->route_counted)
 		atomic_fetch_sub(&session->route->active, 1);
+	if (session->source_counted)
+		sources_leave(service->limits->sources, &session->source.any);
 	link_out(session);
 	routes_unref(session->routes);
 	free(session->upstream_text);

@@ -1,5 +1,7 @@
 #include "session/steps.h"
 
+#include "session/preface.h"
+
 #include <stdio.h>
 
 static void on_relay_ended(void *owner, struct stream *broken)
@@ -66,6 +68,7 @@ static enum step_result step_hear_out(struct session *session)
 }
 
 const struct step router_steps[] = {
+	{"admit_source", step_admit_source},
 	{"sniff", step_sniff},
 	{"choose_route", step_choose_route},
 	{"secure_client", step_secure_client},
@@ -73,6 +76,22 @@ const struct step router_steps[] = {
 	{"greet_upstream", step_greet_upstream},
 	{"secure_upstream", step_secure_upstream},
 	{"relay", step_relay},
+	{0},
+};
+
+static enum step_result step_proxy_header(struct session *session)
+{
+	return preface_step(session, &proxy_preface);
+}
+
+static enum step_result step_as_router(struct session *session)
+{
+	return session_jump(session, router_steps);
+}
+
+const struct step proxied_steps[] = {
+	{"proxy_header", step_proxy_header},
+	{"router", step_as_router},
 	{0},
 };
 

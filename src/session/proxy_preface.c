@@ -1,0 +1,52 @@
+#include "session/preface.h"
+
+#include "wire/proxy_header.h"
+
+static enum probe probe_proxy(struct span peeked, size_t *want, const char **why)
+{
+	struct proxy_header header;
+	switch (proxy_header_parse(peeked, &header)) {
+	case PROXY_MORE:
+		*want = header.want;
+		return PROBE_MORE;
+	case PROXY_NONE:
+		*why = "expected a PROXY header";
+		return PROBE_NO;
+	case PROXY_WRONG:
+		*why = header.error;
+		return PROBE_NO;
+	case PROXY_WHOLE:
+		break;
+	}
+	return PROBE_YES;
+}
+
+static void adopt_source(struct session *session, const struct proxy_header *header)
+{
+	if (header->local)
+		return;
+	if (header->source.any.sa_family == AF_INET)
+		session->source.v4 = header->source.v4;
+	else
+		session->source.v6 = header->source.v6;
+}
+
+/* The address inside is the source from here on: for the log, the limits, and the backend. */
+static enum step_result run_proxy(struct session *session, struct span peeked)
+{
+	struct proxy_header header;
+	proxy_header_parse(peeked, &header);
+	adopt_source(session, &header);
+	ssize_t n = recv(socket_fd(&session->client_socket), session->service->lane.plain,
+		header.len, 0);
+	if (n != (ssize_t)header.len)
+		return session_end(session, "client reset before its hello");
+	return STEP_NEXT;
+}
+
+const struct preface proxy_preface = {
+	.name = "proxy_header",
+	.most = PROXY_HEADER_MAX,
+	.probe = probe_proxy,
+	.run = run_proxy,
+};
