@@ -17,7 +17,8 @@ enum worker_mode {
 	WORKER_STOP,  /* end now */
 };
 
-/* How things should be. `routes` is a reference, which the worker takes over; the listeners are the
+/* How things should be. `routes` is a reference, which the worker takes over (of the same snapshot as
+ * before where only the rest has changed); the listeners are the
  * main thread's and stay until the worker has stopped or no longer lists them (worker_settled). */
 struct worker_order {
 	enum worker_mode mode;

@@ -66,6 +66,9 @@ struct matched {
 enum match routes_match(
 	const struct routes *routes, const struct client_hello *hello, struct matched *out);
 
+/* The route with those keys in another snapshot; NULL: it has none. */
+struct route *routes_same(const struct routes *routes, const struct route *route);
+
 /*
  * For a name that is unknown: the terminating route whose name shares the most labels with it, else
  * the first there is; NULL without any. To be used for its certificate alone.

@@ -26,6 +26,7 @@ struct service {
 	struct limits *limits;
 	struct flood flood;
 	struct client_hello hello; /* within one callback: from sniff to choose_route */
+	ev_timer revalidation;    /* runs while there are sessions to judge again */
 	struct session *sessions; /* all that live, newest first */
 	unsigned count;
 	void (*on_session_gone)(struct service *service); /* after each end */

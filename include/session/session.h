@@ -57,8 +57,10 @@ struct session {
 
 	ev_timer timer;
 	ev_tstamp deadline;   /* 0: none */
+	ev_tstamp expires;    /* revalidate: when the client's certificate does; 0: not looked at */
 	const char *timeout;  /* why, when it passes */
 	bool retry;           /* the timer fires before the deadline, for another try */
+	bool revalidated; /* under the newest snapshot */
 	bool relaying, route_counted, source_counted;
 	bool head_only;       /* answer_421: the request was HEAD */
 	uint8_t last_byte;    /* answer_421: of the request so far */
@@ -99,6 +101,9 @@ void session_set_deadline(struct session *session, uint64_t ms, const char *time
 
 /* The current step is run again after this time, or at an event before. */
 void session_retry_after(struct session *session, double seconds);
+
+/* The client's certificate expires then: the session ends, whatever its deadline. */
+void session_set_expiry(struct session *session, double seconds);
 
 /* What to wait for on a socket; 0: nothing. */
 void session_wait(struct session *session, struct socket *socket, int events);

@@ -350,7 +350,8 @@ fail:
 	fprintf(stderr, "gatehouse: %s\n", err.text);
 	for (unsigned i = 0; gatehouse->workers && i < gatehouse->worker_count; i++)
 		if (gatehouse->workers[i])
-			worker_tell(gatehouse->workers[i], &(struct worker_order){.mode = WORKER_STOP});
+			worker_tell(gatehouse->workers[i],
+				&(struct worker_order){.mode = WORKER_STOP});
 	return 1;
 }
 

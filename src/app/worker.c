@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "net/pipes.h"
+#include "session/revalidate.h"
 #include "session/session.h"
 #include "session/steps.h"
 
@@ -243,9 +244,12 @@ static void follow_config(struct worker *worker)
 static void follow(struct worker *worker, struct worker_order *order)
 {
 	worker->mode = order->mode;
-	if (order->routes) {
+	if (order->routes != worker->service.routes) {
 		routes_unref(worker->service.routes);
 		worker->service.routes = order->routes;
+		revalidate_all(&worker->service);
+	} else {
+		routes_unref(order->routes);
 	}
 	follow_listeners(worker, order);
 	if (worker->service.routes)
@@ -327,6 +331,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 		return NULL;
 	}
 	flood_init(&worker->service.flood, worker->loop);
+	revalidate_init(&worker->service);
 	return worker;
 }
 
@@ -336,6 +341,7 @@ static void *run(void *argument)
 	log_batch(true);
 	ev_run(worker->loop, 0);
 	flood_finish(&worker->service.flood);
+	revalidate_finish(&worker->service);
 	log_flush();
 	log_batch(false);
 	atomic_store(&worker->ended, true);

@@ -107,6 +107,17 @@ enum match routes_match(
 	return host->own ? match_own(host->own, hello, out) : MATCH_NO_PROTOCOL;
 }
 
+struct route *routes_same(const struct routes *routes, const struct route *route)
+{
+	const struct host *host = host_table_get(&routes->hosts, span_of_string(route->host));
+	if (!host || route->alpn.len == 0)
+		return host ? host->own : NULL;
+	for (uint32_t i = 0; i < host->alpn_count; i++)
+		if (span_equal(host->alpn[i].alpn, route->alpn))
+			return &host->alpn[i];
+	return NULL;
+}
+
 static const struct route *with_certificate(const struct host *host)
 {
 	if (host->own && host->own->tls)

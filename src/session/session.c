@@ -37,6 +37,12 @@ void session_retry_after(struct session *session, double seconds)
 	arm(session, ev_now(session->service->lane.loop) + seconds);
 }
 
+void session_set_expiry(struct session *session, double seconds)
+{
+	session->expires = ev_now(session->service->lane.loop) + seconds;
+	arm(session, session->expires);
+}
+
 /* A relay's deadline counts from when bytes last moved. */
 static ev_tstamp effective_deadline(const struct session *session)
 {
@@ -46,11 +52,23 @@ static ev_tstamp effective_deadline(const struct session *session)
 	return session->relay.active_at + (double)idle_ms / 1000;
 }
 
+static bool has_expired(const struct session *session)
+{
+	return session->expires > 0 && session->expires <= ev_now(session->service->lane.loop);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct session *session = timer->data;
 	ev_tstamp deadline = effective_deadline(session);
 	(void)events;
+	if (has_expired(session)) {
+		session->farewell = FAREWELL_RESET;
+		session_end(session, "revalidate: the client's certificate has expired");
+		return;
+	}
+	if (session->expires > 0)
+		arm(session, session->expires);
 	if (deadline > 0 && deadline <= ev_now(loop) + 0.001) {
 		session_end(session, session->timeout);
 		return;

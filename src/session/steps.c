@@ -1,6 +1,7 @@
 #include "session/steps.h"
 
 #include "session/preface.h"
+#include "session/revalidate.h"
 
 #include <stdio.h>
 
@@ -23,6 +24,7 @@ static enum step_result step_relay(struct session *session)
 	session_set_deadline(
 		session, routes_config(session->routes)->proxy.idle_timeout_ms, "idle timeout");
 	session->relaying = true;
+	revalidate_watch(session);
 	relay_start(&session->relay, &session->service->lane, session->client, session->upstream,
 		on_relay_ended, session);
 	return STEP_WAIT;

@@ -1,0 +1,109 @@
+#include "session/revalidate.h"
+
+#include "route/acl.h"
+#include "tls/tls_stream.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* A judgement takes about a tenth of a millisecond: others have their turn in between. */
+#define JUDGED_AT_ONCE 32
+#define PAUSE_SECONDS  0.002
+
+static const struct identity *identity_of_client(const struct session *session)
+{
+	struct tls_facts facts;
+	if (!session->relaying || session->client == &session->client_plain)
+		return NULL;
+	tls_stream_facts(session->client, &facts);
+	return facts.identity;
+}
+
+/* NULL: still admitted. */
+static const char *judge(struct session *session, const struct identity *identity)
+{
+	struct route *route = routes_same(session->service->routes, session->route);
+	struct acl_verdict verdict;
+	if (!route)
+		return session->route->revalidate ? "the route is gone" : NULL;
+	if (!route->revalidate)
+		return NULL;
+	if (!route->tls || route->tls->policy.verify == TLS_VERIFY_NONE)
+		return NULL;
+	const char *why = tls_stream_revalidate(session->client, route->tls);
+	if (why)
+		return why;
+	return !route->acl || acl_check(route->acl, identity, &verdict) ? NULL : verdict.why;
+}
+
+static void close_session(struct session *session, const char *why)
+{
+	char text[256];
+	snprintf(text, sizeof text, "revalidate: %s", why);
+	session->farewell = FAREWELL_RESET;
+	session_end(session, text);
+}
+
+/* True when one was judged that costs time. */
+static bool judge_one(struct session *session)
+{
+	const struct identity *identity = identity_of_client(session);
+	session->revalidated = true;
+	if (!identity)
+		return false;
+	const char *why = judge(session, identity);
+	if (why)
+		close_session(session, why);
+	return true;
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct service *service = timer->data;
+	unsigned judged = 0;
+	(void)events;
+	for (struct session *session = service->sessions, *next; session; session = next) {
+		next = session->next;
+		if (session->revalidated)
+			continue;
+		if (judged == JUDGED_AT_ONCE)
+			return;
+		judged += judge_one(session);
+	}
+	ev_timer_stop(loop, timer);
+}
+
+void revalidate_init(struct service *service)
+{
+	ev_timer_init(&service->revalidation, on_pause_over, PAUSE_SECONDS, PAUSE_SECONDS);
+	service->revalidation.data = service;
+}
+
+void revalidate_finish(struct service *service)
+{
+	ev_timer_stop(service->lane.loop, &service->revalidation);
+}
+
+void revalidate_all(struct service *service)
+{
+	for (struct session *session = service->sessions; session; session = session->next)
+		session->revalidated = false;
+	if (service->sessions)
+		ev_timer_again(service->lane.loop, &service->revalidation);
+}
+
+/* One that was in its handshake while a reload was published is judged now. */
+void revalidate_watch(struct session *session)
+{
+	struct service *service = session->service;
+	const struct identity *identity = identity_of_client(session);
+	if (!identity)
+		return;
+	if (session->routes != service->routes)
+		ev_timer_again(service->lane.loop, &service->revalidation);
+	session->revalidated = session->routes == service->routes;
+	if (!session->route->revalidate || identity->not_after == 0)
+		return;
+	double left = difftime((time_t)identity->not_after, time(NULL));
+	session_set_expiry(session, left > 0 ? left : 0);
+}
