@@ -81,6 +81,7 @@ static void offer_session(struct client_tls *tls, SSL *ssl)
 	if (!session || !SSL_set_session(ssl, session))
 		die("cannot offer the session");
 	SSL_SESSION_free(session);
+	SSL_set_app_data(ssl, tls); /* marks that it was offered */
 }
 
 SSL *client_tls_open(struct client_tls *tls, int fd, uint32_t number)
@@ -130,7 +131,7 @@ const char *client_tls_complaint(const struct client_tls *tls, SSL *ssl)
 		return "another curve than X25519 was negotiated";
 	if (!is_resumed && !is_p256_certificate(ssl))
 		return "the server's key is not ECDSA P-256";
-	if (is_resumed != (tls->session != NULL))
+	if (is_resumed != (SSL_get_app_data(ssl) != NULL))
 		return is_resumed ? "resumed without being asked" : "the session was not resumed";
 	return NULL;
 }

@@ -147,8 +147,10 @@ struct load_options load_options_parse(int argc, char **argv)
 	bool is_pair = !options.tls.certificate == !options.tls.key;
 	if (optind != argc || options.port == 0 || options.command.receives == 0 || !is_pair)
 		usage();
-	if (options.park == PARK_AFTER_ROUND)
-		options.command.rounds++; /* the one that shows that it still works */
+	if (options.park == PARK_AFTER_ROUND) {
+		options.command.sends = 1;
+		options.command.rounds = 2; /* the second shows that it still works */
+	}
 	options.tls.name_pattern = options.name_pattern;
 	return options;
 }
