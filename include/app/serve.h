@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_APP_SERVE_H
 #define GATEHOUSE_APP_SERVE_H
 
+#include "app/health_checks.h"
 #include "app/reload.h"
 #include "app/watch.h"
 #include "app/worker.h"
@@ -26,6 +27,7 @@ struct gatehouse {
 	enum worker_mode mode;
 	struct watch *watch;
 	struct reload *reload;
+	struct health_checks *health_checks;
 	struct path_set watched;
 	ev_signal on_hup, on_term, on_int;
 	ev_async worker_ended;

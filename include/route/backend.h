@@ -29,6 +29,13 @@ struct server {
 	bool backup;
 	struct server_state *state; /* NULL where there is no choice */
 	struct tls_peer *tls;       /* NULL: plain; a reference */
+	struct tls_peer *tls_check; /* for health checks of type "tls"; NULL: not asked for */
+};
+
+struct health_settings {
+	enum health_kind kind; /* HEALTH_NONE: not checked */
+	uint64_t interval_ms, timeout_ms;
+	unsigned rise, fall;
 };
 
 struct backend {
@@ -36,6 +43,7 @@ struct backend {
 	unsigned count;
 	enum balance balance;
 	enum proxy_out proxy_protocol;
+	struct health_settings health;
 	atomic_uint turn; /* of round robin */
 };
 

@@ -78,6 +78,10 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 /* Names route and policy, for tickets: equal as long as a resumption would be judged the same. */
 struct ticket_binding route_ticket_binding(const struct route *route);
 
+/* Every backend of the snapshot, once. */
+size_t routes_backend_count(const struct routes *routes);
+struct backend *routes_backend(const struct routes *routes, size_t index);
+
 struct routes_summary {
 	size_t hosts, routes, contexts;
 	struct tls_store_counts tls;

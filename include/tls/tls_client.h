@@ -15,6 +15,7 @@ struct tls_client_policy {
 	struct credential *credential; /* NULL: none is shown */
 	struct trust *trust;           /* NULL: the system's roots */
 	uint16_t min_version;          /* 0x0303, 0x0304 */
+	bool unverified;               /* a health check: any certificate will do */
 };
 
 struct tls_client {

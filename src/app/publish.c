@@ -88,6 +88,7 @@ bool publish_is_settled(const struct gatehouse *gatehouse)
 
 void publish_finish(struct gatehouse *gatehouse)
 {
+	health_checks_destroy(gatehouse->health_checks);
 	while (gatehouse->generations) {
 		struct generation *generation = gatehouse->generations;
 		gatehouse->generations = generation->next;
@@ -194,6 +195,7 @@ static void publish_valid(
 		routes_unref(routes);
 	} else {
 		tell_workers(gatehouse, gatehouse->mode);
+		health_checks_follow(gatehouse->health_checks, gatehouse->routes);
 		warn_of_fixed(routes_config(before), routes_config(routes));
 		tell_outcome(before, routes, took_us);
 	}

@@ -296,13 +296,15 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 	if (!become(routes_config(gatehouse->routes)->user, err))
 		return false;
 	gatehouse->reload = reload_create(gatehouse->loop, &setup, on_loaded, gatehouse);
-	if (!gatehouse->reload)
+	gatehouse->health_checks = health_checks_create(gatehouse->loop, err);
+	if (!gatehouse->reload || !gatehouse->health_checks)
 		return false;
 	start_events(gatehouse);
 	log_start();
 	if (!start_workers(gatehouse, err))
 		return false;
 	tell_workers(gatehouse, WORKER_SERVE);
+	health_checks_follow(gatehouse->health_checks, gatehouse->routes);
 	watch_set(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
 	return true;
 }

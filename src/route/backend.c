@@ -76,6 +76,9 @@ struct backend *backend_create(
 		return NULL;
 	backend->balance = config->balance;
 	backend->proxy_protocol = config->proxy_protocol;
+	backend->health = (struct health_settings){config->health, config->health_interval_ms,
+		config->health_timeout_ms, config->health_rise, config->health_fall};
+	bool has_state = config->count > 1 || config->health != HEALTH_NONE;
 	backend->servers = arena_alloc(arena, config->count * sizeof *backend->servers);
 	if (!backend->servers)
 		return NULL;
@@ -84,8 +87,8 @@ struct backend *backend_create(
 		struct server *server = &backend->servers[backend->count];
 		server->text = arena_copy(arena, text, strlen(text));
 		server->backup = config->servers[i].backup;
-		server->state = config->count > 1 ? state_ref(servers, text) : NULL;
-		if (!server->text || (config->count > 1 && !server->state))
+		server->state = has_state ? state_ref(servers, text) : NULL;
+		if (!server->text || (has_state && !server->state))
 			return NULL;
 		backend->count++;
 	}
@@ -96,6 +99,7 @@ void backend_finish(struct backend *backend, struct servers *servers)
 {
 	for (unsigned i = 0; i < backend->count; i++) {
 		tls_peer_unref(backend->servers[i].tls);
+		tls_peer_unref(backend->servers[i].tls_check);
 		if (backend->servers[i].state)
 			state_unref(servers, backend->servers[i].state);
 	}

@@ -153,6 +153,16 @@ struct ticket_binding route_ticket_binding(const struct route *route)
 	return binding;
 }
 
+size_t routes_backend_count(const struct routes *routes)
+{
+	return routes->backends.count;
+}
+
+struct backend *routes_backend(const struct routes *routes, size_t index)
+{
+	return routes->backends.items[index];
+}
+
 struct routes_summary routes_summary(const struct routes *routes)
 {
 	return (struct routes_summary){.hosts = routes->hosts.count,

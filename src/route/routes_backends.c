@@ -116,25 +116,42 @@ static const char *name_of(
 	return endpoint_parse(address, endpoint, &ignored) ? endpoint->host : address;
 }
 
-static void secure(
-	struct builder *builder, const struct route_config *config, struct backend *backend)
+/* One peer for each server, as that kind of client. */
+static void add_peers(struct builder *builder, const struct route_config *config,
+	struct backend *backend, const struct tls_client_policy *policy)
 {
-	struct tls_client_policy policy = {.min_version = config->backend.tls.min_version};
+	struct tls_store *store = builder->setup->store;
 	struct err err;
-	if (!load_credential(builder, config, &policy) || !load_trust(builder, config, &policy))
-		return;
-	struct tls_client *client = tls_store_client(builder->setup->store, &policy, &err);
+	struct tls_client *client = tls_store_client(store, policy, &err);
 	for (unsigned i = 0; client && i < backend->count; i++) {
 		struct server *server = &backend->servers[i];
 		struct endpoint endpoint;
 		const char *name = name_of(&config->backend.tls, server->text, &endpoint);
-		struct tls_peer *peer = tls_store_peer(
-			builder->setup->store, client, server->text, name, &err);
-		server->tls = peer ? tls_peer_ref(peer) : NULL;
+		struct tls_peer *peer = tls_store_peer(store, client, server->text, name, &err);
 		builder->no_memory |= !peer;
+		if (peer && !policy->unverified)
+			server->tls = tls_peer_ref(peer);
+		if (peer && config->backend.health == HEALTH_TLS)
+			server->tls_check = tls_peer_ref(peer);
 	}
 	if (!client)
-		route_config_error(config, builder->report, "backend.tls", -1, "%s", err.text);
+		route_config_error(config, builder->report, "backend", -1, "%s", err.text);
+}
+
+static void secure(
+	struct builder *builder, const struct route_config *config, struct backend *backend)
+{
+	struct tls_client_policy policy = {.min_version = config->backend.tls.min_version};
+	if (load_credential(builder, config, &policy) && load_trust(builder, config, &policy))
+		add_peers(builder, config, backend, &policy);
+}
+
+/* Servers that speak TLS with the clients themselves: whether one answers is all that is asked. */
+static void check_by_tls(
+	struct builder *builder, const struct route_config *config, struct backend *backend)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303, .unverified = true};
+	add_peers(builder, config, backend, &policy);
 }
 
 static struct backend *make(struct builder *builder, const struct route_config *config)
@@ -146,6 +163,8 @@ static struct backend *make(struct builder *builder, const struct route_config *
 		return NULL;
 	if (config->backend.has_tls)
 		secure(builder, config, backend);
+	else if (config->backend.health == HEALTH_TLS)
+		check_by_tls(builder, config, backend);
 	return backend;
 }
 

@@ -260,6 +260,7 @@ struct tls_client *tls_store_client(
 {
 	struct buf key = {0};
 	key_add(&key, &policy->min_version, sizeof policy->min_version);
+	key_add(&key, &policy->unverified, sizeof policy->unverified);
 	key_add(&key, &policy->trust, sizeof policy->trust);
 	key_add(&key, &policy->credential, sizeof policy->credential);
 	struct item *entry = find(store, KIND_CLIENT, &key);
