@@ -1,5 +1,5 @@
 #include "app/commands.h"
-#include "app/loaded.h"
+#include "app/offline.h"
 #include "net/address.h"
 #include "route/inspect.h"
 
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SECONDS_OF_DAY 86400
 
@@ -60,10 +61,15 @@ static void check_address(struct report *report, const char *where, const char *
 		report_error(report, "%s: \"%s\" cannot be listened on", where, text);
 }
 
+/* Only root becomes somebody else. */
 static void check_user(struct report *report, const char *path, const char *user)
 {
-	if (!getpwnam(user))
-		report_error(report, "%s: user: there is no user \"%s\" here", path, user);
+	if (getpwnam(user))
+		return;
+	if (geteuid() == 0)
+		report_error(report, "%s: user: no user \"%s\" here", path, user);
+	else
+		report_warning(report, "%s: user: no user \"%s\" here", path, user);
 }
 
 /* What a start needs beyond a snapshot, as far as it shows without binding anything. */
@@ -127,14 +133,14 @@ static void print_failure(const char *path, const struct report *report)
 static int check(const char *path)
 {
 	struct report report = {.tell = tell};
-	struct loaded loaded = {0};
-	if (loaded_open(&loaded, path, &report))
-		check_start(&report, path, routes_config(loaded.routes));
+	struct offline offline = {0};
+	if (offline_open(&offline, path, &report))
+		check_start(&report, path, routes_config(offline.routes));
 	if (report.errors > 0)
 		print_failure(path, &report);
 	else
-		print_summary(path, loaded.routes, report.warnings);
-	loaded_close(&loaded);
+		print_summary(path, offline.routes, report.warnings);
+	offline_close(&offline);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "gatehouse check: standard output: %s\n", strerror(errno));
 		return 1;

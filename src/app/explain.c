@@ -1,7 +1,7 @@
 #include "app/explain.h"
 
 #include "app/commands.h"
-#include "app/loaded.h"
+#include "app/offline.h"
 #include "net/address.h"
 #include "tls/inspect.h"
 
@@ -85,13 +85,13 @@ static int explain_with(
 	const struct question *question, const struct asked *asked, const struct asker *asker)
 {
 	struct report report = {.tell = tell};
-	struct loaded loaded = {0};
+	struct offline offline = {0};
 	int status = 1;
-	if (!question->config || loaded_open(&loaded, question->config, &report)) {
-		print(question, asked, loaded.routes, asker);
+	if (!question->config || offline_open(&offline, question->config, &report)) {
+		print(question, asked, offline.routes, asker);
 		status = finish_output();
 	}
-	loaded_close(&loaded);
+	offline_close(&offline);
 	return status;
 }
 

@@ -104,7 +104,7 @@ config start.json <<-JSON
 JSON
 check -c start.json
 is "what a start needs" "$STATUS" 1
-like "a user" "$ERR" $'(^|\n)start.json: user: there is no user "no-such-user" here'
+like "a user" "$ERR" $'(^|\n)(warning: )?start.json: user: no user "no-such-user" here'
 like "a socket's directory that is to be made" "$ERR" \
 	$'(^|\n)warning: start.json:1: listen\[0\]: ".*/none": No such file'
 like "a socket's directory that is none" "$ERR" $'(^|\n)start.json:1: listen\[1\]: ".*good.json" is no directory'
