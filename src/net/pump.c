@@ -108,6 +108,15 @@ static bool flush(struct pump *pump, struct lane *lane)
 	return go_on(pump);
 }
 
+/* The kernel tells of a reset once: where writing heard of it, reading sees what looks like an end. */
+static bool end_input(struct pump *pump)
+{
+	if (pump->from->error)
+		return broken(pump, pump->from);
+	pump->input_over = true;
+	return go_on(pump);
+}
+
 static bool end_output(struct pump *pump, struct lane *lane)
 {
 	give_pipe(pump, lane);
@@ -142,8 +151,7 @@ static bool copy(struct pump *pump, struct lane *lane, size_t size)
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_INPUT);
 	case IO_EOF:
-		pump->input_over = true;
-		return go_on(pump);
+		return end_input(pump);
 	case IO_FAIL:
 		return broken(pump, pump->from);
 	case IO_DONE:
@@ -162,10 +170,8 @@ static bool splice_through(struct pump *pump, struct lane *lane)
 	struct pipe *pipe = pump->pipe;
 	ssize_t n = splice(stream_raw_fd(pump->from), NULL, pipe->write_fd, NULL, pipe->capacity,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	if (n == 0) {
-		pump->input_over = true;
-		return go_on(pump);
-	}
+	if (n == 0)
+		return end_input(pump);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return broken_by_errno(pump, pump->from);
@@ -194,10 +200,16 @@ static bool move(struct pump *pump, struct lane *lane)
 	return pump->pipe ? splice_through(pump, lane) : copy(pump, lane, LANE_PLAIN_SIZE);
 }
 
+/* What poll would not wake us for: it is dealt with now. */
+static bool more_at_hand(const struct pump *pump)
+{
+	return pump->input_over || stream_pending(pump->from);
+}
+
 void pump_run(struct pump *pump, struct lane *lane)
 {
 	bool going = true;
-	for (int round = 0; going && (round < ROUNDS_MOST || stream_pending(pump->from)); round++) {
+	for (int round = 0; going && (round < ROUNDS_MOST || more_at_hand(pump)); round++) {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
 			going = flush(pump, lane);
 		else if (pump->input_over)
