@@ -73,7 +73,7 @@ static void write_date(const ASN1_TIME *time, char *out, size_t size)
 const char *tls_connect_explain(struct tls_stream *tls)
 {
 	long result = SSL_get_verify_result(tls->ssl);
-	if (result == X509_V_OK || SSL_is_init_finished(tls->ssl))
+	if (result == X509_V_OK || tls->secured)
 		return NULL;
 	const char *reason = X509_verify_cert_error_string(result);
 	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);

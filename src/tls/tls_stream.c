@@ -60,7 +60,7 @@ static enum io fail(struct tls_stream *tls)
 	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
 		ERR_clear_error();
-		return fail_with(tls, SSL_is_init_finished(tls->ssl)
+		return fail_with(tls, tls->secured
 				? "TLS truncated: closed without close_notify"
 				: "closed during the handshake");
 	}
@@ -92,6 +92,7 @@ static enum io tls_handshake(struct stream *stream)
 	ERR_clear_error();
 	int result = SSL_do_handshake(tls->ssl);
 	enum io io = result == 1 ? IO_DONE : outcome(tls, result);
+	tls->secured = result == 1;
 	enum io sent = record_io_close(&tls->io); /* the alert of a failure, too */
 	if (io == IO_EOF)
 		return fail_with(tls, "closed during the handshake");
@@ -158,7 +159,7 @@ static enum io tls_write(struct stream *stream, struct buf *buf)
 static enum io tls_end(struct stream *stream)
 {
 	struct tls_stream *tls = of(stream);
-	if (tls->failed || !SSL_is_init_finished(tls->ssl))
+	if (tls->failed || !tls->secured)
 		return IO_FAIL;
 	record_io_open(&tls->io);
 	ERR_clear_error();
@@ -236,7 +237,7 @@ void tls_stream_facts(const struct stream *stream, struct tls_facts *out)
 {
 	const struct tls_stream *tls = of(stream);
 	*out = (struct tls_facts){.identity = tls->identity};
-	if (!SSL_is_init_finished(tls->ssl))
+	if (!tls->secured)
 		return;
 	out->version = SSL_get_version(tls->ssl);
 	out->cipher = SSL_get_cipher_name(tls->ssl);
