@@ -23,9 +23,9 @@ static const char help[] =
 	"Words: send=N  recv=N  exchange=N (both at once)  sleep=MS  close_notify  fin  reset\n"
 	"keyupdate=N (asks the peer for N key updates)  wait (reads until the peer ends)\n"
 	"file=PATH (waits until it is there)  say=TEXT (on standard output)\n"
-	"Prints \"sent N SHA256\", \"received N SHA256\" and how the peer ended, if it did so:\n"
-	"\"saw close_notify|fin|reset|truncation|timeout|alert TEXT\". Exit status 0 unless it could not\n"
-	"begin.\n";
+	"Prints \"sent N SHA256\", \"received N SHA256\" and how the peer ended, if it did so: \"saw \"\n"
+	"and one or more of close_notify, fin, reset, truncation, timeout, alert TEXT. Exit status 0\n"
+	"unless it could not begin.\n";
 
 enum outcome { PROGRESS, AGAIN, OVER };
 
@@ -51,10 +51,14 @@ static struct talk {
 	.fd = -1,
 };
 
+/* In order; the same thing twice in a row is one. */
 static void see(const char *what)
 {
-	if (!talk.saw[0])
-		snprintf(talk.saw, sizeof talk.saw, "%s", what);
+	const char *last = strrchr(talk.saw, ',');
+	size_t used = strlen(talk.saw);
+	if (strcmp(last ? last + 2 : talk.saw, what) == 0)
+		return;
+	snprintf(talk.saw + used, sizeof talk.saw - used, "%s%s", used ? ", " : "", what);
 }
 
 static enum outcome over(const char *what)
@@ -220,15 +224,18 @@ static void wait_for_file(const char *path)
 
 static void update_keys(long count)
 {
-	size_t put;
-	for (long i = 0; i < count; i++) {
-		enum outcome outcome;
+	for (long i = 0; i < count && !talk.write_over; i++) {
+		enum outcome outcome = AGAIN;
 		SSL_key_update(talk.ssl, SSL_KEY_UPDATE_REQUESTED);
-		/* An empty write sends it. */
-		while ((outcome = write_some((const uint8_t *)"", 0, &put)) == AGAIN && talk.ssl)
-			wait_ready(true, false, now_us() + 1000000);
-		if (outcome == OVER)
-			return;
+		while (outcome == AGAIN) {
+			errno = 0;
+			ERR_clear_error();
+			int result = SSL_do_handshake(talk.ssl);
+			outcome = result == 1 ? PROGRESS : judge_tls(result);
+			if (outcome == AGAIN)
+				wait_ready(true, false, now_us() + 1000000);
+		}
+		talk.write_over = outcome == OVER;
 	}
 }
 
