@@ -25,10 +25,22 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 sound (a summary on stdout), 1 there were errors, 2 usage.\n";
 
+/* What was told, each once: the protocols of a host inherit its mistakes. */
+struct findings {
+	struct path_set told;
+	unsigned errors, warnings;
+};
+
 static void tell(struct report *report, enum severity severity, const char *text)
 {
-	(void)report;
-	fprintf(stderr, "%s%s\n", severity == SEVERITY_WARNING ? "warning: " : "", text);
+	struct findings *findings = report->owner;
+	size_t before = findings->told.count;
+	if (path_set_add(&findings->told, text) && findings->told.count == before)
+		return;
+	bool is_warning = severity == SEVERITY_WARNING;
+	findings->warnings += is_warning;
+	findings->errors += !is_warning;
+	fprintf(stderr, "%s%s\n", is_warning ? "warning: " : "", text);
 }
 
 /* The directory may well be made before the start, by systemd for one: no error. */
@@ -122,30 +134,32 @@ static void print_summary(const char *path, const struct routes *routes, unsigne
 	putchar('\n');
 }
 
-static void print_failure(const char *path, const struct report *report)
+static void print_failure(const char *path, const struct findings *findings)
 {
-	fprintf(stderr, "%s: %u error%s", path, report->errors, plural(report->errors));
-	if (report->warnings > 0)
-		fprintf(stderr, ", %u warning%s", report->warnings, plural(report->warnings));
+	fprintf(stderr, "%s: %u error%s", path, findings->errors, plural(findings->errors));
+	if (findings->warnings > 0)
+		fprintf(stderr, ", %u warning%s", findings->warnings, plural(findings->warnings));
 	fputc('\n', stderr);
 }
 
 static int check(const char *path)
 {
-	struct report report = {.tell = tell};
+	struct findings findings = {0};
+	struct report report = {.tell = tell, .owner = &findings};
 	struct offline offline = {0};
 	if (offline_open(&offline, path, &report))
 		check_start(&report, path, routes_config(offline.routes));
-	if (report.errors > 0)
-		print_failure(path, &report);
+	if (findings.errors > 0)
+		print_failure(path, &findings);
 	else
-		print_summary(path, offline.routes, report.warnings);
+		print_summary(path, offline.routes, findings.warnings);
 	offline_close(&offline);
+	path_set_finish(&findings.told);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "gatehouse check: standard output: %s\n", strerror(errno));
 		return 1;
 	}
-	return report.errors > 0;
+	return findings.errors > 0;
 }
 
 int check_main(int argc, char **argv)

@@ -98,6 +98,14 @@ like "a CA that is none" "$ERR" $'\nfiles.json:5: hosts\["three.test"\].ca: '
 like "an expired certificate is a warning" "$ERR" $'\nwarning: files.json:6: hosts\["four.test"\].cert: .*expired at'
 like "warnings are counted apart" "$(tail -n 1 <<<"$ERR")" '^files.json: 3 errors, [0-9]+ warnings?$'
 
+config heirs.json <<-'JSON'
+	{ "listen": ":443", "hosts": { "app.test": {
+	  "mode": "terminate", "cert": "pki/none.crt", "key": "pki/app.key", "backend": "a:1",
+	  "alpn": { "h2": {}, "ssh": { "backend": "b:1" } } } } }
+JSON
+check -c heirs.json
+is "what protocols inherit is told once" "$(tail -n +2 <<<"$ERR")" 'heirs.json: 1 error'
+
 config start.json <<-JSON
 	{ "listen": ["unix:$TMP/none/x.sock", "unix:good.json/x.sock"], "user": "no-such-user",
 	  "hosts": { "*": { "mode": "passthrough", "backend": "127.0.0.1:1" } } }
