@@ -16,7 +16,7 @@ struct tls_stream {
 	char *error_text;
 	enum io input_ended;       /* IO_DONE while it has not */
 	bool secured; /* the handshake was done: OpenSSL forgets that when it fails later */
-	bool failed, end_said;
+	bool failed, handshaken, end_said;
 };
 
 static inline struct tls_stream *tls_stream_of_ssl(const SSL *ssl)
@@ -31,8 +31,5 @@ struct tls_stream *tls_stream_create(
 /* Keeps the text in the stream's memory; the text itself when there is none. */
 const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-
-/* Why the server's certificate was refused, in words that help; NULL when it was not. */
-const char *tls_connect_explain(struct tls_stream *tls);
 
 #endif

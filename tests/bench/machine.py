@@ -11,11 +11,12 @@ import time
 
 PR_SET_PDEATHSIG = 1
 CPUCLOCK_SCHED = 2
+EVERY_CORE = os.sched_getaffinity(0)
 
 
 def cores():
     """(core for the proxy, core for load and backend): the last and the first that we may use."""
-    usable = sorted(os.sched_getaffinity(0))
+    usable = sorted(EVERY_CORE)
     return usable[-1], usable[0]
 
 
@@ -248,7 +249,7 @@ def describe():
         congestion = setting.read().strip()
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": len(EVERY_CORE),
         "kernel": os.uname().release,
         "congestion_control": congestion,
     }

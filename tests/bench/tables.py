@@ -129,7 +129,7 @@ def paced(bench, running, seconds, meanwhile):
         "name": "h#######.bench.test",
         "names": running.peer.exact,
     }
-    load = measure.LoadClient(bench, running.port, options, os.sched_getaffinity(1))
+    load = measure.LoadClient(bench, running.port, options, machine.EVERY_CORE)
     try:
         load.start()
         meanwhile()
@@ -182,7 +182,7 @@ def start_of(bench, title, unit, target, started):
 
 def hosts(bench, count):
     """All that a large table of hosts is measured by; yields Outcomes as they come."""
-    every_core = os.sched_getaffinity(1)
+    every_core = machine.EVERY_CORE
     title = f"{count:,} hosts"
     running = []
     try:
@@ -277,7 +277,7 @@ def certificates(bench, count):
     folder = os.path.join(bench.folder, "pairs")
     os.mkdir(folder)
     bench.run_tool("makecerts", "many", folder, str(count))
-    every_core = os.sched_getaffinity(1)
+    every_core = machine.EVERY_CORE
     ready = {}
     gatehouse = measure.Running(bench, GatehouseCerts(folder, count), "terminate", cpus=every_core)
     try:
@@ -308,7 +308,7 @@ def certificates(bench, count):
 
 def two_workers(bench):
     """Two workers on two cores beside one on one; the load may use both cores each time."""
-    every_core = os.sched_getaffinity(1)
+    every_core = machine.EVERY_CORE
     if len(every_core) < 2:
         return
     base = next(s for s in scenarios.SCENARIOS if s.name == "conn")
