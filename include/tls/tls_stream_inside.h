@@ -16,7 +16,7 @@ struct tls_stream {
 	char *error_text;
 	enum io input_ended;       /* IO_DONE while it has not */
 	bool secured; /* the handshake was done: OpenSSL forgets that when it fails later */
-	bool failed, handshaken, end_said;
+	bool failed, end_said;
 };
 
 static inline struct tls_stream *tls_stream_of_ssl(const SSL *ssl)

@@ -70,15 +70,11 @@ static void write_date(const ASN1_TIME *time, char *out, size_t size)
 		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
-const char *tls_connect_explain(struct tls_stream *tls)
+/* Why the server's certificate was refused, in words that help whoever is to mend it. */
+static const char *explain(struct tls_stream *tls, X509 *leaf, int error)
 {
-	long result = SSL_get_verify_result(tls->ssl);
-	if (result == X509_V_OK || tls->secured)
-		return NULL;
-	const char *reason = X509_verify_cert_error_string(result);
-	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
 	char detail[NAMES_TEXT_MAX];
-	switch (leaf ? result : X509_V_ERR_UNSPECIFIED) {
+	switch (error) {
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
 		write_names(leaf, detail);
@@ -91,6 +87,20 @@ const char *tls_connect_explain(struct tls_stream *tls)
 		write_date(X509_get0_notBefore(leaf), detail, sizeof detail);
 		return tls_stream_format(tls, "server certificate: not valid before %s", detail);
 	default:
-		return tls_stream_format(tls, "server certificate: %s", reason);
+		return tls_stream_format(
+			tls, "server certificate: %s", X509_verify_cert_error_string(error));
 	}
+}
+
+int tls_stream_on_verify_server(int ok, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_stream *tls = tls_stream_of_ssl(ssl);
+	X509 *at_fault = X509_STORE_CTX_get_current_cert(store);
+	if (ok || SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE)
+		return 1;
+	if (!at_fault)
+		at_fault = X509_STORE_CTX_get0_cert(store);
+	tls->refusal = explain(tls, at_fault, X509_STORE_CTX_get_error(store));
+	return 0;
 }

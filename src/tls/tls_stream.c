@@ -53,15 +53,10 @@ static enum io fail(struct tls_stream *tls)
 		ERR_clear_error();
 		return fail_with(tls, stream_error_text(tls->io.error));
 	}
-	const char *explained = tls->peer ? tls_connect_explain(tls) : NULL;
-	if (explained) {
-		ERR_clear_error();
-		return fail_with(tls, explained);
-	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
 		ERR_clear_error();
 		return fail_with(tls, tls->secured
-				? "TLS truncated: closed without close_notify"
+				? "closed without close_notify"
 				: "closed during the handshake");
 	}
 	bool said_by_peer = reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
