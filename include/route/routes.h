@@ -26,6 +26,7 @@ struct route {
 	struct acl *acl;    /* NULL: every verified certificate */
 	unsigned max_connections;
 	bool revalidate;
+	bool is_forward; /* plain in, TLS out; `offer_alpn` is for the server then */
 	atomic_uint active; /* sessions now; the one thing here that changes */
 };
 
@@ -77,6 +78,10 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 
 /* Names route and policy, for tickets: equal as long as a resumption would be judged the same. */
 struct ticket_binding route_ticket_binding(const struct route *route);
+
+/* The forward that a listener (by its address in the configuration) belongs to; NULL: it is a door of
+ * the router. */
+struct route *routes_forward(const struct routes *routes, const char *listen);
 
 /* Every backend of the snapshot, once. */
 size_t routes_backend_count(const struct routes *routes);

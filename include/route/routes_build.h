@@ -18,6 +18,7 @@ struct routes {
 	struct arena arena; /* names, routes, backends */
 	struct host_table hosts;
 	size_t route_count;
+	struct route *forwards; /* as many as in the configuration, in its order */
 	struct pointers contexts; /* each with a reference */
 	struct pointers backends; /* each to be finished */
 	struct pointers acls;     /* each owned */
@@ -37,8 +38,17 @@ struct builder {
 	bool no_memory;
 };
 
-/* routes_backends.c: hosts that say the same of their backend share one. NULL after an error. */
-struct backend *build_backend(struct builder *builder, const struct route_config *config);
+/* Who asks for a backend, and how a fault in one of its fields is told (`index` -1: no list). */
+struct backend_request {
+	const struct backend_config *config;
+	void (*complain)(const struct backend_request *request, struct report *report,
+		const char *field, int index, const char *text);
+	const struct route_config *route; /* a host's or ... */
+	const char *where;                /* ... a forward's */
+};
+
+/* routes_backends.c: those that say the same of their backend share one. NULL after an error. */
+struct backend *build_backend(struct builder *builder, const struct backend_request *request);
 void build_backends_finish(struct builder *builder);
 
 #endif

@@ -80,9 +80,9 @@ struct session {
 	struct relay relay;
 };
 
-/* Takes `fd` over, which was just accepted. */
+/* Takes `fd` over, which was just accepted. `forward`: the route of a forward, else NULL. */
 void session_start(struct service *service, int fd, const struct sockaddr *source,
-	const struct listener *listener, const struct step *steps);
+	const struct listener *listener, const struct step *steps, struct route *forward);
 
 /* Always the last call: logs, closes, frees. `why` is copied. */
 enum step_result session_end(struct session *session, const char *why);

@@ -14,6 +14,9 @@ extern const struct step router_steps[];
 /* The same behind a proxy that tells in a PROXY header who connected. */
 extern const struct step proxied_steps[];
 
+/* A local client in the clear, to be taken to a TLS server; the session has its route already. */
+extern const struct step forward_steps[];
+
 /* A name that nobody has: the closest certificate and an HTTP 421. */
 extern const struct step misdirected_steps[];
 
@@ -28,6 +31,9 @@ enum step_result step_open_upstream(struct session *session); /* open_upstream.c
 enum step_result step_greet_upstream(struct session *session); /* greet_upstream.c */
 enum step_result step_secure_upstream(struct session *session); /* secure_upstream.c */
 enum step_result step_answer_421(struct session *session);    /* responder.c */
+
+/* Counts the session on its route; false when the route is full. */
+bool take_place(struct session *session);
 
 /* A fatal alert in the clear, before any handshake; then farewell. `why` is copied. */
 enum step_result refuse_with_alert(struct session *session, enum alert alert, const char *why);

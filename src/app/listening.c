@@ -19,13 +19,36 @@ static bool is_in(struct listener **listeners, size_t count, const struct listen
 	return false;
 }
 
+/* The router's listeners, then those of each forward. */
+static size_t count_wanted(const struct config *config)
+{
+	size_t count = config->listener_count;
+	for (size_t i = 0; i < config->forward_count; i++)
+		count += config->forwards[i].listener_count;
+	return count;
+}
+
+static const struct listener_config *wanted_listener(const struct config *config, size_t index)
+{
+	if (index < config->listener_count)
+		return &config->listeners[index];
+	index -= config->listener_count;
+	for (size_t i = 0; i < config->forward_count; i++) {
+		const struct forward_config *forward = &config->forwards[i];
+		if (index < forward->listener_count)
+			return &forward->listeners[index];
+		index -= forward->listener_count;
+	}
+	return NULL;
+}
+
 /* What is new is opened; false, and closed again, when one of them cannot be. */
 static bool open_all(struct gatehouse *gatehouse, const struct config *config,
 	struct listener **wanted, struct report *report)
 {
 	unsigned errors = report->errors;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct listener_config *listen = &config->listeners[i];
+	for (size_t i = 0; i < count_wanted(config); i++) {
+		const struct listener_config *listen = wanted_listener(config, i);
 		struct err err;
 		wanted[i] = find(gatehouse->listeners, gatehouse->listener_count, listen->address);
 		if (!wanted[i])
@@ -60,7 +83,7 @@ static void retire(struct gatehouse *gatehouse, struct listener *listener)
 bool listening_follow(
 	struct gatehouse *gatehouse, const struct config *config, struct report *report)
 {
-	size_t count = config->listener_count;
+	size_t count = count_wanted(config);
 	struct listener **wanted = calloc(count + 1, sizeof *wanted);
 	if (!wanted) {
 		report_error(report, "out of memory");

@@ -264,8 +264,6 @@ static void log_ready(const struct gatehouse *gatehouse)
 static void refuse_unknown_parts(
 	const char *path, const struct config *config, struct report *report)
 {
-	if (config->forward_count > 0)
-		report_error(report, "%s: forwards: this version has none", path);
 	if (config->health.enabled)
 		report_error(report, "%s: health: this version has none", path);
 	if (config->metrics.enabled)

@@ -22,7 +22,8 @@ struct acceptor {
 	ev_io io;
 	struct worker *worker;
 	struct listener *listener;
-	const struct listener_config *config; /* of the snapshot in service->routes */
+	const struct listener_config *config; /* of the snapshot in service->routes; */
+	struct route *forward;                /* one of these two, or neither */
 	struct acceptor *next;
 };
 
@@ -137,6 +138,14 @@ static bool is_trusted_proxy(const struct listener_config *config, const struct 
 	return false;
 }
 
+static const struct step *steps_for(
+	const struct acceptor *acceptor, const struct sockaddr *source)
+{
+	if (acceptor->forward)
+		return forward_steps;
+	return is_trusted_proxy(acceptor->config, source) ? proxied_steps : router_steps;
+}
+
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct worker *worker = acceptor->worker;
@@ -156,7 +165,7 @@ static bool accept_one(struct acceptor *acceptor)
 		log_info("accepting again");
 	worker->pause_reason = NULL;
 	session_start(&worker->service, fd, &source.any, acceptor->listener,
-		is_trusted_proxy(acceptor->config, &source.any) ? proxied_steps : router_steps);
+		steps_for(acceptor, &source.any), acceptor->forward);
 	atomic_store_explicit(&worker->sessions, worker->service.count, memory_order_relaxed);
 	return true;
 }
@@ -235,6 +244,7 @@ static void follow_config(struct worker *worker)
 	const struct config *config = routes_config(worker->service.routes);
 	for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
 		acceptor->config = NULL;
+		acceptor->forward = routes_forward(worker->service.routes, acceptor->listener->text);
 		for (size_t i = 0; i < config->listener_count; i++)
 			if (strcmp(config->listeners[i].address, acceptor->listener->text) == 0)
 				acceptor->config = &config->listeners[i];

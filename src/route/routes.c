@@ -153,6 +153,22 @@ struct ticket_binding route_ticket_binding(const struct route *route)
 	return binding;
 }
 
+static bool has_listener(const struct forward_config *config, const char *listen)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (strcmp(config->listeners[i].address, listen) == 0)
+			return true;
+	return false;
+}
+
+struct route *routes_forward(const struct routes *routes, const char *listen)
+{
+	for (size_t i = 0; i < routes->config->forward_count; i++)
+		if (has_listener(&routes->config->forwards[i], listen))
+			return &routes->forwards[i];
+	return NULL;
+}
+
 size_t routes_backend_count(const struct routes *routes)
 {
 	return routes->backends.count;

@@ -68,10 +68,16 @@ static bool key_of(struct buf *key, const struct backend_config *config)
 
 /* A backend of TLS servers. */
 
-static bool load_credential(struct builder *builder, const struct route_config *config,
+static void complain(struct builder *builder, const struct backend_request *request,
+	const char *field, int index, const char *text)
+{
+	request->complain(request, builder->report, field, index, text);
+}
+
+static bool load_credential(struct builder *builder, const struct backend_request *request,
 	struct tls_client_policy *policy)
 {
-	const struct client_tls_config *tls = &config->backend.tls;
+	const struct client_tls_config *tls = &request->config->tls;
 	enum credential_part at_fault;
 	struct err err;
 	if (!tls->cert)
@@ -81,16 +87,15 @@ static bool load_credential(struct builder *builder, const struct route_config *
 	policy->credential = tls_store_credential(
 		builder->setup->store, tls->cert, tls->key, &at_fault, &err);
 	if (!policy->credential)
-		route_config_error(config, builder->report,
-			at_fault == CREDENTIAL_CERT ? "backend.tls.cert" : "backend.tls.key", -1,
-			"%s", err.text);
+		complain(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
+			err.text);
 	return policy->credential != NULL;
 }
 
-static bool load_trust(struct builder *builder, const struct route_config *config,
+static bool load_trust(struct builder *builder, const struct backend_request *request,
 	struct tls_client_policy *policy)
 {
-	const struct strings *ca = &config->backend.tls.ca;
+	const struct strings *ca = &request->config->tls.ca;
 	struct trust_files files = {
 		.ca = (const char *const *)ca->items, .ca_count = ca->count};
 	enum trust_part at_fault;
@@ -102,8 +107,7 @@ static bool load_trust(struct builder *builder, const struct route_config *confi
 		builder->no_memory |= !path_set_add(builder->paths, ca->items[i]);
 	policy->trust = tls_store_trust(builder->setup->store, &files, &at_fault, &index, &err);
 	if (!policy->trust)
-		route_config_error(config, builder->report, "backend.tls.ca",
-			ca->count > 1 ? index : -1, "%s", err.text);
+		complain(builder, request, "ca", ca->count > 1 ? index : -1, err.text);
 	return policy->trust != NULL;
 }
 
@@ -117,68 +121,69 @@ static const char *name_of(
 }
 
 /* One peer for each server, as that kind of client. */
-static void add_peers(struct builder *builder, const struct route_config *config,
+static void add_peers(struct builder *builder, const struct backend_request *request,
 	struct backend *backend, const struct tls_client_policy *policy)
 {
+	const struct backend_config *config = request->config;
 	struct tls_store *store = builder->setup->store;
 	struct err err;
 	struct tls_client *client = tls_store_client(store, policy, &err);
 	for (unsigned i = 0; client && i < backend->count; i++) {
 		struct server *server = &backend->servers[i];
 		struct endpoint endpoint;
-		const char *name = name_of(&config->backend.tls, server->text, &endpoint);
+		const char *name = name_of(&config->tls, server->text, &endpoint);
 		struct tls_peer *peer = tls_store_peer(store, client, server->text, name, &err);
 		builder->no_memory |= !peer;
 		if (peer && !policy->unverified)
 			server->tls = tls_peer_ref(peer);
-		if (peer && config->backend.health == HEALTH_TLS)
+		if (peer && config->health == HEALTH_TLS)
 			server->tls_check = tls_peer_ref(peer);
 	}
 	if (!client)
-		route_config_error(config, builder->report, "backend", -1, "%s", err.text);
+		complain(builder, request, "ca", -1, err.text);
 }
 
 static void secure(
-	struct builder *builder, const struct route_config *config, struct backend *backend)
+	struct builder *builder, const struct backend_request *request, struct backend *backend)
 {
-	struct tls_client_policy policy = {.min_version = config->backend.tls.min_version};
-	if (load_credential(builder, config, &policy) && load_trust(builder, config, &policy))
-		add_peers(builder, config, backend, &policy);
+	struct tls_client_policy policy = {.min_version = request->config->tls.min_version};
+	if (load_credential(builder, request, &policy) && load_trust(builder, request, &policy))
+		add_peers(builder, request, backend, &policy);
 }
 
 /* Servers that speak TLS with the clients themselves: whether one answers is all that is asked. */
 static void check_by_tls(
-	struct builder *builder, const struct route_config *config, struct backend *backend)
+	struct builder *builder, const struct backend_request *request, struct backend *backend)
 {
 	struct tls_client_policy policy = {.min_version = 0x0303, .unverified = true};
-	add_peers(builder, config, backend, &policy);
+	add_peers(builder, request, backend, &policy);
 }
 
-static struct backend *make(struct builder *builder, const struct route_config *config)
+static struct backend *make(struct builder *builder, const struct backend_request *request)
 {
+	const struct backend_config *config = request->config;
 	struct routes *routes = builder->routes;
-	struct backend *backend =
-		backend_create(&routes->arena, builder->setup->servers, &config->backend);
+	struct backend *backend = backend_create(&routes->arena, builder->setup->servers, config);
 	if (!backend || !pointers_add(&routes->backends, backend))
 		return NULL;
-	if (config->backend.has_tls)
-		secure(builder, config, backend);
-	else if (config->backend.health == HEALTH_TLS)
-		check_by_tls(builder, config, backend);
+	if (config->has_tls)
+		secure(builder, request, backend);
+	else if (config->health == HEALTH_TLS)
+		check_by_tls(builder, request, backend);
 	return backend;
 }
 
-struct backend *build_backend(struct builder *builder, const struct route_config *config)
+struct backend *build_backend(struct builder *builder, const struct backend_request *request)
 {
 	struct shared_backend wanted = {0};
-	bool ok = key_of(&wanted.key, &config->backend);
+	bool ok = key_of(&wanted.key, request->config);
 	struct shared_backend **found = ok ? tfind(&wanted, &builder->backends, compare) : NULL;
 	if (found) {
 		free(wanted.key.data);
 		return (*found)->backend;
 	}
 	struct shared_backend *shared = ok ? malloc(sizeof *shared) : NULL;
-	wanted.backend = shared ? make(builder, config) : NULL;
+	wanted.backend = shared ? make(builder, request) : NULL;
 	if (shared)
 		*shared = wanted;
 	if (wanted.backend && tsearch(shared, &builder->backends, compare))

@@ -2,6 +2,7 @@
 #include "route/routes_build.h"
 
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -208,6 +209,14 @@ static struct acl *build_acl(struct builder *builder, const struct route_config 
 	return acl;
 }
 
+static void complain_of_backend(const struct backend_request *request, struct report *report,
+	const char *field, int index, const char *text)
+{
+	char path[32];
+	snprintf(path, sizeof path, "backend.tls.%s", field);
+	route_config_error(request->route, report, path, index, "%s", text);
+}
+
 static void build_route(struct builder *builder, const char *host,
 	const struct route_config *config, struct route *route)
 {
@@ -215,7 +224,9 @@ static void build_route(struct builder *builder, const char *host,
 	route->max_connections = config->max_connections;
 	route->revalidate = config->revalidate;
 	route->offer_alpn = copy_strings(builder, &config->offer_alpn);
-	route->backend = build_backend(builder, config);
+	struct backend_request request = {
+		.config = &config->backend, .complain = complain_of_backend, .route = config};
+	route->backend = build_backend(builder, &request);
 	route->acl = build_acl(builder, config);
 	if (config->mode == MODE_TERMINATE)
 		build_tls(builder, host, config, route);
@@ -291,6 +302,38 @@ static void note_config_paths(struct builder *builder, const char *path)
 	builder->no_memory |= !ok;
 }
 
+/* A forward's fields of TLS stand in the forward itself: `config.json:40: forwards[0].ca`. */
+static void complain_of_forward(const struct backend_request *request, struct report *report,
+	const char *field, int index, const char *text)
+{
+	if (index >= 0)
+		report_error(report, "%s.%s[%d]: %s", request->where, field, index, text);
+	else
+		report_error(report, "%s.%s: %s", request->where, field, text);
+}
+
+static void build_forwards(struct builder *builder)
+{
+	struct routes *routes = builder->routes;
+	size_t count = routes->config->forward_count;
+	if (count == 0)
+		return;
+	routes->forwards = arena_alloc(&routes->arena, count * sizeof *routes->forwards);
+	for (size_t i = 0; routes->forwards && i < count; i++) {
+		const struct forward_config *config = &routes->config->forwards[i];
+		struct route *route = &routes->forwards[i];
+		struct backend_request request = {.config = &config->target,
+			.complain = complain_of_forward,
+			.where = config->where};
+		route->host = config->target.servers[0].address;
+		route->is_forward = true;
+		route->max_connections = config->max_connections;
+		route->offer_alpn = config->alpn;
+		route->backend = build_backend(builder, &request);
+	}
+	builder->no_memory |= !routes->forwards;
+}
+
 static void builder_finish(struct builder *builder)
 {
 	tdestroy(builder->contexts, keep_item);
@@ -314,6 +357,8 @@ struct routes *routes_load(
 	tls_store_begin(setup->store);
 	routes->config = config_read(setup->path, on_host, &builder, report);
 	note_config_paths(&builder, setup->path);
+	if (routes->config)
+		build_forwards(&builder);
 	host_table_seal(&routes->hosts);
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);

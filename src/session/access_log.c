@@ -38,7 +38,9 @@ static void log_route(struct log_line *line, const struct route *route)
 	if (!route)
 		return;
 	log_text(line, "route", route->host);
-	log_text(line, "mode", route->tls ? "terminate" : "passthrough");
+	log_text(line, "mode", route->is_forward ? "forward"
+			: route->tls            ? "terminate"
+			                        : "passthrough");
 }
 
 static void log_tls(struct log_line *line, const struct session *session)

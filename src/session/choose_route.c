@@ -47,13 +47,14 @@ static enum step_result answer_unknown(struct session *session, const struct cli
 	return session_jump(session, misdirected_steps);
 }
 
-static bool take_place_on(struct route *route)
+bool take_place(struct session *session)
 {
+	struct route *route = session->route;
 	unsigned before = atomic_fetch_add(&route->active, 1);
-	if (route->max_connections == 0 || before < route->max_connections)
-		return true;
-	atomic_fetch_sub(&route->active, 1);
-	return false;
+	session->route_counted = route->max_connections == 0 || before < route->max_connections;
+	if (!session->route_counted)
+		atomic_fetch_sub(&route->active, 1);
+	return session->route_counted;
 }
 
 /* A page, in the protocol that it is written in if the client has it. */
@@ -94,8 +95,7 @@ enum step_result step_choose_route(struct session *session)
 			"no application protocol of this host");
 	session->route = matched.route;
 	session->context = matched.route->tls;
-	session->route_counted = take_place_on(matched.route);
-	if (!session->route_counted)
+	if (!take_place(session))
 		return refuse_with_alert(
 			session, ALERT_INTERNAL_ERROR, "max_connections of the host reached");
 	return STEP_NEXT;

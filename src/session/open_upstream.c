@@ -1,9 +1,8 @@
 #include "session/steps.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
-#include "base/log.h"
 #include "net/plain_stream.h"
+#include "net/source.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -44,16 +43,6 @@ static int connect_outcome(const struct session *session)
 		return EINPROGRESS;
 	if (poll_fd.revents & (POLLERR | POLLHUP))
 		return socket_error(&session->upstream_socket);
-	return 0;
-}
-
-static uint64_t source_hash(const struct session *session)
-{
-	const struct hash_key key = {0};
-	if (session->source.any.sa_family == AF_INET)
-		return hash_bytes(key, &session->source.v4.sin_addr, 4);
-	if (session->source.any.sa_family == AF_INET6)
-		return hash_bytes(key, &session->source.v6.sin6_addr, 16);
 	return 0;
 }
 
@@ -198,7 +187,7 @@ static enum step_result next_server(struct session *session)
 {
 	struct backend *backend = session->route->backend;
 	session->server = __builtin_popcount(session->tried) < SERVERS_TRIED_MOST
-		? backend_choose(backend, session->tried, source_hash(session))
+		? backend_choose(backend, session->tried, source_hash(&session->source.any))
 		: -1;
 	if (session->server < 0)
 		return give_up(session);

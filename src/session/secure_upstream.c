@@ -4,22 +4,32 @@
 
 #include <stdio.h>
 
-#define ALPN_LIST_MAX 256
+#define ALPN_LIST_MAX 4096
 
 static struct server *server_of(const struct session *session)
 {
 	return &session->route->backend->servers[session->server];
 }
 
-/* What was agreed on with the client is offered to the server. */
+static size_t add_id(uint8_t *out, size_t used, struct span id)
+{
+	if (id.len == 0 || used + 1 + id.len > ALPN_LIST_MAX)
+		return used;
+	out[used] = (uint8_t)id.len;
+	memcpy(out + used + 1, id.data, id.len);
+	return used + 1 + id.len;
+}
+
+/* What was agreed on with the client is offered to the server; a forward says itself what to offer. */
 static struct span alpn_list(const struct session *session, uint8_t out[ALPN_LIST_MAX])
 {
-	struct span id = session->hello->alpn;
-	if (id.len == 0)
-		return span_of(NULL, 0);
-	out[0] = (uint8_t)id.len;
-	memcpy(out + 1, id.data, id.len);
-	return span_of(out, id.len + 1);
+	const struct strings *own = &session->route->offer_alpn;
+	size_t used = 0;
+	if (session->hello)
+		return span_of(out, add_id(out, 0, session->hello->alpn));
+	for (size_t i = 0; i < own->count; i++)
+		used = add_id(out, used, span_of_string(own->items[i]));
+	return span_of(out, used);
 }
 
 static bool begin(struct session *session, struct err *err)

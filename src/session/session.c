@@ -125,7 +125,7 @@ static void note_source(struct session *session, const struct sockaddr *source)
 }
 
 void session_start(struct service *service, int fd, const struct sockaddr *source,
-	const struct listener *listener, const struct step *steps)
+	const struct listener *listener, const struct step *steps, struct route *forward)
 {
 	struct ev_loop *loop = service->lane.loop;
 	struct session *session = calloc(1, sizeof *session);
@@ -137,6 +137,7 @@ void session_start(struct service *service, int fd, const struct sockaddr *sourc
 	session->routes = routes_ref(service->routes);
 	session->listener = listener;
 	session->step = steps;
+	session->route = forward;
 	session->server = -1;
 	session->began_us = clock_now_us();
 	note_source(session, source);

@@ -97,6 +97,21 @@ const struct step proxied_steps[] = {
 	{0},
 };
 
+static enum step_result step_take_place(struct session *session)
+{
+	return take_place(session) ? STEP_NEXT
+	                           : session_end(session, "max_connections of the forward reached");
+}
+
+const struct step forward_steps[] = {
+	{"admit_source", step_admit_source},
+	{"take_place", step_take_place},
+	{"open_upstream", step_open_upstream},
+	{"secure_upstream", step_secure_upstream},
+	{"relay", step_relay},
+	{0},
+};
+
 const struct step misdirected_steps[] = {
 	{"secure_client", step_secure_client},
 	{"answer_421", step_answer_421},

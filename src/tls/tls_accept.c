@@ -1,8 +1,8 @@
 #include "tls/tls_stream_inside.h"
 
 #include "tls/identity.h"
+#include "tls/verify_client.h"
 
-#include <openssl/err.h>
 #include <openssl/x509v3.h>
 
 struct stream *tls_accept_stream(
@@ -64,51 +64,11 @@ int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-static bool is_forgiven(const struct tls_policy *policy, int error, int depth)
-{
-	if (error == X509_V_ERR_UNABLE_TO_GET_CRL)
-		return depth > 0;
-	return error == X509_V_ERR_CRL_HAS_EXPIRED && !policy->refuse_expired_crl;
-}
-
-/* For a chain that is judged again, after its handshake: the policy to judge by. */
-static int on_verify_again(int ok, X509_STORE_CTX *store)
-{
-	const struct tls_policy *policy = X509_STORE_CTX_get_ex_data(store, 0);
-	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
-	if (!ok && is_forgiven(policy, error, depth)) {
-		X509_STORE_CTX_set_error(store, X509_V_OK);
-		return 1;
-	}
-	return ok;
-}
-
 const char *tls_stream_revalidate(struct stream *stream, const struct tls_context *context)
 {
-	struct tls_stream *tls = (struct tls_stream *)stream;
-	const struct tls_policy *policy = &context->policy;
-	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
-	X509_STORE_CTX *store = X509_STORE_CTX_new();
-	const char *why = "out of memory";
-	if (!leaf || !store ||
-		X509_STORE_CTX_init(store, policy->trust->store, leaf,
-			SSL_get_peer_cert_chain(tls->ssl)) != 1)
-		goto free_store;
-	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store);
-	X509_STORE_CTX_set_default(store, "ssl_client");
-	X509_VERIFY_PARAM_set_depth(param, (int)policy->verify_depth);
-	if (policy->trust->has_crls)
-		X509_VERIFY_PARAM_set_flags(
-			param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-	X509_STORE_CTX_set_ex_data(store, 0, (void *)policy);
-	X509_STORE_CTX_set_verify_cb(store, on_verify_again);
-	why = NULL;
-	if (X509_verify_cert(store) != 1)
-		why = X509_verify_cert_error_string(X509_STORE_CTX_get_error(store));
-free_store:
-	X509_STORE_CTX_free(store);
-	ERR_clear_error();
-	return why;
+	const struct tls_stream *tls = (const struct tls_stream *)stream;
+	return tls_verify_client(context, SSL_get0_peer_certificate(tls->ssl),
+		SSL_get_peer_cert_chain(tls->ssl));
 }
 
 static int refuse(struct tls_stream *tls, X509_STORE_CTX *store, const char *why)
@@ -126,7 +86,7 @@ int tls_stream_on_verify(int ok, X509_STORE_CTX *store)
 	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
 	if (!tls->identity)
 		tls->identity = identity_of(X509_STORE_CTX_get0_cert(store));
-	if (!ok && is_forgiven(&tls->accept.context->policy, error, depth)) {
+	if (!ok && tls_verify_forgives(&tls->accept.context->policy, error, depth)) {
 		X509_STORE_CTX_set_error(store, X509_V_OK);
 		return 1;
 	}
