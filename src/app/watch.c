@@ -13,6 +13,7 @@
 
 #define BURST_LIMIT  10 /* times the quiet time */
 #define POLL_SECONDS 2.0
+#define REST_PART    5 /* of the quiet time */
 
 struct watched_path {
 	char *text;    /* absolute */
@@ -28,6 +29,7 @@ struct watch {
 	ev_io events;
 	ev_timer quiet_timer; /* active: a change waits to be told */
 	ev_timer poll_timer;  /* active: not everything can be watched */
+	ev_timer rest_timer;  /* active: events gather unread */
 	ev_tstamp first_touch, last_touch;
 	int64_t since_ns; /* the owner's last round of reading did not begin before */
 	struct watched_path *paths;
@@ -117,14 +119,26 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 		touch(watch);
 }
 
-/* One buffer at a time: whatever writes without end, the loop has its turn. */
+static void on_rest_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *watch = timer->data;
+	(void)events;
+	ev_io_start(loop, &watch->events);
+}
+
+/*
+ * One buffer at a time, and a rest after it: a directory on the way may be a busy one (/tmp), whose
+ * every change would wake us, and the kernel folds equal events that wait together into one.
+ */
 static void on_events(struct ev_loop *loop, ev_io *io, int events)
 {
 	_Alignas(struct inotify_event) char buffer[16384];
 	struct watch *watch = io->data;
 	ssize_t len = read(io->fd, buffer, sizeof buffer);
-	(void)loop;
 	(void)events;
+	ev_io_stop(loop, io);
+	ev_timer_set(&watch->rest_timer, watch->quiet / REST_PART, 0);
+	ev_timer_start(loop, &watch->rest_timer);
 	for (ssize_t at = 0; at < len;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
 		if (view_concerns(&watch->view, event))
@@ -150,6 +164,8 @@ struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
 	ev_io_init(&watch->events, on_events, watch->view.fd, EV_READ);
 	ev_timer_init(&watch->quiet_timer, on_quiet, 0, 0);
 	ev_timer_init(&watch->poll_timer, on_poll, 0, 0);
+	ev_timer_init(&watch->rest_timer, on_rest_over, 0, 0);
+	watch->rest_timer.data = watch;
 	watch->events.data = watch->quiet_timer.data = watch->poll_timer.data = watch;
 	if (watch->view.fd >= 0)
 		ev_io_start(loop, &watch->events);
@@ -232,6 +248,7 @@ void watch_destroy(struct watch *watch)
 	ev_io_stop(watch->loop, &watch->events);
 	ev_timer_stop(watch->loop, &watch->quiet_timer);
 	ev_timer_stop(watch->loop, &watch->poll_timer);
+	ev_timer_stop(watch->loop, &watch->rest_timer);
 	if (watch->view.fd >= 0)
 		close(watch->view.fd);
 	view_finish(&watch->view, NULL);
