@@ -27,6 +27,9 @@ void route_check(const struct part *part);
 /* Takes off an entry, once it was checked, what it inherits and cannot use. */
 void route_settle(const struct part *entry, bool host_is_route);
 
+/* When its entries have inherited: what a host has for client certificates and does not ask for. */
+void route_settle_host(struct route_config *route);
+
 /* An error of the part as a whole: a field that is missing. */
 void route_tell(const struct part *part, const char *text);
 

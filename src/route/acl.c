@@ -158,6 +158,23 @@ static const char *compile_rule(struct rule *rule, char *out)
 	return NULL;
 }
 
+const char *acl_rule_error(const char *field, const char *text)
+{
+	struct rule rule = {.key = span_of_string(text)};
+	size_t at = 0;
+	while (at < FIELDS && strcmp(fields[at].field, field) != 0)
+		at++;
+	char *room = malloc(rule.key.len + 1);
+	if (at == FIELDS || !room) {
+		free(room);
+		return room ? "is no rule" : "out of memory";
+	}
+	rule.kind = fields[at].kind;
+	const char *error = compile_rule(&rule, room);
+	free(room);
+	return error;
+}
+
 /* Returns how much of `room` the rule took; 0 with `err` when it is none. */
 static size_t add_rule(struct acl *acl, size_t field, const char *text, char *room, struct err *err)
 {

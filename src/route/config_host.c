@@ -103,6 +103,7 @@ static void read_fields(struct part *part, const struct place *alpn_place, struc
 	}
 	if (alpn)
 		read_alpn(part, alpn_place, alpn, host);
+	route_settle_host(part->route);
 	if (part->route->mode == MODE_UNKNOWN)
 		part->route->mode = MODE_TERMINATE;
 }

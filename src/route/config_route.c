@@ -1,5 +1,6 @@
 #include "route/config_route.h"
 
+#include "route/acl.h"
 #include "route/config_backend.h"
 #include "wire/server_name.h"
 
@@ -31,15 +32,38 @@ static const char *item_fingerprint(
 	return NULL;
 }
 
+/* A copy of a rule that means something. */
+static const char *item_rule(
+	struct reader *reader, const struct place *place, const char *field, const char *text)
+{
+	const char *copy = item_text(reader, place, text);
+	const char *wrong = copy ? acl_rule_error(field, text) : NULL;
+	char quoted[128];
+	if (!wrong)
+		return copy;
+	place_quote(text, quoted, sizeof quoted);
+	place_error(place, reader->report, "%s %s", quoted, wrong);
+	return NULL;
+}
+
 /* allow_dns: in the form that the names of certificates are compared in. */
 static const char *item_dns_name(struct reader *reader, const struct place *place, const char *text)
 {
 	struct server_name name;
-	const char *wrong = server_name_parse_pattern(span_of_string(text), &name);
-	if (!wrong)
-		return reader_copy(reader, name.text);
-	place_error(place, reader->report, "expected a DNS name: this one %s", wrong);
-	return NULL;
+	if (!item_rule(reader, place, "allow_dns", text) ||
+		server_name_parse_pattern(span_of_string(text), &name) != NULL)
+		return NULL;
+	return reader_copy(reader, name.text);
+}
+
+static const char *item_uri(struct reader *reader, const struct place *place, const char *text)
+{
+	return item_rule(reader, place, "allow_uri", text);
+}
+
+static const char *item_email(struct reader *reader, const struct place *place, const char *text)
+{
+	return item_rule(reader, place, "allow_email", text);
 }
 
 static const struct choice modes[] = {
@@ -53,8 +77,9 @@ static const struct field acl_fields[] = {
 	{"allow_org", field_strings, FIELD_AT(struct acl_config, allow_org)},
 	{"allow_ou", field_strings, FIELD_AT(struct acl_config, allow_ou)},
 	{"allow_dns", field_strings, FIELD_AT(struct acl_config, allow_dns), .item = item_dns_name},
-	{"allow_uri", field_strings, FIELD_AT(struct acl_config, allow_uri)},
-	{"allow_email", field_strings, FIELD_AT(struct acl_config, allow_email)},
+	{"allow_uri", field_strings, FIELD_AT(struct acl_config, allow_uri), .item = item_uri},
+	{"allow_email", field_strings, FIELD_AT(struct acl_config, allow_email),
+		.item = item_email},
 	{"allow_fingerprint", field_strings, FIELD_AT(struct acl_config, allow_fingerprint),
 		.item = item_fingerprint},
 	{0},
@@ -178,13 +203,32 @@ static void check_certificate(const struct part *part)
 			certs, keys);
 }
 
+static bool has_acl(const struct acl_config *acl)
+{
+	return acl->allow_cn.count || acl->allow_org.count || acl->allow_ou.count ||
+		acl->allow_dns.count || acl->allow_uri.count || acl->allow_email.count ||
+		acl->allow_fingerprint.count;
+}
+
+static const char nobody_is_asked[] =
+	"has no effect without \"client_auth\": \"required\" or \"optional\"";
+
+/* Said in so many words, "none" switches off what else is there; but rules are meant to keep out. */
+static void check_without_auth(const struct part *part)
+{
+	bool is_said = part->given.traits & FIELD_IS_CLIENT_AUTH;
+	if (!is_said)
+		tell_each(part, FIELD_AUTH, nobody_is_asked);
+	else if (has_acl(&part->route->acl))
+		tell_each(part, FIELD_IS_ACL, nobody_is_asked);
+}
+
 static void check_client_auth(const struct part *part)
 {
 	if (part->given.wrong & FIELD_IS_CLIENT_AUTH)
 		return;
 	if (part->route->client_auth == CLIENT_AUTH_NONE)
-		tell_each(part, FIELD_AUTH,
-			"has no effect without \"client_auth\": \"required\" or \"optional\"");
+		check_without_auth(part);
 	else if (part->route->ca.count == 0 && !(part->given.wrong & FIELD_IS_CA))
 		route_tell(part, "\"ca\" is missing: \"client_auth\" needs the CA to trust");
 }
@@ -200,13 +244,6 @@ void route_check(const struct part *part)
 		check_certificate(part);
 		check_client_auth(part);
 	}
-}
-
-static bool has_acl(const struct acl_config *acl)
-{
-	return acl->allow_cn.count || acl->allow_org.count || acl->allow_ou.count ||
-		acl->allow_dns.count || acl->allow_uri.count || acl->allow_email.count ||
-		acl->allow_fingerprint.count;
 }
 
 static void drop_client_auth(struct route_config *route)
@@ -233,6 +270,12 @@ static void drop_terminate(struct route_config *route)
 	kept.backend.tls = (struct client_tls_config){.min_version = 0x0303};
 	kept.max_connections = route->max_connections;
 	*route = kept;
+}
+
+void route_settle_host(struct route_config *route)
+{
+	if (route->client_auth == CLIENT_AUTH_NONE)
+		drop_client_auth(route);
 }
 
 /*

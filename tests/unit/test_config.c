@@ -415,6 +415,28 @@ static void entries_inherit_what_they_do_not_set(void **state)
 	assert_sound(text, check_inheritance, 1);
 }
 
+static void check_switched_off(const struct host_config *host, struct report *report)
+{
+	(void)report;
+	assert_int_equal(host->route.client_auth, CLIENT_AUTH_NONE);
+	assert_int_equal(host->route.ca.count, 0);
+	assert_int_equal(host->route.crl.count, 0);
+	assert_int_equal(host->alpn_count, 1);
+	assert_int_equal(host->alpn[0].route.client_auth, CLIENT_AUTH_REQUIRED);
+	assert_int_equal(host->alpn[0].route.ca.count, 1);
+}
+
+static void a_host_may_say_that_nobody_is_asked(void **state)
+{
+	(void)state;
+	assert_sound("{\"listen\": \":1\", \"hosts\": {\"a.test\": {\"mode\": \"terminate\", "
+		     "\"cert\": \"c\", \"key\": \"k\", \"backend\": \"b:1\", "
+		     "\"client_auth\": \"none\", \"ca\": \"ca.pem\", \"crl\": \"x.crl\", "
+		     "\"acl\": {\"allow_cn\": [], \"allow_uri\": []}, "
+		     "\"alpn\": {\"ssh\": {\"client_auth\": \"required\"}}}}}",
+		check_switched_off, 1);
+}
+
 static void check_no_route(const struct host_config *host, struct report *report)
 {
 	(void)report;
@@ -698,6 +720,7 @@ int main(void)
 		cmocka_unit_test(reads_every_field_of_the_whole),
 		cmocka_unit_test(needs_no_listener_where_there_are_only_forwards),
 		cmocka_unit_test(entries_inherit_what_they_do_not_set),
+		cmocka_unit_test(a_host_may_say_that_nobody_is_asked),
 		cmocka_unit_test(a_host_may_have_nothing_but_entries),
 		cmocka_unit_test(equal_tokens_have_equal_digests),
 		cmocka_unit_test(tells_findings_where_they_are_written),
