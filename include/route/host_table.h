@@ -18,6 +18,7 @@ struct host {
 	struct route *alpn;
 	uint32_t alpn_count;
 	uint32_t name_len;
+	uint32_t file, line; /* where it stands: for who loads it */
 };
 
 struct slot; /* a tag of the hash, and an index */

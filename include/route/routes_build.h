@@ -35,6 +35,7 @@ struct builder {
 	void *contexts; /* trees of pointers: those already in routes->contexts, */
 	void *warned;   /* and credentials that were warned about */
 	void *backends; /* a tree of struct shared_backend */
+	struct pointers files; /* names of those that hosts were read from, lent */
 	bool no_memory;
 };
 

@@ -266,7 +266,10 @@ static bool has_certificate(const struct host *host)
 static bool build_host(struct builder *builder, const struct host_config *config)
 {
 	struct routes *routes = builder->routes;
-	struct host host = {.digest = config->digest, .name_len = (uint32_t)strlen(config->name)};
+	struct host host = {.digest = config->digest,
+		.name_len = (uint32_t)strlen(config->name),
+		.file = (uint32_t)builder->files.count - 1,
+		.line = config->line};
 	host.name = arena_copy(&routes->arena, config->name, host.name_len);
 	if (!host.name)
 		return false;
@@ -282,13 +285,25 @@ static bool build_host(struct builder *builder, const struct host_config *config
 	return added && (!has_certificate(added) || host_table_add_closest(&routes->hosts, added));
 }
 
+static bool note_file(struct builder *builder, const char *file)
+{
+	struct pointers *files = &builder->files;
+	return (files->count > 0 && files->items[files->count - 1] == file) ||
+		pointers_add(files, (void *)file);
+}
+
 static void on_host(void *owner, const struct host_config *config)
 {
 	struct builder *builder = owner;
-	if (host_table_get(&builder->routes->hosts, span_of_string(config->name)))
-		host_config_error(config, builder->report, "there is a host of this name already");
+	const struct host *other =
+		host_table_get(&builder->routes->hosts, span_of_string(config->name));
+	if (other)
+		host_config_error(config, builder->report,
+			"there is a host of this name already, at %s:%u",
+			(const char *)builder->files.items[other->file], other->line);
 	else if (!builder->no_memory)
-		builder->no_memory = !build_host(builder, config);
+		builder->no_memory =
+			!note_file(builder, config->file) || !build_host(builder, config);
 }
 
 static void note_config_paths(struct builder *builder, const char *path)
@@ -339,6 +354,7 @@ static void builder_finish(struct builder *builder)
 	tdestroy(builder->contexts, keep_item);
 	tdestroy(builder->warned, keep_item);
 	build_backends_finish(builder);
+	free(builder->files.items);
 }
 
 struct routes *routes_load(
