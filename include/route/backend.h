@@ -20,8 +20,7 @@ struct server_state {
 	atomic_uint failures;      /* in a row: dials refused or timed out */
 	atomic_ullong down_until;  /* clock_now_us: not chosen before, unless nothing else is left */
 	atomic_bool unhealthy;     /* by its health check */
-	struct server_state *next; /* in the registry */
-	char text[];
+	const char *text;          /* behind it, in the same block */
 };
 
 struct server {

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 
 #include <pthread.h>
+#include <search.h>
 #include <stdlib.h>
 
 #define CHOICES_MOST   32 /* servers a connection can tell apart in its mask */
@@ -12,7 +13,7 @@
 
 struct servers {
 	pthread_mutex_t lock;
-	struct server_state *first;
+	void *states; /* a tree (tsearch) by text */
 };
 
 struct servers *servers_create(void)
@@ -31,24 +32,30 @@ void servers_destroy(struct servers *servers)
 	free(servers);
 }
 
-static struct server_state *find_locked(struct servers *servers, const char *text)
+static int compare_states(const void *a, const void *b)
 {
-	for (struct server_state *state = servers->first; state; state = state->next)
-		if (strcmp(state->text, text) == 0)
-			return state;
+	const struct server_state *one = a, *other = b;
+	return strcmp(one->text, other->text);
+}
+
+static struct server_state *find_or_add(struct servers *servers, const char *text)
+{
 	size_t size = strlen(text) + 1;
 	struct server_state *state = calloc(1, sizeof *state + size);
 	if (!state)
 		return NULL;
-	memcpy(state->text, text, size);
-	state->next = servers->first;
-	return servers->first = state;
+	state->text = memcpy(state + 1, text, size);
+	struct server_state **found = tsearch(state, &servers->states, compare_states);
+	if (found && *found == state)
+		return state;
+	free(state);
+	return found ? *found : NULL;
 }
 
 static struct server_state *state_ref(struct servers *servers, const char *text)
 {
 	pthread_mutex_lock(&servers->lock);
-	struct server_state *state = find_locked(servers, text);
+	struct server_state *state = find_or_add(servers, text);
 	if (state)
 		state->refs++;
 	pthread_mutex_unlock(&servers->lock);
@@ -59,10 +66,7 @@ static void state_unref(struct servers *servers, struct server_state *state)
 {
 	pthread_mutex_lock(&servers->lock);
 	if (--state->refs == 0) {
-		struct server_state **at = &servers->first;
-		while (*at != state)
-			at = &(*at)->next;
-		*at = state->next;
+		tdelete(state, &servers->states, compare_states);
 		free(state);
 	}
 	pthread_mutex_unlock(&servers->lock);
