@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import random
 import resource
 import signal
 import socket
@@ -28,7 +29,7 @@ def pin_by_default():
 def free_ports(count):
     """Ports below the usual ephemeral range, so that no outgoing connection takes them first."""
     found = []
-    for port in range(20100, 30000):
+    for port in random.sample(range(20000, 32000), 12000):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -143,6 +144,10 @@ class Program:
             except OSError:
                 pass
         return total
+
+    def pin(self, cpus):
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            os.sched_setaffinity(int(thread), cpus)
 
     def count_forks(self):
         """From now on cpu_ns() counts what these processes and all their forks use."""

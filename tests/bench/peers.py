@@ -94,7 +94,6 @@ class Gatehouse(Peer):
             "workers": task.workers,
             "hosts": {HOST: self.host(task)},
             "proxy": {"hello_timeout": "10m", "idle_timeout": "1h"},
-            "control": {"socket": os.path.join(task.folder, "control.sock")},
             "logging": {"level": "error"},
         }
 

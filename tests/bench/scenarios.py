@@ -31,12 +31,9 @@ class Scenario:
     scale_by: str = "connections"  # what a quick run does less of
 
     def load_options(self, share):
+        """The same work, less of it: what scale_by names is multiplied by the share."""
         options = dict(self.load)
         options[self.scale_by] = max(1, int(options[self.scale_by] * share))
-        if self.is_bulk:
-            for way in ("send", "receive"):
-                if options.get(way, 1) > 1:
-                    options[way] = int(options[way] * share)
         return options
 
     def unit_count(self, result):
@@ -69,7 +66,7 @@ def _bulk(kind, name, title, flows, targets, gigabytes=1.0, in_quick=True, **mor
             targets[way],
             is_bulk=True,
             in_quick=in_quick,
-            scale_by="rounds" if "rounds" in load else "flows",
+            scale_by=option,
         )
 
     return [one("down", "receive"), one("up", "send")]
