@@ -26,6 +26,7 @@ struct server_state {
 struct server {
 	const char *text; /* "127.0.0.1:8080" "db.internal:5432" "unix:/run/app.sock" */
 	bool backup;
+	atomic_bool drained; /* by the administrator: not chosen */
 	struct server_state *state; /* NULL where there is no choice */
 	struct tls_peer *tls;       /* NULL: plain; a reference */
 	struct tls_peer *tls_check; /* for health checks of type "tls"; NULL: not asked for */
@@ -67,8 +68,11 @@ int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash
 void server_taken(struct server *server);
 void server_left(struct server *server);
 
-/* A dial's outcome. Failing marks the server down for a time that doubles, from 1 s to 60 s. */
-void server_answered(struct server *server);
-void server_failed(struct server *server);
+/*
+ * What came of connecting. Failing marks the server down for a time that doubles, from 1 s to 60 s;
+ * what fails while it is down changes nothing. True when that is news: it was up, or down, before.
+ */
+bool server_answered(struct server *server);
+bool server_failed(struct server *server);
 
 #endif

@@ -9,6 +9,7 @@
 
 #define CHOICES_MOST   32 /* servers a connection can tell apart in its mask */
 #define DOWN_FIRST_US  1000000ull
+#define DOWN_MOST_US   60000000ull
 #define DOUBLINGS_MOST 6
 
 struct servers {
@@ -179,20 +180,26 @@ void server_left(struct server *server)
 		atomic_fetch_sub(&server->state->active, 1);
 }
 
-void server_answered(struct server *server)
+bool server_answered(struct server *server)
 {
 	if (!server->state || atomic_load(&server->state->failures) == 0)
-		return;
-	atomic_store(&server->state->failures, 0);
+		return false;
 	atomic_store(&server->state->down_until, 0);
+	return atomic_exchange(&server->state->failures, 0) > 0;
 }
 
-void server_failed(struct server *server)
+bool server_failed(struct server *server)
 {
 	if (!server->state)
-		return;
-	unsigned before = atomic_fetch_add(&server->state->failures, 1);
-	unsigned doublings = before < DOUBLINGS_MOST ? before : DOUBLINGS_MOST;
-	uint64_t down = DOWN_FIRST_US << doublings;
-	atomic_store(&server->state->down_until, clock_now_us() + (down > 60000000 ? 60000000 : down));
+		return false;
+	struct server_state *state = server->state;
+	unsigned failures = atomic_load(&state->failures);
+	unsigned long long until = atomic_load(&state->down_until), now = clock_now_us();
+	uint64_t down = DOWN_FIRST_US << (failures < DOUBLINGS_MOST ? failures : DOUBLINGS_MOST);
+	if (down > DOWN_MOST_US)
+		down = DOWN_MOST_US;
+	/* Of those that fail at the same time, and while it is down, one counts. */
+	if (until > now || !atomic_compare_exchange_strong(&state->down_until, &until, now + down))
+		return false;
+	return atomic_fetch_add(&state->failures, 1) == 0;
 }

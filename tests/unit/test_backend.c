@@ -50,11 +50,14 @@ static struct server *server(struct fixture *fixture, int index)
 	return &fixture->backend->servers[index];
 }
 
-/* As if that many dials in a row had failed, the last just now. */
+/* As if that many dials in a row had failed, each after the time of the one before, the last now. */
 static void fail_dials(struct fixture *fixture, int index, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		if (server(fixture, index)->state)
+			atomic_store(&server(fixture, index)->state->down_until, 0);
 		server_failed(server(fixture, index));
+	}
 }
 
 /* The servers of a connection that fails with each, one letter each. */
@@ -224,6 +227,22 @@ static void down_time_doubles_up_to_a_minute(void **state)
 	finish(&fixture);
 }
 
+static void dials_that_fail_together_are_one_failure(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	MAKE(&fixture, BALANCE_ROUND_ROBIN, "a:1", "b:1");
+	uint64_t from = clock_now_us();
+	assert_true(server_failed(server(&fixture, 0)));
+	for (int i = 0; i < 50; i++)
+		assert_false(server_failed(server(&fixture, 0)));
+	assert_in_range(
+		atomic_load(&server(&fixture, 0)->state->down_until) - from, 1000000, 2000000);
+	assert_true(server_answered(server(&fixture, 0)));
+	assert_false(server_answered(server(&fixture, 0)));
+	finish(&fixture);
+}
+
 static void down_time_passes(void **state)
 {
 	(void)state;
@@ -324,6 +343,7 @@ int main(void)
 		cmocka_unit_test(a_server_that_goes_moves_only_its_own),
 		cmocka_unit_test(a_server_that_failed_is_avoided),
 		cmocka_unit_test(down_time_doubles_up_to_a_minute),
+		cmocka_unit_test(dials_that_fail_together_are_one_failure),
 		cmocka_unit_test(down_time_passes),
 		cmocka_unit_test(one_that_is_unhealthy_is_avoided),
 		cmocka_unit_test(backups_come_when_no_other_is_up),
