@@ -29,6 +29,10 @@ struct endpoint {
 };
 bool endpoint_parse(const char *text, struct endpoint *out, struct err *err);
 
+/* The same where the port, and the brackets of an IPv6 address without one, may be left out. */
+bool endpoint_parse_near(
+	const char *text, uint16_t default_port, struct endpoint *out, struct err *err);
+
 /* True when the endpoint needs no resolving: an IP literal, an empty host (dual-stack any), a path. */
 bool address_of_endpoint(const struct endpoint *endpoint, struct address *out);
 

@@ -18,6 +18,7 @@ struct socket {
 	socket_ready_fn *on_ready;
 	void *owner;
 	struct ev_loop *loop;
+	void (*wait)(struct socket *socket, int events); /* NULL; else instead of watching `io` */
 };
 
 /* The caller owns the struct, the struct owns `fd` from now on (-1: to be opened later). */

@@ -112,6 +112,34 @@ bool endpoint_parse(const char *text, struct endpoint *out, struct err *err)
 	return true;
 }
 
+bool endpoint_parse_near(
+	const char *text, uint16_t default_port, struct endpoint *out, struct err *err)
+{
+	char whole[sizeof out->host + 8];
+	struct in6_addr v6;
+	const char *zone;
+	size_t len = strlen(text);
+	if (len == 0 || len >= sizeof out->host) {
+		err_set(err, "expected \"host\" or \"host:port\", got %s",
+			len ? "something longer than any host" : "\"\"");
+		return false;
+	}
+	bool is_bare_v6 = v6_parse(text, &v6, &zone);
+	bool has_port = strncmp(text, "unix:", 5) == 0 ||
+		(text[0] == '[' ? text[len - 1] != ']' : strchr(text, ':') && !is_bare_v6);
+	if (has_port)
+		snprintf(whole, sizeof whole, "%s", text);
+	else
+		snprintf(whole, sizeof whole, is_bare_v6 ? "[%s]:%u" : "%s:%u", text,
+			(unsigned)default_port);
+	if (!endpoint_parse(whole, out, err))
+		return false;
+	if (out->host[0] != '\0')
+		return true;
+	err_set(err, "expected a host before \":\", got \"%s\"", text);
+	return false;
+}
+
 bool address_of_endpoint(const struct endpoint *endpoint, struct address *out)
 {
 	const char *zone = NULL;

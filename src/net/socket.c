@@ -17,6 +17,7 @@ void socket_init(
 	socket->on_ready = on_ready;
 	socket->owner = owner;
 	socket->loop = loop;
+	socket->wait = NULL;
 	ev_io_init(&socket->io, on_io, fd, 0);
 	socket->io.data = socket;
 }
@@ -24,6 +25,10 @@ void socket_init(
 void socket_wait(struct socket *socket, int events)
 {
 	ev_io *io = &socket->io;
+	if (socket->wait) {
+		socket->wait(socket, events);
+		return;
+	}
 	if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
 		return;
 	ev_io_stop(socket->loop, io);

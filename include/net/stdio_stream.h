@@ -1,0 +1,44 @@
+/*
+ * Standard input and output, or any two descriptors, as one stream: two pipes, a socket pair, a
+ * terminal, files. What others share is not changed: pipes and terminals are opened anew to be
+ * non-blocking, sockets are asked call by call. Files, which epoll refuses, libev takes for ready at
+ * all times, which they are.
+ *
+ * Ending the stream closes the output, or shuts a socket down. When the input is a terminal, that
+ * ends the input too: nobody is left to read what is typed.
+ */
+#ifndef GATEHOUSE_NET_STDIO_STREAM_H
+#define GATEHOUSE_NET_STDIO_STREAM_H
+
+#include "net/stream.h"
+
+enum stdio_kind { STDIO_FILE, STDIO_PIPE, STDIO_TERMINAL, STDIO_SOCKET };
+
+struct stdio_end {
+	ev_io io;
+	enum stdio_kind kind;
+	int flags; /* to be restored at the end, where they could only be changed for all; else -1 */
+};
+
+/* Called when an output pipe has lost its reader, even while nothing is to be written. */
+typedef void stdio_lost_fn(void *owner);
+
+struct stdio_stream {
+	struct stream stream;
+	struct socket socket; /* of the stream: it waits for both descriptors and has none itself */
+	struct stdio_end in, out;
+	ev_io lost;
+	stdio_lost_fn *on_lost;
+	void *owner;
+	bool input_over;
+	size_t head_len;
+	uint8_t head[32]; /* the first bytes that went out */
+	char error_text[128];
+};
+
+/* In the caller's memory. The descriptors stay open; `on_lost` may be NULL. */
+void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd);
+void stdio_stream_watch(struct stdio_stream *stdio, stdio_lost_fn *on_lost, void *owner);
+void stdio_stream_finish(struct stdio_stream *stdio);
+
+#endif
