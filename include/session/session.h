@@ -62,6 +62,7 @@ struct session {
 	bool retry;           /* the timer fires before the deadline, for another try */
 	bool revalidated; /* under the newest snapshot */
 	bool relaying, route_counted, source_counted;
+	bool acl_denied;
 	bool head_only;       /* answer_421: the request was HEAD */
 	uint8_t last_byte;    /* answer_421: of the request so far */
 	enum farewell farewell;
@@ -77,6 +78,8 @@ struct session {
 
 	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
 	uint64_t up, down; /* bytes, once the relay has ended */
+	uint64_t id;                       /* unique in the process */
+	struct tally *tally;               /* of the route; NULL until it is chosen */
 	struct relay relay;
 };
 
@@ -95,6 +98,10 @@ void session_advance(struct session *session);
 
 /* Goes on with another list. */
 enum step_result session_jump(struct session *session, const struct step *steps);
+
+/* Back to an earlier step of the same list. */
+enum step_result session_return_to(
+	struct session *session, enum step_result (*run)(struct session *session));
 
 /* Ends the session with `timeout` as the reason unless another deadline is set; 0 ms: none. */
 void session_set_deadline(struct session *session, uint64_t ms, const char *timeout);

@@ -41,6 +41,11 @@ enum step_result refuse_with_alert(struct session *session, enum alert alert, co
 /* close_notify where there is TLS, FIN; then farewell. `why` is copied. */
 enum step_result refuse_politely(struct session *session, const char *why);
 
+/* The server that was chosen is connected to, with TLS where that is asked for; or it failed, and the
+ * next one is tried. `reason` is copied. */
+void upstream_answered(struct session *session);
+enum step_result upstream_is_out(struct session *session, const char *reason);
+
 /* Frees the dial of a session that ends while it opens its upstream. */
 void dial_abandon(struct session *session);
 

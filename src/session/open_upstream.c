@@ -1,6 +1,7 @@
 #include "session/steps.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "net/plain_stream.h"
 #include "net/source.h"
 
@@ -69,13 +70,29 @@ static void note_failure(struct session *session, const char *reason)
 	session_note_why(session, why);
 }
 
-static enum step_result server_is_out(struct session *session)
+static void log_turn(const struct session *session, enum log_level level, const char *message)
+{
+	struct log_line line;
+	log_begin(&line, level, message);
+	log_text(&line, "server", server_of(session)->text);
+	log_text(&line, "reason", session->why);
+	log_end(&line);
+}
+
+/* session->why was noted. */
+static void let_go_of_server(struct session *session)
 {
 	struct server *server = server_of(session);
-	server_failed(server);
+	if (server_failed(server))
+		log_turn(session, LOG_WARNING_LEVEL, "server is avoided");
 	server_left(server);
 	session->server = -1;
 	dial_abandon(session);
+}
+
+static enum step_result server_is_out(struct session *session)
+{
+	let_go_of_server(session);
 	return next_server(session);
 }
 
@@ -88,12 +105,30 @@ static enum step_result address_is_out(struct session *session, const char *reas
 	return server_is_out(session);
 }
 
-static enum step_result opened(struct session *session)
+void upstream_answered(struct session *session)
 {
-	server_answered(server_of(session));
-	dial_abandon(session);
 	free(session->why);
 	session->why = NULL;
+	if (server_answered(server_of(session)))
+		log_turn(session, LOG_INFO_LEVEL, "server answers again");
+}
+
+enum step_result upstream_is_out(struct session *session, const char *reason)
+{
+	note_failure(session, reason);
+	let_go_of_server(session);
+	stream_destroy(session->upstream);
+	session->upstream = NULL;
+	socket_close(&session->upstream_socket);
+	session->retry = false;
+	return session_return_to(session, step_open_upstream);
+}
+
+static enum step_result opened(struct session *session)
+{
+	if (!server_of(session)->tls)
+		upstream_answered(session);
+	dial_abandon(session);
 	session->retry = false;
 	session->dial_us = clock_now_us() - session->dialled_us;
 	session_wait(session, &session->upstream_socket, 0);
@@ -169,6 +204,17 @@ static enum step_result resolved(struct session *session)
 	return server_is_out(session);
 }
 
+static enum step_result await_lookup(struct session *session)
+{
+	ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
+	if (left <= 0.001) {
+		note_failure(session, "the name server does not answer");
+		return server_is_out(session);
+	}
+	session_retry_after(session, left);
+	return STEP_WAIT;
+}
+
 static enum step_result resolve(struct session *session, const struct endpoint *endpoint)
 {
 	session->dial = calloc(1, sizeof *session->dial);
@@ -178,9 +224,8 @@ static enum step_result resolve(struct session *session, const struct endpoint *
 		endpoint->port, on_resolved, session);
 	if (!session->dial->lookup)
 		return resolved(session);
-	session_set_deadline(session, routes_config(session->routes)->proxy.dial_timeout_ms,
-		"upstream: the name server does not answer");
-	return STEP_WAIT;
+	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
+	return await_lookup(session);
 }
 
 static enum step_result next_server(struct session *session)
@@ -216,8 +261,9 @@ enum step_result step_open_upstream(struct session *session)
 	if (socket_fd(&session->upstream_socket) >= 0)
 		return conclude(session);
 	if (session->dial)
-		return session->dial->lookup ? STEP_WAIT : resolved(session);
-	session->dialled_us = clock_now_us();
+		return session->dial->lookup ? await_lookup(session) : resolved(session);
+	if (session->tried == 0)
+		session->dialled_us = clock_now_us();
 	session_set_deadline(session, 0, NULL);
 	return next_server(session);
 }

@@ -41,20 +41,30 @@ static bool begin(struct session *session, struct err *err)
 	if (!stream)
 		return false;
 	session->upstream = stream;
-	session_set_deadline(session,
-		routes_config(session->routes)->proxy.handshake_timeout_ms,
-		"upstream: handshake timeout");
+	uint64_t ms = routes_config(session->routes)->proxy.handshake_timeout_ms;
+	session->dial_until = ev_now(session->service->lane.loop) + (double)ms / 1000;
 	return true;
 }
 
 /* A server that fails verification is refused: nothing of the client's has reached it. */
-static enum step_result failed(struct session *session)
+static enum step_result failed(struct session *session, const char *reason)
 {
 	char why[512];
-	server_failed(server_of(session));
-	snprintf(why, sizeof why, "upstream %s: handshake: %s", session->upstream_text,
-		session->upstream->error);
-	return refuse_politely(session, why);
+	snprintf(why, sizeof why, "handshake: %s", reason);
+	return upstream_is_out(session, why);
+}
+
+static enum step_result wait_on(struct session *session)
+{
+	if (routes_config(session->routes)->proxy.handshake_timeout_ms > 0) {
+		ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
+		if (left <= 0.001)
+			return failed(session, "timeout");
+		session_retry_after(session, left);
+	}
+	session_wait(session, &session->upstream_socket,
+		stream_events(session->upstream, EV_READ));
+	return STEP_WAIT;
 }
 
 enum step_result step_secure_upstream(struct session *session)
@@ -66,15 +76,15 @@ enum step_result step_secure_upstream(struct session *session)
 		return session_end(session, err.text);
 	switch (stream_handshake(session->upstream)) {
 	case IO_AGAIN:
-		session_wait(session, &session->upstream_socket,
-			stream_events(session->upstream, EV_READ));
-		return STEP_WAIT;
+		return wait_on(session);
 	case IO_EOF:
 	case IO_FAIL:
-		return failed(session);
+		return failed(session, session->upstream->error);
 	case IO_DONE:
 		break;
 	}
+	upstream_answered(session);
+	session->retry = false;
 	session_wait(session, &session->upstream_socket, 0);
 	return STEP_NEXT;
 }

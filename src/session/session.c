@@ -175,6 +175,14 @@ enum step_result session_jump(struct session *session, const struct step *steps)
 	return STEP_JUMP;
 }
 
+enum step_result session_return_to(
+	struct session *session, enum step_result (*run)(struct session *session))
+{
+	while (session->step->run != run)
+		session->step--;
+	return STEP_JUMP;
+}
+
 void session_note_why(struct session *session, const char *why)
 {
 	if (!session->why)
