@@ -15,7 +15,7 @@ enum probe {
 };
 
 struct preface {
-	const char *name;
+	const char *name; /* in the log: "PROXY header" */
 	size_t most; /* bytes to look at */
 	enum probe (*probe)(struct span peeked, size_t *want, const char **why);
 	enum step_result (*run)(struct session *session, struct span peeked);

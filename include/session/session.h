@@ -36,6 +36,12 @@ struct hello_facts {
 	struct span alpn;      /* the id to agree on */
 };
 
+union session_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
 struct session {
 	struct service *service;
 	struct session *next, **link; /* in service->sessions */
@@ -44,11 +50,8 @@ struct session {
 	struct route *route;   /* NULL until it is chosen, and where there is none */
 	const struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
 	const struct listener *listener;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} source; /* AF_UNIX: a local client */
+	union session_address source; /* AF_UNIX: a local client */
+	union session_address told_destination; /* of a PROXY header; AF_UNSPEC: there was none */
 	struct hello_facts *hello;
 
 	struct socket client_socket, upstream_socket;

@@ -12,6 +12,19 @@ static const struct sockaddr *told_source(const struct session *session)
 	return session->source.any.sa_family == AF_UNIX ? NULL : &session->source.any;
 }
 
+/* Where the client thinks that it is: to a proxy in front of us it said so, else here. */
+static const struct sockaddr *told_destination(
+	const struct session *session, struct sockaddr_storage *local)
+{
+	socklen_t len = sizeof *local;
+	if (session->told_destination.any.sa_family != AF_UNSPEC)
+		return &session->told_destination.any;
+	if (getsockname(socket_fd(&session->client_socket), (struct sockaddr *)local, &len) < 0 ||
+		local->ss_family == AF_UNIX)
+		return NULL;
+	return (const struct sockaddr *)local;
+}
+
 static void tell_tls(const struct session *session, struct proxy_told *told)
 {
 	struct tls_facts facts;
@@ -28,11 +41,8 @@ static void tell_tls(const struct session *session, struct proxy_told *told)
 static size_t encode(const struct session *session, enum proxy_out version, uint8_t *out)
 {
 	struct sockaddr_storage local;
-	socklen_t len = sizeof local;
-	struct proxy_told told = {.source = told_source(session)};
-	if (getsockname(socket_fd(&session->client_socket), (struct sockaddr *)&local, &len) == 0 &&
-		local.ss_family != AF_UNIX)
-		told.destination = (struct sockaddr *)&local;
+	struct proxy_told told = {.source = told_source(session),
+		.destination = told_destination(session, &local)};
 	told.authority = span_of_string(session->hello->sni);
 	if (session->client != &session->client_plain)
 		tell_tls(session, &told);

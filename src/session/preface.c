@@ -2,6 +2,16 @@
 
 #include "session/peek.h"
 
+#include <stdio.h>
+
+static enum step_result refuse(
+	struct session *session, const struct preface *preface, const char *why)
+{
+	char text[128];
+	snprintf(text, sizeof text, "%s: %s", preface->name, why);
+	return session_end(session, text);
+}
+
 enum step_result preface_step(struct session *session, const struct preface *preface)
 {
 	size_t len, want = 0;
@@ -14,7 +24,7 @@ enum step_result preface_step(struct session *session, const struct preface *pre
 	case PROBE_MORE:
 		return peek_wait_for(session, len, want);
 	case PROBE_NO:
-		return why ? session_end(session, why) : STEP_NEXT;
+		return why ? refuse(session, preface, why) : STEP_NEXT;
 	case PROBE_YES:
 		break;
 	}

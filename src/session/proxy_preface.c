@@ -2,6 +2,8 @@
 
 #include "wire/proxy_header.h"
 
+#include <string.h>
+
 static enum probe probe_proxy(struct span peeked, size_t *want, const char **why)
 {
 	struct proxy_header header;
@@ -10,7 +12,7 @@ static enum probe probe_proxy(struct span peeked, size_t *want, const char **why
 		*want = header.want;
 		return PROBE_MORE;
 	case PROXY_NONE:
-		*why = "expected a PROXY header";
+		*why = "it is missing";
 		return PROBE_NO;
 	case PROXY_WRONG:
 		*why = header.error;
@@ -21,14 +23,12 @@ static enum probe probe_proxy(struct span peeked, size_t *want, const char **why
 	return PROBE_YES;
 }
 
-static void adopt_source(struct session *session, const struct proxy_header *header)
+static void adopt(union session_address *address, const struct sockaddr *told)
 {
-	if (header->local)
-		return;
-	if (header->source.any.sa_family == AF_INET)
-		session->source.v4 = header->source.v4;
+	if (told->sa_family == AF_INET)
+		memcpy(&address->v4, told, sizeof address->v4);
 	else
-		session->source.v6 = header->source.v6;
+		memcpy(&address->v6, told, sizeof address->v6);
 }
 
 /* The address inside is the source from here on: for the log, the limits, and the backend. */
@@ -36,7 +36,10 @@ static enum step_result run_proxy(struct session *session, struct span peeked)
 {
 	struct proxy_header header;
 	proxy_header_parse(peeked, &header);
-	adopt_source(session, &header);
+	if (!header.local) {
+		adopt(&session->source, &header.source.any);
+		adopt(&session->told_destination, &header.destination.any);
+	}
 	ssize_t n = recv(socket_fd(&session->client_socket), session->service->lane.plain,
 		header.len, 0);
 	if (n != (ssize_t)header.len)
@@ -45,7 +48,7 @@ static enum step_result run_proxy(struct session *session, struct span peeked)
 }
 
 const struct preface proxy_preface = {
-	.name = "proxy_header",
+	.name = "PROXY header",
 	.most = PROXY_HEADER_MAX,
 	.probe = probe_proxy,
 	.run = run_proxy,
