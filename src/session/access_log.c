@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "route/acl.h"
 #include "tls/identity.h"
 #include "tls/tls_stream.h"
 
@@ -43,6 +44,18 @@ static void log_route(struct log_line *line, const struct route *route)
 			                        : "passthrough");
 }
 
+/* Of a client that they keep out. */
+static void log_rules(
+	struct log_line *line, const struct route *route, const struct identity *identity)
+{
+	struct acl_verdict verdict;
+	char text[ACL_TEXT_MAX];
+	if (!route || !route->acl || acl_check(route->acl, identity, &verdict))
+		return;
+	acl_text(route->acl, text);
+	log_text(line, "acl", text);
+}
+
 static void log_tls(struct log_line *line, const struct session *session)
 {
 	if (session->client == &session->client_plain)
@@ -58,6 +71,8 @@ static void log_tls(struct log_line *line, const struct session *session)
 		return;
 	identity_text(facts.identity, text);
 	log_text(line, "identity", text);
+	if (!facts.version)
+		log_rules(line, session->route, facts.identity);
 }
 
 static void log_times(struct log_line *line, const struct session *session)
