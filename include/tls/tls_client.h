@@ -7,13 +7,15 @@
 #define GATEHOUSE_TLS_TLS_CLIENT_H
 
 #include "tls/credential.h"
+#include "tls/pin.h"
 #include "tls/trust.h"
 
 #include <openssl/ssl.h>
 
 struct tls_client_policy {
 	struct credential *credential; /* NULL: none is shown */
-	struct trust *trust;           /* NULL: the system's roots */
+	struct trust *trust;           /* NULL: the system's roots, or with pins none */
+	struct pins pins;              /* without `trust` all that is asked of the server */
 	uint16_t min_version;          /* 0x0303, 0x0304 */
 	bool unverified;               /* a health check: any certificate will do */
 };

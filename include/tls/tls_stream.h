@@ -62,6 +62,8 @@ int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 	const unsigned char *in, unsigned in_len, void *unused);
 int tls_stream_on_verify(int ok, X509_STORE_CTX *store);
 struct tls_peer *tls_stream_peer(SSL *ssl);
+int tls_connect_on_asked(SSL *ssl, void *unused);
+int tls_connect_on_pinned(X509_STORE_CTX *store, void *policy);
 int tls_stream_on_verify_server(int ok, X509_STORE_CTX *store);
 
 #endif

@@ -17,6 +17,8 @@ struct tls_stream {
 	enum io input_ended;       /* IO_DONE while it has not */
 	bool secured; /* the handshake was done: OpenSSL forgets that when it fails later */
 	bool failed, end_said;
+	bool asked;   /* a client's stream: the server asked for a certificate */
+	int reason;   /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
 };
 
 static inline struct tls_stream *tls_stream_of_ssl(const SSL *ssl)
@@ -31,5 +33,8 @@ struct tls_stream *tls_stream_create(
 /* Keeps the text in the stream's memory; the text itself when there is none. */
 const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* The network failed: if the server said before why it would not listen, OpenSSL's error says so. */
+void tls_connect_hear_alert(struct tls_stream *tls);
 
 #endif

@@ -43,6 +43,10 @@ static bool configure(struct tls_client *client)
 	SSL_CTX_set_session_cache_mode(
 		ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
 	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+	SSL_CTX_set_cert_cb(ctx, tls_connect_on_asked, NULL);
+	if (policy->pins.count > 0)
+		SSL_CTX_set_cert_verify_callback(
+			ctx, tls_connect_on_pinned, (void *)(uintptr_t)policy);
 	if (policy->trust)
 		SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
 	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)

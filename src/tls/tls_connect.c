@@ -1,5 +1,8 @@
 #include "tls/tls_stream_inside.h"
 
+#include "tls/identity.h"
+
+#include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 
@@ -103,4 +106,52 @@ int tls_stream_on_verify_server(int ok, X509_STORE_CTX *store)
 		at_fault = X509_STORE_CTX_get0_cert(store);
 	tls->refusal = explain(tls, at_fault, X509_STORE_CTX_get_error(store));
 	return 0;
+}
+
+/* Its own certificate a client has shown it or not: nothing is left to choose. */
+int tls_connect_on_asked(SSL *ssl, void *unused)
+{
+	(void)unused;
+	tls_stream_of_ssl(ssl)->asked = true;
+	return 1;
+}
+
+static const char *explain_pin(struct tls_stream *tls, const struct identity *identity)
+{
+	char certificate[FINGERPRINT_HEX_SIZE], key[FINGERPRINT_HEX_SIZE];
+	fingerprint_hex(identity->certificate, certificate);
+	fingerprint_hex(identity->key, key);
+	return tls_stream_format(tls,
+		"server certificate: not the pinned one; its SHA-256 is %s, its key's %s",
+		certificate, key);
+}
+
+/* In the place of OpenSSL's own verification, which follows where there is someone to trust. */
+int tls_connect_on_pinned(X509_STORE_CTX *store, void *arg)
+{
+	const struct tls_client_policy *policy = arg;
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_stream *tls = tls_stream_of_ssl(ssl);
+	struct identity *identity = identity_of(X509_STORE_CTX_get0_cert(store));
+	bool matches = identity && pins_match(&policy->pins, identity);
+	if (!matches) {
+		tls->refusal = identity ? explain_pin(tls, identity) : "out of memory";
+		X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
+	} else if (!policy->trust) {
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+	}
+	identity_free(identity);
+	return matches && (!policy->trust || X509_verify_cert(store) == 1);
+}
+
+/* A server that refuses often closes with our bytes unread: its alert, and then a reset, wait. */
+void tls_connect_hear_alert(struct tls_stream *tls)
+{
+	int error = tls->io.error;
+	uint8_t byte;
+	tls->io.error = 0;
+	record_io_open(&tls->io);
+	ERR_clear_error();
+	SSL_peek(tls->ssl, &byte, sizeof byte);
+	tls->io.error = error;
 }

@@ -43,23 +43,27 @@ const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)
 /* Why OpenSSL gave up, the nearest cause first. */
 static enum io fail(struct tls_stream *tls)
 {
+	if (tls->io.error && tls->peer)
+		tls_connect_hear_alert(tls);
 	unsigned long code = ERR_peek_last_error();
 	int reason = ERR_GET_REASON(code);
+	bool said_by_peer = reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
+	if (!tls->failed)
+		tls->reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? reason : 0;
 	if (tls->refusal) {
-		ERR_clear_error();
+		tls_error_clear();
 		return fail_with(tls, tls->refusal);
 	}
-	if (tls->io.error) {
-		ERR_clear_error();
+	if (tls->io.error && !said_by_peer) {
+		tls_error_clear();
 		return fail_with(tls, stream_error_text(tls->io.error));
 	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
-		ERR_clear_error();
+		tls_error_clear();
 		return fail_with(tls, tls->secured
 				? "closed without close_notify"
 				: "closed during the handshake");
 	}
-	bool said_by_peer = reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
 	const char *text = tls_error_take();
 	return fail_with(tls, said_by_peer ? tls_stream_format(tls, "peer sent: %s", text) : text);
 }
@@ -84,7 +88,7 @@ static enum io tls_handshake(struct stream *stream)
 	if (tls->failed)
 		return IO_FAIL;
 	record_io_open(&tls->io);
-	ERR_clear_error();
+	tls_error_clear();
 	int result = SSL_do_handshake(tls->ssl);
 	enum io io = result == 1 ? IO_DONE : outcome(tls, result);
 	tls->secured = result == 1;
@@ -105,7 +109,7 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		return IO_FAIL;
 	size_t before = buf->end;
 	record_io_open(&tls->io);
-	ERR_clear_error();
+	tls_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_room(buf) > 0) {
 		size_t n = 0;
@@ -113,6 +117,8 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		buf->end += n;
 		if (result != 1)
 			io = outcome(tls, result);
+		else if (record_io_is_dry(&tls->io) && SSL_pending(tls->ssl) == 0)
+			break;
 	}
 	if (record_io_close(&tls->io) == IO_FAIL && io != IO_FAIL)
 		io = fail(tls);
@@ -135,7 +141,7 @@ static enum io tls_write(struct stream *stream, struct buf *buf)
 			return sent == IO_FAIL ? fail(tls) : sent;
 		record_io_open(&tls->io);
 	}
-	ERR_clear_error();
+	tls_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_used(buf) > 0) {
 		size_t n = 0;
@@ -157,10 +163,11 @@ static enum io tls_end(struct stream *stream)
 	if (tls->failed || !tls->secured)
 		return IO_FAIL;
 	record_io_open(&tls->io);
-	ERR_clear_error();
+	tls_error_clear();
 	if (!tls->end_said && SSL_shutdown(tls->ssl) < 0)
-		ERR_clear_error();
+		tls_error_clear();
 	tls->end_said = true;
+	tls->io.more_follows = true; /* the FIN goes in the same segment */
 	enum io sent = record_io_close(&tls->io);
 	if (sent == IO_FAIL)
 		return fail(tls);
