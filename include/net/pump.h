@@ -22,6 +22,7 @@ struct pump {
 	uint64_t bytes; /* delivered */
 	enum pump_state state;
 	bool input_over; /* nothing more will be read; what is held still goes out */
+	bool is_last;    /* the other direction has ended: closing the socket will say the FIN */
 	bool bulk;       /* the last read came back full */
 	struct pipe *pipe;
 	struct buf held; /* read and not yet taken; on the heap, NULL when empty */

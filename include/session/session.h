@@ -77,14 +77,18 @@ struct session {
 	ev_tstamp dial_until; /* when this attempt to connect is given up */
 	uint32_t tried;       /* servers of the backend, a bit each */
 	int server;           /* of route->backend, -1: none */
-	char *upstream_text;  /* the address that answered */
+	char *upstream_text;  /* the address, where the server is known by name */
 
 	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
 	uint64_t up, down; /* bytes, once the relay has ended */
+	uint64_t counted_up, counted_down; /* of them, those that the counters have */
 	uint64_t id;                       /* unique in the process */
 	struct tally *tally;               /* of the route; NULL until it is chosen */
 	struct relay relay;
 };
+
+/* "192.0.2.1:50000", "unix" */
+void session_source_text(const struct session *session, char out[ADDRESS_TEXT_MAX]);
 
 /* Takes `fd` over, which was just accepted. `forward`: the route of a forward, else NULL. */
 void session_start(struct service *service, int fd, const struct sockaddr *source,

@@ -20,7 +20,7 @@ struct record_io {
 	struct buf in;    /* received and not opened: on the heap between turns, else in the lane */
 	struct buf out;   /* sealed and not sent, on the heap */
 	size_t gathered;  /* sealed in this turn, in the lane */
-	bool in_on_heap, drained, eof;
+	bool in_on_heap, drained, eof, more_follows;
 	int error;        /* an errno of recv or send; then everything fails */
 };
 
@@ -38,6 +38,12 @@ enum io record_io_close(struct record_io *io);
 static inline bool record_io_has_input(const struct record_io *io)
 {
 	return buf_used(&io->in) > 0;
+}
+
+/* Nothing received is left, and the socket had no more when it was last asked in this turn. */
+static inline bool record_io_is_dry(const struct record_io *io)
+{
+	return io->drained && !record_io_has_input(io);
 }
 
 static inline bool record_io_has_output(const struct record_io *io)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -198,6 +199,16 @@ static void start_events(struct gatehouse *gatehouse)
 	ev_async_start(gatehouse->loop, &gatehouse->worker_ended);
 }
 
+/*
+ * A TLS handshake takes and frees buffers of 16 KiB again and again; a heap that shrinks and grows
+ * with each of them spends its time in the kernel.
+ */
+static void keep_heap_steady(void)
+{
+	mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 256 * 1024);
+}
+
 /* Each connection takes two descriptors or four: as many as we may have. */
 static void raise_descriptor_limit(void)
 {
@@ -319,6 +330,7 @@ static void finish(struct gatehouse *gatehouse)
 	tls_store_destroy(gatehouse->store);
 	servers_destroy(gatehouse->servers);
 	sources_destroy(gatehouse->limits.sources);
+	tallies_destroy(gatehouse->limits.tallies);
 	log_stop();
 }
 
@@ -330,8 +342,9 @@ static int run(struct gatehouse *gatehouse)
 	gatehouse->store = tls_store_create(&err);
 	gatehouse->servers = servers_create();
 	gatehouse->limits.sources = sources_create();
+	gatehouse->limits.tallies = tallies_create();
 	if (!gatehouse->loop || !gatehouse->store || !gatehouse->servers ||
-		!gatehouse->limits.sources)
+		!gatehouse->limits.sources || !gatehouse->limits.tallies)
 		goto fail;
 	/* Before the first file is read: what changes from now on is noticed. */
 	gatehouse->watch = watch_create(
@@ -401,6 +414,7 @@ int serve_main(int argc, char **argv)
 	open_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
+	keep_heap_steady();
 	systemd_init();
 	passed_take();
 	int status = run(&gatehouse);

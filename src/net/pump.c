@@ -120,6 +120,8 @@ static bool end_input(struct pump *pump)
 static bool end_output(struct pump *pump, struct lane *lane)
 {
 	give_pipe(pump, lane);
+	if (pump->is_last && stream_raw_fd(pump->to) >= 0)
+		return rest(pump, PUMP_ENDED);
 	switch (stream_end(pump->to)) {
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_OUTPUT);

@@ -60,6 +60,12 @@ static void proceed(struct relay *relay)
 	wait_for_more(relay);
 }
 
+static void run(struct pump *pump, const struct pump *other, struct lane *lane)
+{
+	pump->is_last = other->state == PUMP_ENDED;
+	pump_run(pump, lane);
+}
+
 static void on_ready(void *owner, struct socket *socket, int events)
 {
 	struct relay *relay = owner;
@@ -69,9 +75,9 @@ static void on_ready(void *owner, struct socket *socket, int events)
 	bool down = wanted(&relay->down, stream) & events;
 	relay->active_at = ev_now(relay->lane->loop);
 	if (up)
-		pump_run(&relay->up, relay->lane);
+		run(&relay->up, &relay->down, relay->lane);
 	if (down)
-		pump_run(&relay->down, relay->lane);
+		run(&relay->down, &relay->up, relay->lane);
 	proceed(relay);
 }
 
@@ -92,7 +98,8 @@ void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
 	pump_init(&relay->down, upstream, client);
 	adopt(relay, client->socket);
 	adopt(relay, upstream->socket);
-	pump_run(&relay->up, lane);
+	if (stream_raw_fd(client) >= 0 || stream_pending(client))
+		pump_run(&relay->up, lane);
 	proceed(relay);
 }
 

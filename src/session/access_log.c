@@ -11,12 +11,7 @@
 static void log_source(struct log_line *line, const struct session *session)
 {
 	char text[ADDRESS_TEXT_MAX];
-	socklen_t len = sizeof session->source.v6;
-	if (session->source.any.sa_family == AF_INET)
-		len = sizeof session->source.v4;
-	else if (session->source.any.sa_family == AF_UNIX)
-		len = sizeof(sa_family_t);
-	address_text(&session->source.any, len, text);
+	session_source_text(session, text);
 	log_text(line, "client", text);
 	log_text(line, "listener", session->listener->text);
 }
@@ -84,6 +79,14 @@ static void log_times(struct log_line *line, const struct session *session)
 	log_duration(line, "total_ms", clock_now_us() - session->began_us);
 }
 
+/* The address where a name was resolved, else what the configuration says. */
+static const char *upstream_of(const struct session *session)
+{
+	if (session->upstream_text || session->server < 0)
+		return session->upstream_text;
+	return session->route->backend->servers[session->server].text;
+}
+
 /* What the administrator of a backend must see to is a warning; what a client does wrong is not. */
 static enum log_level level_of(const struct session *session, const char *why)
 {
@@ -105,7 +108,7 @@ void access_log(const struct session *session, const char *why)
 	log_hello(&line, session->hello);
 	log_route(&line, session->route);
 	log_tls(&line, session);
-	log_text(&line, "upstream", session->upstream_text);
+	log_text(&line, "upstream", upstream_of(session));
 	log_number(&line, "up", (long long)session->up);
 	log_number(&line, "down", (long long)session->down);
 	log_times(&line, session);

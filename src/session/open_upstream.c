@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "net/plain_stream.h"
 #include "net/source.h"
+#include "session/counting.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -68,6 +69,7 @@ static void note_failure(struct session *session, const char *reason)
 	free(session->why);
 	session->why = NULL;
 	session_note_why(session, why);
+	count_dial_error(session);
 }
 
 static void log_turn(const struct session *session, enum log_level level, const char *message)
@@ -164,10 +166,6 @@ static double patience(const struct session *session)
 
 static enum step_result try_address(struct session *session, const struct address *address)
 {
-	char text[ADDRESS_TEXT_MAX];
-	address_text(&address->any, address->len, text);
-	free(session->upstream_text);
-	session->upstream_text = strdup(text);
 	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
 	int error = socket_connect(&session->upstream_socket, address);
 	if (error)
@@ -177,8 +175,12 @@ static enum step_result try_address(struct session *session, const struct addres
 
 static enum step_result next_address(struct session *session)
 {
-	struct dial *dial = session->dial;
-	return try_address(session, &dial->addresses[dial->next++]);
+	const struct address *address = &session->dial->addresses[session->dial->next++];
+	char text[ADDRESS_TEXT_MAX];
+	address_text(&address->any, address->len, text);
+	free(session->upstream_text);
+	session->upstream_text = strdup(text);
+	return try_address(session, address);
 }
 
 static void on_resolved(

@@ -158,7 +158,8 @@ static bool keep_input(struct record_io *io)
 /* How much of it the kernel took; -1 with io->error. */
 static ssize_t send_some(struct record_io *io, const uint8_t *data, size_t len)
 {
-	ssize_t n = send(socket_fd(io->socket), data, len, MSG_NOSIGNAL);
+	int flags = MSG_NOSIGNAL | (io->more_follows ? MSG_MORE : 0);
+	ssize_t n = send(socket_fd(io->socket), data, len, flags);
 	if (n >= 0)
 		return n;
 	if (errno == EAGAIN || errno == EINTR)

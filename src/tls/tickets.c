@@ -25,6 +25,21 @@ struct ticket_keys {
 	uint8_t cipher[32], mac[32];
 };
 
+/*
+ * Deriving costs as much as sealing: each thread keeps the keys of the routes that it saw last. When
+ * an epoch ends, the thread's next ticket wipes them all.
+ */
+#define KEPT_MOST 64
+struct kept_keys {
+	uint8_t epoch[TICKET_NAME_SIZE];
+	struct ticket_binding binding;
+	struct ticket_keys keys;
+};
+static _Thread_local struct {
+	uint8_t newest_epoch[TICKET_NAME_SIZE];
+	struct kept_keys of[KEPT_MOST];
+} kept;
+
 static bool draw(struct epoch *epoch)
 {
 	epoch->drawn = RAND_bytes(epoch->name, sizeof epoch->name) == 1 &&
@@ -79,6 +94,25 @@ static bool derive(const struct epoch *epoch, const struct ticket_binding *bindi
 		       sizeof binding->bytes, (uint8_t *)keys, &len) != NULL;
 }
 
+static const struct ticket_keys *keys_of(
+	const struct epoch *epoch, const struct ticket_binding *binding, bool is_newest)
+{
+	struct kept_keys *place = &kept.of[(epoch->name[0] ^ binding->bytes[0]) % KEPT_MOST];
+	if (is_newest && memcmp(kept.newest_epoch, epoch->name, sizeof epoch->name) != 0) {
+		OPENSSL_cleanse(&kept, sizeof kept);
+		memcpy(kept.newest_epoch, epoch->name, sizeof epoch->name);
+	}
+	if (memcmp(place->epoch, epoch->name, sizeof epoch->name) == 0 &&
+		memcmp(&place->binding, binding, sizeof *binding) == 0)
+		return &place->keys;
+	memcpy(place->epoch, epoch->name, sizeof epoch->name);
+	place->binding = *binding;
+	if (derive(epoch, binding, &place->keys))
+		return &place->keys;
+	OPENSSL_cleanse(place, sizeof *place);
+	return NULL;
+}
+
 static bool arm(struct tickets *tickets, const struct ticket_keys *keys, const uint8_t *iv,
 	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
 {
@@ -113,9 +147,8 @@ static int find(struct tickets *tickets, const uint8_t *name, struct epoch *out)
 static int apply(struct tickets *tickets, const struct ticket_binding *binding, struct epoch *epoch,
 	int found, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
 {
-	struct ticket_keys keys;
-	bool ok = derive(epoch, binding, &keys) && arm(tickets, &keys, iv, cipher, mac, seal);
-	OPENSSL_cleanse(&keys, sizeof keys);
+	const struct ticket_keys *keys = keys_of(epoch, binding, found == 1);
+	bool ok = keys && arm(tickets, keys, iv, cipher, mac, seal);
 	OPENSSL_cleanse(epoch, sizeof *epoch);
 	return ok ? found : -1;
 }
