@@ -67,6 +67,9 @@ struct matched {
 enum match routes_match(
 	const struct routes *routes, const struct client_hello *hello, struct matched *out);
 
+/* What a client of that name, that agreed on that id or on none, is led to; NULL: nowhere. */
+struct route *routes_find(const struct routes *routes, struct span name, struct span alpn);
+
 /* The route with those keys in another snapshot; NULL: it has none. */
 struct route *routes_same(const struct routes *routes, const struct route *route);
 

@@ -116,7 +116,7 @@ void session_set_deadline(struct session *session, uint64_t ms, const char *time
 /* The current step is run again after this time, or at an event before. */
 void session_retry_after(struct session *session, double seconds);
 
-/* The client's certificate expires then: the session ends, whatever its deadline. */
+/* The client's certificate expires then: the session ends, whatever its deadline. Negative: never. */
 void session_set_expiry(struct session *session, double seconds);
 
 /* What to wait for on a socket; 0: nothing. */

@@ -107,6 +107,15 @@ enum match routes_match(
 	return host->own ? match_own(host->own, hello, out) : MATCH_NO_PROTOCOL;
 }
 
+struct route *routes_find(const struct routes *routes, struct span name, struct span alpn)
+{
+	const struct host *host = host_table_match(&routes->hosts, name);
+	for (uint32_t i = 0; host && i < host->alpn_count; i++)
+		if (span_equal(host->alpn[i].alpn, alpn))
+			return &host->alpn[i];
+	return host ? host->own : NULL;
+}
+
 struct route *routes_same(const struct routes *routes, const struct route *route)
 {
 	const struct host *host = host_table_get(&routes->hosts, span_of_string(route->host));

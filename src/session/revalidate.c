@@ -19,10 +19,28 @@ static const struct identity *identity_of_client(const struct session *session)
 	return facts.identity;
 }
 
-/* NULL: still admitted. */
-static const char *judge(struct session *session, const struct identity *identity)
+/* The last day of a certificate is watched where the newest route says so. */
+static void watch_expiry(
+	struct session *session, const struct route *route, const struct identity *identity)
 {
-	struct route *route = routes_same(session->service->routes, session->route);
+	bool is_watched = route && route->revalidate && identity->not_after != 0;
+	double left = difftime((time_t)identity->not_after, time(NULL));
+	session_set_expiry(session, !is_watched ? -1 : left > 0 ? left : 0);
+}
+
+/* What it would get now; a new host may have come between it and its old one. */
+static struct route *route_now(const struct session *session)
+{
+	struct span name = span_of_string(session->hello->sni);
+	if (session->routes == session->service->routes)
+		return session->route;
+	return routes_find(session->service->routes, name, session->hello->alpn);
+}
+
+/* NULL: still admitted. */
+static const char *judge(
+	struct session *session, const struct route *route, const struct identity *identity)
+{
 	struct acl_verdict verdict;
 	if (!route)
 		return session->route->revalidate ? "the route is gone" : NULL;
@@ -51,9 +69,12 @@ static bool judge_one(struct session *session)
 	session->revalidated = true;
 	if (!identity)
 		return false;
-	const char *why = judge(session, identity);
+	const struct route *route = route_now(session);
+	const char *why = judge(session, route, identity);
 	if (why)
 		close_session(session, why);
+	else
+		watch_expiry(session, route, identity);
 	return true;
 }
 
@@ -102,8 +123,5 @@ void revalidate_watch(struct session *session)
 	if (session->routes != service->routes)
 		ev_timer_again(service->lane.loop, &service->revalidation);
 	session->revalidated = session->routes == service->routes;
-	if (!session->route->revalidate || identity->not_after == 0)
-		return;
-	double left = difftime((time_t)identity->not_after, time(NULL));
-	session_set_expiry(session, left > 0 ? left : 0);
+	watch_expiry(session, session->route, identity);
 }

@@ -39,6 +39,9 @@ void session_retry_after(struct session *session, double seconds)
 
 void session_set_expiry(struct session *session, double seconds)
 {
+	session->expires = 0;
+	if (seconds < 0)
+		return;
 	session->expires = ev_now(session->service->lane.loop) + seconds;
 	arm(session, session->expires);
 }
