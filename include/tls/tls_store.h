@@ -42,6 +42,7 @@ struct tls_peer *tls_store_peer(struct tls_store *store, struct tls_client *clie
  */
 struct tls_store_counts {
 	unsigned credentials, parsed, renewed, trusts_parsed;
+	bool changed; /* something was parsed since the last load that was published */
 };
 struct tls_store_counts tls_store_counts(const struct tls_store *store);
 

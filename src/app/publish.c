@@ -166,9 +166,8 @@ static void tell_outcome(const struct routes *before, const struct routes *after
 
 static bool is_same(const struct routes *before, const struct routes *after)
 {
-	struct tls_store_counts tls = routes_summary(after).tls;
-	return routes_config(before)->digest == routes_config(after)->digest && tls.parsed == 0 &&
-		tls.trusts_parsed == 0;
+	return routes_config(before)->digest == routes_config(after)->digest &&
+		!routes_summary(after).tls.changed;
 }
 
 /* What a running process cannot change. */

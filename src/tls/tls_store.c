@@ -109,13 +109,15 @@ struct tickets *tls_store_tickets(struct tls_store *store)
 void tls_store_begin(struct tls_store *store)
 {
 	store->generation++;
-	store->counts = (struct tls_store_counts){0};
+	store->counts = (struct tls_store_counts){.changed = store->counts.changed};
 }
 
 void tls_store_end(struct tls_store *store, bool published)
 {
-	if (published)
-		keep_entries_since(store, store->generation);
+	if (!published)
+		return;
+	keep_entries_since(store, store->generation);
+	store->counts.changed = false;
 }
 
 static void key_add(struct buf *key, const void *data, size_t len)
@@ -167,6 +169,7 @@ static struct credential *credential_refresh(struct tls_store *store, struct ite
 	if (!loaded)
 		return NULL;
 	store->counts.parsed++;
+	store->counts.changed = true;
 	if (*entry) {
 		store->counts.renewed++;
 		release(*entry);
@@ -217,6 +220,7 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 		if (loaded) {
 			entry->trust = loaded;
 			store->counts.trusts_parsed++;
+			store->counts.changed = true;
 		}
 	}
 	if (entry)
