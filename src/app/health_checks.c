@@ -5,6 +5,7 @@
 #include "net/resolver.h"
 #include "tls/tls_stream.h"
 
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,8 @@ struct check {
 	struct socket socket;
 	struct stream *stream;
 	struct lookup *lookup;
+	struct address addresses[RESOLVER_MAX]; /* of this try, one after the other */
+	size_t address_count, next_address;
 	ev_timer timer; /* to the next try, or the end of this one's patience */
 	unsigned streak; /* of answers that speak against the state */
 	bool wanted;
@@ -28,7 +31,10 @@ struct health_checks {
 	struct lane lane;
 	struct resolver *resolver;
 	struct check *first;
+	void *by_state; /* a tree (tsearch) of all */
 };
+
+static void begin_next_address(struct check *check);
 
 static void set_timer(struct check *check, uint64_t ms)
 {
@@ -65,10 +71,23 @@ static void conclude(struct check *check, const char *why)
 	if (check->streak >= (is_down ? check->settings.rise : check->settings.fall)) {
 		check->streak = 0;
 		atomic_store(&check->state->unhealthy, !is_down);
+		if (is_down) /* what connections thought of it is of before */
+			atomic_store(&check->state->down_until, 0);
 		log_turn(check, is_down ? "server is up" : "server is down", why);
 	}
 	drop_try(check);
 	set_timer(check, check->settings.interval_ms);
+}
+
+/* One address; all of a server's have to fail before it has. */
+static void address_failed(struct check *check, const char *why)
+{
+	if (check->next_address == check->address_count) {
+		conclude(check, why);
+		return;
+	}
+	drop_try(check);
+	begin_next_address(check);
 }
 
 static void secure(struct check *check)
@@ -87,7 +106,7 @@ static void secure(struct check *check)
 		return;
 	case IO_EOF:
 	case IO_FAIL:
-		conclude(check, check->stream->error);
+		address_failed(check, check->stream->error);
 		return;
 	case IO_DONE:
 		break;
@@ -101,18 +120,20 @@ static void on_ready(void *owner, struct socket *socket, int events)
 	int error = check->stream ? 0 : socket_error(socket);
 	(void)events;
 	if (error)
-		conclude(check, stream_error_text(error));
+		address_failed(check, stream_error_text(error));
 	else if (check->tls)
 		secure(check);
 	else
 		conclude(check, NULL);
 }
 
-static void dial(struct check *check, const struct address *address)
+static void begin_next_address(struct check *check)
 {
+	const struct address *address = &check->addresses[check->next_address++];
+	set_timer(check, check->settings.timeout_ms / check->address_count);
 	int error = socket_connect(&check->socket, address);
 	if (error)
-		conclude(check, stream_error_text(error));
+		address_failed(check, stream_error_text(error));
 	else
 		socket_wait(&check->socket, EV_WRITE);
 }
@@ -122,10 +143,14 @@ static void on_resolved(
 {
 	struct check *check = owner;
 	check->lookup = NULL;
-	if (count > 0)
-		dial(check, &addresses[0]);
-	else
+	check->address_count = count;
+	check->next_address = 0;
+	if (count == 0) {
 		conclude(check, error);
+		return;
+	}
+	memcpy(check->addresses, addresses, count * sizeof *addresses);
+	begin_next_address(check);
 }
 
 static void begin(struct check *check)
@@ -133,11 +158,12 @@ static void begin(struct check *check)
 	struct endpoint endpoint;
 	struct address address;
 	struct err err;
+	check->address_count = check->next_address = 0;
 	set_timer(check, check->settings.timeout_ms);
 	if (!endpoint_parse(check->state->text, &endpoint, &err))
 		conclude(check, err.text);
 	else if (address_of_endpoint(&endpoint, &address))
-		dial(check, &address);
+		on_resolved(check, &address, 1, NULL);
 	else
 		check->lookup = resolver_lookup(
 			check->checks->resolver, endpoint.host, endpoint.port, on_resolved, check);
@@ -148,13 +174,20 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	struct check *check = timer->data;
 	(void)loop, (void)events;
 	if (check->lookup || socket_fd(&check->socket) >= 0)
-		conclude(check, "no answer in time");
+		address_failed(check, "no answer in time");
 	else
 		begin(check);
 }
 
+static int compare(const void *a, const void *b)
+{
+	const struct check *one = a, *other = b;
+	return one->state < other->state ? -1 : one->state > other->state;
+}
+
 static void check_free(struct check *check)
 {
+	tdelete(check, &check->checks->by_state, compare);
 	ev_timer_stop(check->checks->loop, &check->timer);
 	drop_try(check);
 	tls_peer_unref(check->tls);
@@ -176,12 +209,11 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 	return NULL;
 }
 
-static struct check *find(struct health_checks *checks, const struct server_state *state)
+static struct check *find(struct health_checks *checks, struct server_state *state)
 {
-	for (struct check *check = checks->first; check; check = check->next)
-		if (check->state == state)
-			return check;
-	return NULL;
+	struct check wanted = {.state = state};
+	struct check **found = tfind(&wanted, &checks->by_state, compare);
+	return found ? *found : NULL;
 }
 
 static struct check *add(struct health_checks *checks, struct server_state *state)
@@ -191,12 +223,22 @@ static struct check *add(struct health_checks *checks, struct server_state *stat
 		return NULL;
 	check->checks = checks;
 	check->state = state;
+	if (!tsearch(check, &checks->by_state, compare)) {
+		free(check);
+		return NULL;
+	}
 	socket_init(&check->socket, checks->loop, -1, on_ready, check);
 	ev_timer_init(&check->timer, on_timer, 0., 0.);
 	check->timer.data = check;
 	check->next = checks->first;
 	checks->first = check;
 	return check;
+}
+
+static bool is_equal(const struct health_settings *a, const struct health_settings *b)
+{
+	return a->kind == b->kind && a->interval_ms == b->interval_ms &&
+		a->timeout_ms == b->timeout_ms && a->rise == b->rise && a->fall == b->fall;
 }
 
 /* A server that several backends have checked is checked as the first of them says. */
@@ -209,11 +251,14 @@ static void want(
 		return;
 	if (is_new && !(check = add(checks, server->state)))
 		return;
+	check->wanted = true;
+	if (!is_new && check->tls == server->tls_check &&
+		is_equal(&check->settings, &backend->health))
+		return; /* a reload does not put its next try off */
 	drop_try(check);
 	tls_peer_unref(check->tls);
 	check->settings = backend->health;
 	check->tls = server->tls_check ? tls_peer_ref(server->tls_check) : NULL;
-	check->wanted = true;
 	set_timer(check, is_new ? 0 : check->settings.interval_ms);
 }
 
