@@ -87,10 +87,13 @@ static const char *upstream_of(const struct session *session)
 	return session->route->backend->servers[session->server].text;
 }
 
-/* What the administrator of a backend must see to is a warning; what a client does wrong is not. */
+/*
+ * What the administrator of a backend must see to is a warning; what a client does wrong is not. A
+ * TLS 1.3 server refuses our certificate after the handshake: that it said nothing else tells.
+ */
 static enum log_level level_of(const struct session *session, const char *why)
 {
-	bool upstream_failed = !session->relaying && strncmp(why, "upstream", 8) == 0;
+	bool upstream_failed = session->down == 0 && strncmp(why, "upstream", 8) == 0;
 	return upstream_failed ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
 }
 
