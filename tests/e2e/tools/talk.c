@@ -22,6 +22,7 @@ static const char help[] =
 	"  --timeout S        without any progress (default 10)\n"
 	"Words: send=N  recv=N  exchange=N (both at once)  sleep=MS  close_notify  fin  reset\n"
 	"keyupdate=N (asks the peer for N key updates)  wait (reads until the peer ends)\n"
+	"garbage=N (bytes that are no TLS, uncounted)\n"
 	"file=PATH (waits until it is there)  say=TEXT (on standard output)\n"
 	"Prints \"sent N SHA256\", \"received N SHA256\" and how the peer ended, if it did so: \"saw \"\n"
 	"and one or more of close_notify, fin, reset, truncation, timeout, alert TEXT. Exit status 0\n"
@@ -239,6 +240,13 @@ static void update_keys(long count)
 	}
 }
 
+static void send_garbage(size_t len)
+{
+	uint8_t data[BLOCK];
+	memset(data, 'x', sizeof data);
+	send_all(talk.fd, data, len);
+}
+
 static void obey(const char *word)
 {
 	const char *value = strchr(word, '=');
@@ -256,6 +264,8 @@ static void obey(const char *word)
 	} else if (strncmp(word, "keyupdate", len) == 0 && len == 9) {
 		need_tls(word);
 		update_keys(number(value, 1, 10000000));
+	} else if (strncmp(word, "garbage", len) == 0 && len == 7) {
+		send_garbage((size_t)number(value, 1, BLOCK));
 	} else if (strncmp(word, "file", len) == 0 && len == 4) {
 		wait_for_file(value);
 	} else if (strncmp(word, "say", len) == 0 && len == 3) {
