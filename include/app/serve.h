@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_APP_SERVE_H
 #define GATEHOUSE_APP_SERVE_H
 
+#include "app/crl_watch.h"
 #include "app/health_checks.h"
 #include "app/reload.h"
 #include "app/watch.h"
@@ -28,6 +29,7 @@ struct gatehouse {
 	struct watch *watch;
 	struct reload *reload;
 	struct health_checks *health_checks;
+	struct crl_watch *crl_watch;
 	struct path_set watched;
 	ev_signal on_hup, on_term, on_int;
 	ev_async worker_ended;

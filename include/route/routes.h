@@ -90,6 +90,10 @@ struct route *routes_forward(const struct routes *routes, const char *listen);
 size_t routes_backend_count(const struct routes *routes);
 struct backend *routes_backend(const struct routes *routes, size_t index);
 
+/* Every context of its routes, once. */
+size_t routes_context_count(const struct routes *routes);
+const struct tls_context *routes_context(const struct routes *routes, size_t index);
+
 struct routes_summary {
 	size_t hosts, routes, contexts;
 	struct tls_store_counts tls;

@@ -12,14 +12,19 @@
 #include <stdatomic.h>
 #include <time.h>
 
+struct trust_crl {
+	const char *path;   /* of its file; lent by its mark */
+	time_t next_update; /* 0: it does not say */
+};
+
 struct trust {
 	atomic_uint refs;
 	struct file_mark *marks; /* every file and directory read, sorted as they were named */
 	size_t mark_count;
 	X509_STORE *store;
 	STACK_OF(X509_NAME) *names; /* of the CAs, for the certificate request */
-	bool has_crls;
-	time_t crl_next_update; /* the soonest; 0: none says */
+	struct trust_crl *crls;
+	size_t crl_count;
 };
 
 enum trust_part { TRUST_CA, TRUST_CRL };

@@ -89,6 +89,7 @@ bool publish_is_settled(const struct gatehouse *gatehouse)
 void publish_finish(struct gatehouse *gatehouse)
 {
 	health_checks_destroy(gatehouse->health_checks);
+	crl_watch_destroy(gatehouse->crl_watch);
 	while (gatehouse->generations) {
 		struct generation *generation = gatehouse->generations;
 		gatehouse->generations = generation->next;
@@ -195,6 +196,7 @@ static void publish_valid(
 	} else {
 		tell_workers(gatehouse, gatehouse->mode);
 		health_checks_follow(gatehouse->health_checks, gatehouse->routes);
+		crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
 		warn_of_fixed(routes_config(before), routes_config(routes));
 		tell_outcome(before, routes, took_us);
 	}

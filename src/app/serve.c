@@ -306,7 +306,8 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 		return false;
 	gatehouse->reload = reload_create(gatehouse->loop, &setup, on_loaded, gatehouse);
 	gatehouse->health_checks = health_checks_create(gatehouse->loop, err);
-	if (!gatehouse->reload || !gatehouse->health_checks)
+	gatehouse->crl_watch = crl_watch_create(gatehouse->loop, err);
+	if (!gatehouse->reload || !gatehouse->health_checks || !gatehouse->crl_watch)
 		return false;
 	start_events(gatehouse);
 	log_start();
@@ -314,6 +315,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 		return false;
 	tell_workers(gatehouse, WORKER_SERVE);
 	health_checks_follow(gatehouse->health_checks, gatehouse->routes);
+	crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
 	watch_set(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
 	return true;
 }

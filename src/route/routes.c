@@ -188,6 +188,16 @@ struct backend *routes_backend(const struct routes *routes, size_t index)
 	return routes->backends.items[index];
 }
 
+size_t routes_context_count(const struct routes *routes)
+{
+	return routes->contexts.count;
+}
+
+const struct tls_context *routes_context(const struct routes *routes, size_t index)
+{
+	return routes->contexts.items[index];
+}
+
 struct routes_summary routes_summary(const struct routes *routes)
 {
 	return (struct routes_summary){.hosts = routes->hosts.count,

@@ -78,9 +78,14 @@ static bool add_crl(struct trust *trust, X509_CRL *crl, struct err *err)
 		err_set(err, "%s", tls_error_take());
 		return false;
 	}
-	trust->has_crls = true;
-	if (next && (!trust->crl_next_update || next < trust->crl_next_update))
-		trust->crl_next_update = next;
+	struct trust_crl *more = realloc(trust->crls, (trust->crl_count + 1) * sizeof *more);
+	if (!more) {
+		err_set(err, "out of memory");
+		return false;
+	}
+	trust->crls = more;
+	more[trust->crl_count++] = (struct trust_crl){
+		.path = trust->marks[trust->mark_count - 1].path, .next_update = next};
 	return true;
 }
 
@@ -232,6 +237,7 @@ void trust_unref(struct trust *trust)
 	for (size_t i = 0; i < trust->mark_count; i++)
 		file_mark_finish(&trust->marks[i]);
 	free(trust->marks);
+	free(trust->crls);
 	X509_STORE_free(trust->store);
 	sk_X509_NAME_pop_free(trust->names, X509_NAME_free);
 	free(trust);
