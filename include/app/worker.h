@@ -6,6 +6,7 @@
 #ifndef GATEHOUSE_APP_WORKER_H
 #define GATEHOUSE_APP_WORKER_H
 
+#include "app/errand.h"
 #include "net/listener.h"
 #include "session/service.h"
 
@@ -25,6 +26,7 @@ struct worker_order {
 	struct routes *routes;
 	struct listener **listeners;
 	unsigned listener_count;
+	bool counting; /* somebody looks at the counters: keep them up to the second */
 };
 
 /* `on_ended` is sent to its loop, the main one, when the worker's thread is about to end. */
@@ -41,6 +43,12 @@ void worker_tell(struct worker *worker, const struct worker_order *order);
 bool worker_settled(const struct worker *worker);
 bool worker_ended(const struct worker *worker);
 unsigned worker_sessions(const struct worker *worker);
+
+/* What it has counted; lives as long as the worker. */
+const struct counters *worker_counters(const struct worker *worker);
+
+/* Has the errand run on the worker's thread. */
+void worker_ask(struct worker *worker, struct errand *errand);
 
 /* Asks for a sign of life; worker_answered tells whether the last asking was answered. */
 void worker_ping(struct worker *worker);

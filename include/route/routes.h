@@ -14,6 +14,7 @@
 
 struct acl;
 struct routes;
+struct tally;
 
 /* What one name with one protocol leads to. */
 struct route {
@@ -27,7 +28,11 @@ struct route {
 	unsigned max_connections;
 	bool revalidate;
 	bool is_forward; /* plain in, TLS out; `offer_alpn` is for the server then */
-	atomic_uint active; /* sessions now; the one thing here that changes */
+	atomic_bool drained; /* by the administrator: no new connections */
+	/* Sessions now; what it has carried, once it has (route/tally). With `drained` the only things
+	 * here that change. */
+	atomic_uint active;
+	_Atomic(struct tally *) tally;
 };
 
 struct routes_setup {

@@ -7,16 +7,35 @@
 
 #include "net/lane.h"
 #include "net/resolver.h"
-#include "route/routes.h"
+#include "route/counters.h"
+#include "route/tally.h"
 #include "session/flood.h"
 #include "session/sources.h"
 
 struct session;
+struct walk;
 
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
+	atomic_bool drained; /* by the administrator: no host takes new connections */
 	struct sources *sources;
+	struct tallies *tallies;
+};
+
+/* What is done once a second (session/counting). */
+struct counting {
+	ev_timer beat;
+	ev_check woken;
+	ev_prepare sleep;
+	uint64_t woken_us;
+	unsigned beats;
+	bool is_on, is_folding;
+	struct walk {
+		struct service *service;
+		struct session *at; /* the next one */
+		struct walk *next;  /* in service->walks */
+	} walk;
 };
 
 struct service {
@@ -25,10 +44,14 @@ struct service {
 	struct routes *routes; /* what a session begins with; a reference */
 	struct limits *limits;
 	struct flood flood;
+	unsigned index; /* of the worker */
+	struct counters *counters;
+	struct counting counting;
 	struct client_hello hello; /* within one callback: from sniff to choose_route */
 	ev_timer revalidation;    /* runs while there are sessions to judge again */
 	struct session *sessions; /* all that live, newest first */
 	unsigned count;
+	struct walk *walks; /* over these sessions, under way */
 	void (*on_session_gone)(struct service *service); /* after each end */
 };
 

@@ -35,6 +35,9 @@ enum step_result step_answer_421(struct session *session);    /* responder.c */
 /* Counts the session on its route; false when the route is full. */
 bool take_place(struct session *session);
 
+/* Has the administrator taken its route, or all of them, out of use? */
+bool is_drained(const struct session *session);
+
 /* A fatal alert in the clear, before any handshake; then farewell. `why` is copied. */
 enum step_result refuse_with_alert(struct session *session, enum alert alert, const char *why);
 

@@ -47,6 +47,7 @@ static bool adopt(struct gatehouse *gatehouse, struct routes *routes)
 	*generation = (struct generation){routes, gatehouse->generations};
 	gatehouse->generations = generation;
 	gatehouse->routes = routes;
+	tallies_follow(gatehouse->limits.tallies, routes);
 	configure_log(routes_config(routes));
 	tls_store_end(gatehouse->store, true);
 	return true;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "net/pipes.h"
+#include "session/counting.h"
 #include "session/revalidate.h"
 #include "session/session.h"
 #include "session/steps.h"
@@ -44,6 +45,7 @@ struct worker {
 	_Atomic(struct worker_order *) next_order;
 	atomic_uint orders_given, orders_done, pings, pongs, sessions;
 	atomic_bool ended;
+	struct errands errands;
 };
 
 static void acceptors_start(struct worker *worker)
@@ -261,6 +263,7 @@ static void follow(struct worker *worker, struct worker_order *order)
 	} else {
 		routes_unref(order->routes);
 	}
+	counting_follow(&worker->service, order->counting);
 	follow_listeners(worker, order);
 	if (worker->service.routes)
 		follow_config(worker);
@@ -286,6 +289,7 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 		follow(worker, order);
 		order_free(order);
 	}
+	errands_run(&worker->errands, &worker->service);
 	atomic_store(&worker->orders_done, given);
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
 }
@@ -317,6 +321,7 @@ static void worker_free(struct worker *worker)
 	if (worker->service.resolver)
 		resolver_destroy(worker->service.resolver);
 	lane_finish(&worker->service.lane);
+	counters_destroy(worker->service.counters);
 	if (worker->loop)
 		ev_loop_destroy(worker->loop);
 	free(worker);
@@ -334,13 +339,16 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	worker->main_loop = main_loop;
 	worker->on_ended = on_ended;
 	worker->service.limits = limits;
+	worker->service.index = index;
 	worker->service.on_session_gone = on_session_gone;
 	if (!init_loop(worker, err) || !lane_init(&worker->service.lane, worker->loop, err) ||
-		!(worker->service.resolver = resolver_create(worker->loop, NULL, err))) {
+		!(worker->service.resolver = resolver_create(worker->loop, NULL, err)) ||
+		!(worker->service.counters = counters_create())) {
 		worker_free(worker);
 		return NULL;
 	}
 	flood_init(&worker->service.flood, worker->loop);
+	counting_init(&worker->service);
 	revalidate_init(&worker->service);
 	return worker;
 }
@@ -352,9 +360,11 @@ static void *run(void *argument)
 	ev_run(worker->loop, 0);
 	flood_finish(&worker->service.flood);
 	revalidate_finish(&worker->service);
+	counting_follow(&worker->service, false);
 	log_flush();
 	log_batch(false);
 	atomic_store(&worker->ended, true);
+	errands_drop(&worker->errands);
 	ev_async_send(worker->main_loop, worker->on_ended);
 	return NULL;
 }
@@ -406,6 +416,19 @@ bool worker_ended(const struct worker *worker)
 unsigned worker_sessions(const struct worker *worker)
 {
 	return atomic_load_explicit(&worker->sessions, memory_order_relaxed);
+}
+
+const struct counters *worker_counters(const struct worker *worker)
+{
+	return worker->service.counters;
+}
+
+/* One that comes too late for the thread is told so here, and only once. */
+void worker_ask(struct worker *worker, struct errand *errand)
+{
+	errands_add(&worker->errands, errand, worker->loop, &worker->wake);
+	if (atomic_load(&worker->ended))
+		errands_drop(&worker->errands);
 }
 
 void worker_ping(struct worker *worker)

@@ -149,12 +149,12 @@ static uint64_t preference(const struct backend *backend, unsigned index, unsign
 int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash)
 {
 	if (backend->count == 1)
-		return tried & 1 ? -1 : 0;
+		return tried & 1 || atomic_load(&backend->servers[0].drained) ? -1 : 0;
 	uint64_t now = clock_now_us(), best_preference = 0;
 	unsigned best_rank = 0, turn = atomic_fetch_add(&backend->turn, 1);
 	int best = -1;
 	for (unsigned i = 0; i < backend->count && i < CHOICES_MOST; i++) {
-		if (tried >> i & 1)
+		if (tried >> i & 1 || atomic_load(&backend->servers[i].drained))
 			continue;
 		unsigned this_rank = rank(&backend->servers[i], now);
 		uint64_t this_preference = preference(backend, i, turn, source_hash);

@@ -2,6 +2,7 @@
 
 #include "route/acl.h"
 #include "route/routes_build.h"
+#include "route/tally.h"
 
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ void routes_unref(struct routes *routes)
 		backend_finish(routes->backends.items[i], routes->servers);
 	for (size_t i = 0; i < routes->acls.count; i++)
 		acl_free(routes->acls.items[i]);
+	tallies_leave(routes);
 	free(routes->contexts.items);
 	free(routes->backends.items);
 	free(routes->acls.items);

@@ -1,5 +1,7 @@
 #include "session/steps.h"
 
+#include "session/counting.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -47,9 +49,16 @@ static enum step_result answer_unknown(struct session *session, const struct cli
 	return session_jump(session, misdirected_steps);
 }
 
+bool is_drained(const struct session *session)
+{
+	return atomic_load_explicit(&session->route->drained, memory_order_relaxed) ||
+		atomic_load_explicit(&session->service->limits->drained, memory_order_relaxed);
+}
+
 bool take_place(struct session *session)
 {
 	struct route *route = session->route;
+	count_routed(session);
 	unsigned before = atomic_fetch_add(&route->active, 1);
 	session->route_counted = route->max_connections == 0 || before < route->max_connections;
 	if (!session->route_counted)
@@ -95,6 +104,8 @@ enum step_result step_choose_route(struct session *session)
 			"no application protocol of this host");
 	session->route = matched.route;
 	session->context = matched.route->tls;
+	if (is_drained(session))
+		return refuse_with_alert(session, ALERT_INTERNAL_ERROR, "drained");
 	if (!take_place(session))
 		return refuse_with_alert(
 			session, ALERT_INTERNAL_ERROR, "max_connections of the host reached");

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "route/acl.h"
+#include "session/counting.h"
 #include "tls/tls_stream.h"
 
 #include <stdio.h>
@@ -16,9 +17,11 @@ static struct ticket_binding binding_of(const struct session *session)
 
 static bool admit(void *owner, const struct identity *identity, const char **why)
 {
-	const struct session *session = owner;
+	struct session *session = owner;
 	struct acl_verdict verdict;
-	if (acl_check(session->route->acl, identity, &verdict))
+	bool is_admitted = acl_check(session->route->acl, identity, &verdict);
+	count_acl(session, is_admitted);
+	if (is_admitted)
 		return true;
 	*why = verdict.why;
 	return false;
@@ -72,6 +75,7 @@ enum step_result step_secure_client(struct session *session)
 		break;
 	}
 	session->handshake_us = clock_now_us() - session->secured_us;
+	count_secured(session);
 	session_wait(session, &session->client_socket, 0);
 	return STEP_NEXT;
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "net/plain_stream.h"
 #include "session/access_log.h"
+#include "session/counting.h"
 #include "session/steps.h"
 
 #include <stdlib.h>
@@ -110,6 +111,7 @@ static void link_in(struct session *session)
 
 static void link_out(struct session *session)
 {
+	walks_leave(session);
 	*session->link = session->next;
 	if (session->next)
 		session->next->link = session->link;
@@ -125,6 +127,16 @@ static void note_source(struct session *session, const struct sockaddr *source)
 		memcpy(&session->source.v6, source, sizeof session->source.v6);
 	else
 		session->source.any.sa_family = AF_UNIX;
+}
+
+void session_source_text(const struct session *session, char out[ADDRESS_TEXT_MAX])
+{
+	socklen_t len = sizeof session->source.v6;
+	if (session->source.any.sa_family == AF_INET)
+		len = sizeof session->source.v4;
+	else if (session->source.any.sa_family == AF_UNIX)
+		len = sizeof(sa_family_t);
+	address_text(&session->source.any, len, out);
 }
 
 void session_start(struct service *service, int fd, const struct sockaddr *source,
@@ -151,6 +163,7 @@ void session_start(struct service *service, int fd, const struct sockaddr *sourc
 	ev_init(&session->timer, on_timer);
 	session->timer.data = session;
 	link_in(session);
+	count_started(session);
 	session_set_deadline(session, routes_config(session->routes)->proxy.hello_timeout_ms,
 		"hello timeout");
 	session_advance(session);
@@ -215,6 +228,7 @@ enum step_result session_end(struct session *session, const char *why)
 	ev_timer_stop(service->lane.loop, &session->timer);
 	dial_abandon(session);
 	finish_relay(session);
+	count_ended(session, session->why ? session->why : why);
 	access_log(session, session->why ? session->why : why);
 	close_socket(session, &session->client_socket);
 	close_socket(session, &session->upstream_socket);

@@ -99,6 +99,8 @@ const struct step proxied_steps[] = {
 
 static enum step_result step_take_place(struct session *session)
 {
+	if (is_drained(session))
+		return session_end(session, "drained");
 	return take_place(session) ? STEP_NEXT
 	                           : session_end(session, "max_connections of the forward reached");
 }
