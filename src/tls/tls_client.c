@@ -143,12 +143,22 @@ const char *tls_peer_name(const struct tls_peer *peer)
 	return peer->name;
 }
 
+/* Before TLS 1.3 a session may be used again and again, and the server gives no other meanwhile. */
+static bool is_reusable(const SSL_SESSION *session)
+{
+	return SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
+}
+
 static SSL_SESSION *take_session(struct tls_peer *peer)
 {
 	SSL_SESSION *session = NULL;
 	pthread_mutex_lock(&peer->lock);
 	if (peer->session_count > 0)
-		session = peer->sessions[--peer->session_count];
+		session = peer->sessions[peer->session_count - 1];
+	if (session && is_reusable(session))
+		SSL_SESSION_up_ref(session);
+	else if (session)
+		peer->session_count--;
 	pthread_mutex_unlock(&peer->lock);
 	return session;
 }
