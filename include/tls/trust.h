@@ -23,6 +23,7 @@ struct trust {
 	size_t mark_count;
 	X509_STORE *store;
 	STACK_OF(X509_NAME) *names; /* of the CAs, for the certificate request */
+	bool has_root; /* a self-signed CA is among them; without any, an intermediate is an anchor */
 	struct trust_crl *crls;
 	size_t crl_count;
 };
@@ -39,6 +40,9 @@ struct trust *trust_load(
 	const struct trust_files *files, enum trust_part *at_fault, int *index, struct err *err);
 struct trust *trust_ref(struct trust *trust);
 void trust_unref(struct trust *trust);
+
+/* How chains are judged against it: X509_V_FLAG_PARTIAL_CHAIN, and where there are CRLs `crl_flags`. */
+unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags);
 
 /* Are all files, and the listing of each directory, still what was loaded? */
 bool trust_is_current(struct trust *trust);

@@ -51,8 +51,9 @@ static bool configure(struct tls_client *client)
 		SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
 	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return false;
-	if (policy->trust && policy->trust->crl_count > 0)
-		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), X509_V_FLAG_CRL_CHECK);
+	if (policy->trust)
+		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
+			trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
 	const struct credential *credential = policy->credential;
 	if (credential && SSL_CTX_use_cert_and_key(ctx, credential->leaf, credential->key,
 				  credential->chain, 1) != 1)

@@ -65,9 +65,8 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 	SSL_CTX_set_verify_depth(ctx, (int)policy->verify_depth);
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
-	if (policy->trust->crl_count > 0)
-		X509_VERIFY_PARAM_set_flags(
-			param, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	X509_VERIFY_PARAM_set_flags(param,
+		trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL));
 	return true;
 }
 

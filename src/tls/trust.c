@@ -41,6 +41,7 @@ static bool add_ca(struct trust *trust, X509 *ca, struct err *err)
 		return false;
 	}
 	X509_NAME *name = X509_NAME_dup(X509_get_subject_name(ca));
+	trust->has_root |= X509_self_signed(ca, 0) == 1;
 	if (X509_STORE_add_cert(trust->store, ca) == 1 && name &&
 		sk_X509_NAME_push(trust->names, name) > 0)
 		return true;
@@ -241,6 +242,12 @@ void trust_unref(struct trust *trust)
 	X509_STORE_free(trust->store);
 	sk_X509_NAME_pop_free(trust->names, X509_NAME_free);
 	free(trust);
+}
+
+unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags)
+{
+	return (trust->has_root ? 0 : X509_V_FLAG_PARTIAL_CHAIN) |
+		(trust->crl_count > 0 ? crl_flags : 0);
 }
 
 static bool directory_holds(const struct file_mark *mark, const struct stat *st)
