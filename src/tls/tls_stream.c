@@ -182,10 +182,12 @@ static int tls_events(const struct stream *stream, int wanted)
 	return wanted | (record_io_has_output(&of(stream)->io) ? EV_WRITE : 0);
 }
 
+/* An end that was read along with the last bytes is still to be told, and poll does not know it. */
 static bool tls_pending(const struct stream *stream)
 {
 	const struct tls_stream *tls = of(stream);
-	return !tls->failed && (SSL_pending(tls->ssl) > 0 || record_io_has_input(&tls->io));
+	return tls->input_ended != IO_DONE ||
+		(!tls->failed && (SSL_pending(tls->ssl) > 0 || record_io_has_input(&tls->io)));
 }
 
 static int tls_raw_fd(const struct stream *stream)
