@@ -87,9 +87,12 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 /* Names route and policy, for tickets: equal as long as a resumption would be judged the same. */
 struct ticket_binding route_ticket_binding(const struct route *route);
 
-/* The forward that a listener (by its address in the configuration) belongs to; NULL: it is a door of
- * the router. */
-struct route *routes_forward(const struct routes *routes, const char *listen);
+/*
+ * The configuration of a listener, by its address there; NULL: it has none of that address.
+ * `*forward` is the forward that it belongs to; NULL: it is a door of the router.
+ */
+const struct listener_config *routes_listener(
+	const struct routes *routes, const char *listen, struct route **forward);
 
 /* Every backend of the snapshot, once. */
 size_t routes_backend_count(const struct routes *routes);

@@ -13,7 +13,7 @@
 
 #include <openssl/ssl.h>
 
-#define CREDENTIALS_MOST 4 /* one of each key type */
+#define CREDENTIALS_MOST 8 /* one of each key type */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
 

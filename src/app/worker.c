@@ -15,6 +15,7 @@
 
 /* Connections taken at one wake-up, so that those there get their turn. */
 #define ACCEPTED_MOST 64
+#define QUEUED_MOST   65536 /* no queue of the kernel's is longer */
 
 /* How soon to try again when there was no descriptor, or no place. */
 #define PAUSE_SECONDS 0.1
@@ -143,9 +144,9 @@ static bool is_trusted_proxy(const struct listener_config *config, const struct 
 static const struct step *steps_for(
 	const struct acceptor *acceptor, const struct sockaddr *source)
 {
-	if (acceptor->forward)
-		return forward_steps;
-	return is_trusted_proxy(acceptor->config, source) ? proxied_steps : router_steps;
+	if (is_trusted_proxy(acceptor->config, source))
+		return proxied_steps;
+	return acceptor->forward ? forward_steps : router_steps;
 }
 
 static bool accept_one(struct acceptor *acceptor)
@@ -223,8 +224,25 @@ static bool is_listed(const struct worker_order *order, const struct listener *l
 	return false;
 }
 
+/*
+ * Who has been let in by the kernel is served. When we drain, nobody is to come after: our own
+ * descriptor is closed at once (a shared one goes on for whoever else has it).
+ */
+static void let_go(struct worker *worker, struct acceptor *acceptor)
+{
+	ev_io_stop(worker->loop, &acceptor->io);
+	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_shared; i++)
+		if (!accept_one(acceptor))
+			break;
+	if (worker->mode == WORKER_DRAIN) {
+		close(acceptor->io.fd);
+		acceptor->listener->fds[worker->index] = -1;
+	}
+	free(acceptor);
+}
+
 /* Listeners that stay are not touched: closing one would drop what is queued on it. */
-static void follow_listeners(struct worker *worker, const struct worker_order *order)
+static void leave_listeners(struct worker *worker, const struct worker_order *order)
 {
 	for (struct acceptor **at = &worker->acceptors; *at;) {
 		struct acceptor *acceptor = *at;
@@ -233,9 +251,12 @@ static void follow_listeners(struct worker *worker, const struct worker_order *o
 			continue;
 		}
 		*at = acceptor->next;
-		ev_io_stop(worker->loop, &acceptor->io);
-		free(acceptor);
+		let_go(worker, acceptor);
 	}
+}
+
+static void join_listeners(struct worker *worker, const struct worker_order *order)
+{
 	for (unsigned i = 0; order->mode == WORKER_SERVE && i < order->listener_count; i++)
 		if (!acceptor_of(worker, order->listeners[i]))
 			add_acceptor(worker, order->listeners[i]);
@@ -243,19 +264,16 @@ static void follow_listeners(struct worker *worker, const struct worker_order *o
 
 static void follow_config(struct worker *worker)
 {
-	const struct config *config = routes_config(worker->service.routes);
 	for (struct acceptor *acceptor = worker->acceptors; acceptor; acceptor = acceptor->next) {
-		acceptor->config = NULL;
-		acceptor->forward = routes_forward(worker->service.routes, acceptor->listener->text);
-		for (size_t i = 0; i < config->listener_count; i++)
-			if (strcmp(config->listeners[i].address, acceptor->listener->text) == 0)
-				acceptor->config = &config->listeners[i];
+		acceptor->config = routes_listener(
+			worker->service.routes, acceptor->listener->text, &acceptor->forward);
 	}
 }
 
 static void follow(struct worker *worker, struct worker_order *order)
 {
 	worker->mode = order->mode;
+	leave_listeners(worker, order); /* under the old snapshot, which they point into */
 	if (order->routes != worker->service.routes) {
 		routes_unref(worker->service.routes);
 		worker->service.routes = order->routes;
@@ -264,7 +282,7 @@ static void follow(struct worker *worker, struct worker_order *order)
 		routes_unref(order->routes);
 	}
 	counting_follow(&worker->service, order->counting);
-	follow_listeners(worker, order);
+	join_listeners(worker, order);
 	if (worker->service.routes)
 		follow_config(worker);
 	if (order->mode == WORKER_STOP)

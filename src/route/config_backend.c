@@ -124,6 +124,12 @@ static void servers_field(struct reader *reader, const struct field *field,
 		return;
 	}
 	backend->count = (size_t)cJSON_GetArraySize(value);
+	if (backend->count > SERVERS_MAX) {
+		place_error(place, reader->report, "expected at most %d servers, got %zu",
+			SERVERS_MAX, backend->count);
+		backend->count = 0;
+		return;
+	}
 	backend->servers = reader_alloc(reader, backend->count, sizeof *backend->servers);
 	if (!backend->servers)
 		return;
@@ -170,6 +176,8 @@ static void tls_field(struct reader *reader, const struct field *field, const st
 
 static const struct choice health_kinds[] = {{"tcp", HEALTH_TCP}, {"tls", HEALTH_TLS}, {0}};
 
+#define SERVERS_MAX   32 /* what a connection can tell apart (route/backend) */
+#define SERVERS_MAX   32 /* what a connection can tell apart (route/backend) */
 #define HEALTH_MIN_MS 10
 #define HEALTH_MAX_MS 86400000
 

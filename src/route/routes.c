@@ -164,20 +164,30 @@ struct ticket_binding route_ticket_binding(const struct route *route)
 	return binding;
 }
 
-static bool has_listener(const struct forward_config *config, const char *listen)
+static const struct listener_config *find_listener(
+	const struct listener_config *listeners, size_t count, const char *listen)
 {
-	for (size_t i = 0; i < config->listener_count; i++)
-		if (strcmp(config->listeners[i].address, listen) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(listeners[i].address, listen) == 0)
+			return &listeners[i];
+	return NULL;
 }
 
-struct route *routes_forward(const struct routes *routes, const char *listen)
+const struct listener_config *routes_listener(
+	const struct routes *routes, const char *listen, struct route **forward)
 {
-	for (size_t i = 0; i < routes->config->forward_count; i++)
-		if (has_listener(&routes->config->forwards[i], listen))
-			return &routes->forwards[i];
-	return NULL;
+	const struct config *config = routes->config;
+	*forward = NULL;
+	for (size_t i = 0; i < config->forward_count; i++) {
+		const struct forward_config *at = &config->forwards[i];
+		const struct listener_config *found =
+			find_listener(at->listeners, at->listener_count, listen);
+		if (!found)
+			continue;
+		*forward = &routes->forwards[i];
+		return found;
+	}
+	return find_listener(config->listeners, config->listener_count, listen);
 }
 
 size_t routes_backend_count(const struct routes *routes)

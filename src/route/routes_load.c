@@ -165,7 +165,7 @@ static void build_tls(struct builder *builder, const char *host,
 		.refuse_expired_crl = config->refuse_expired_crl,
 		.tickets = config->client_auth == CLIENT_AUTH_NONE};
 	unsigned errors = builder->report->errors;
-	for (size_t i = 0; i < config->cert.count && i < CREDENTIALS_MOST; i++)
+	for (size_t i = 0; i < config->cert.count; i++)
 		load_pair(builder, host, config, i, &policy);
 	if (policy.verify != TLS_VERIFY_NONE)
 		load_trust(builder, config, &policy);

@@ -43,7 +43,8 @@ static size_t encode(const struct session *session, enum proxy_out version, uint
 	struct sockaddr_storage local;
 	struct proxy_told told = {.source = told_source(session),
 		.destination = told_destination(session, &local)};
-	told.authority = span_of_string(session->hello->sni);
+	if (session->hello)
+		told.authority = span_of_string(session->hello->sni);
 	if (session->client != &session->client_plain)
 		tell_tls(session, &told);
 	return version == PROXY_OUT_V1 ? proxy_v1_encode(&told, out, GREETING_MAX)

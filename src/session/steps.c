@@ -86,14 +86,14 @@ static enum step_result step_proxy_header(struct session *session)
 	return preface_step(session, &proxy_preface);
 }
 
-static enum step_result step_as_router(struct session *session)
+static enum step_result step_onward(struct session *session)
 {
-	return session_jump(session, router_steps);
+	return session_jump(session, session->route ? forward_steps : router_steps);
 }
 
 const struct step proxied_steps[] = {
 	{"proxy_header", step_proxy_header},
-	{"router", step_as_router},
+	{"onward", step_onward},
 	{0},
 };
 
@@ -109,6 +109,7 @@ const struct step forward_steps[] = {
 	{"admit_source", step_admit_source},
 	{"take_place", step_take_place},
 	{"open_upstream", step_open_upstream},
+	{"greet_upstream", step_greet_upstream},
 	{"secure_upstream", step_secure_upstream},
 	{"relay", step_relay},
 	{0},
