@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define SERVERS_MAX 32 /* what a connection can tell apart (route/backend) */
+
 const char *item_server_address(struct reader *reader, const struct place *place, const char *text)
 {
 	struct endpoint endpoint;
@@ -176,8 +178,6 @@ static void tls_field(struct reader *reader, const struct field *field, const st
 
 static const struct choice health_kinds[] = {{"tcp", HEALTH_TCP}, {"tls", HEALTH_TLS}, {0}};
 
-#define SERVERS_MAX   32 /* what a connection can tell apart (route/backend) */
-#define SERVERS_MAX   32 /* what a connection can tell apart (route/backend) */
 #define HEALTH_MIN_MS 10
 #define HEALTH_MAX_MS 86400000
 
