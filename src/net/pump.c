@@ -202,16 +202,10 @@ static bool move(struct pump *pump, struct lane *lane)
 	return pump->pipe ? splice_through(pump, lane) : copy(pump, lane, LANE_PLAIN_SIZE);
 }
 
-/* What poll would not wake us for: it is dealt with now. */
-static bool more_at_hand(const struct pump *pump)
-{
-	return pump->input_over || stream_pending(pump->from);
-}
-
 void pump_run(struct pump *pump, struct lane *lane)
 {
 	bool going = true;
-	for (int round = 0; going && (round < ROUNDS_MOST || more_at_hand(pump)); round++) {
+	for (int round = 0; going && (round < ROUNDS_MOST || pump->input_over); round++) {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
 			going = flush(pump, lane);
 		else if (pump->input_over)
@@ -219,6 +213,9 @@ void pump_run(struct pump *pump, struct lane *lane)
 		else
 			going = move(pump, lane);
 	}
+	/* Others have their turn; poll cannot see what waits in the stream, so the output wakes us. */
+	if (going && stream_pending(pump->from))
+		pump->state = PUMP_NEEDS_OUTPUT;
 	if (pump->pipe && pump->state == PUMP_NEEDS_INPUT)
 		give_pipe(pump, lane);
 }

@@ -100,6 +100,8 @@ void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
 	adopt(relay, upstream->socket);
 	if (stream_raw_fd(client) >= 0 || stream_pending(client))
 		pump_run(&relay->up, lane);
+	if (stream_pending(upstream))
+		pump_run(&relay->down, lane);
 	proceed(relay);
 }
 
