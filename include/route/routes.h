@@ -84,8 +84,11 @@ struct route *routes_same(const struct routes *routes, const struct route *route
  */
 const struct route *routes_closest(const struct routes *routes, const struct server_name *name);
 
-/* Names route and policy, for tickets: equal as long as a resumption would be judged the same. */
-struct ticket_binding route_ticket_binding(const struct route *route);
+/*
+ * For tickets: equal as long as a resumption would be judged the same. A wildcard's names have one
+ * each, because a TLS 1.2 session belongs to the name that it began with (RFC 6066 section 3).
+ */
+struct ticket_binding route_ticket_binding(const struct route *route, const char *server_name);
 
 /*
  * The configuration of a listener, by its address there; NULL: it has none of that address.

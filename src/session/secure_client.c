@@ -11,7 +11,7 @@
 static struct ticket_binding binding_of(const struct session *session)
 {
 	if (session->route)
-		return route_ticket_binding(session->route);
+		return route_ticket_binding(session->route, session->hello->sni);
 	return (struct ticket_binding){.bytes = "no route"};
 }
 
