@@ -31,6 +31,9 @@ void socket_wait(struct socket *socket, int events);
 /* Starts to connect; 0, or an errno. Done when it gets writable: socket_error tells how it went. */
 int socket_connect(struct socket *socket, const struct address *address);
 
+/* Takes over a descriptor that is connected, where there was none. */
+void socket_adopt(struct socket *socket, int fd);
+
 /* The pending error of the socket: 0 or an errno. */
 int socket_error(const struct socket *socket);
 

@@ -54,6 +54,11 @@ int socket_connect(struct socket *self, const struct address *address)
 	return 0;
 }
 
+void socket_adopt(struct socket *socket, int fd)
+{
+	ev_io_set(&socket->io, fd, 0);
+}
+
 int socket_error(const struct socket *socket)
 {
 	int error = 0;

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/dial.h"
 #include "net/plain_stream.h"
 #include "net/source.h"
 #include "session/counting.h"
@@ -14,14 +15,6 @@
 
 #define SERVERS_TRIED_MOST 3
 
-/* The addresses of a server that is known by name. */
-struct dial {
-	struct lookup *lookup; /* pending, or NULL */
-	size_t count, next;
-	const char *error;
-	struct address addresses[RESOLVER_MAX];
-};
-
 static struct server *server_of(const struct session *session)
 {
 	return &session->route->backend->servers[session->server];
@@ -29,11 +22,7 @@ static struct server *server_of(const struct session *session)
 
 void dial_abandon(struct session *session)
 {
-	if (!session->dial)
-		return;
-	if (session->dial->lookup)
-		lookup_cancel(session->dial->lookup);
-	free(session->dial);
+	dial_cancel(session->dial);
 	session->dial = NULL;
 }
 
@@ -49,7 +38,6 @@ static int connect_outcome(const struct session *session)
 }
 
 static enum step_result next_server(struct session *session);
-static enum step_result next_address(struct session *session);
 
 static enum step_result give_up(struct session *session)
 {
@@ -98,12 +86,10 @@ static enum step_result server_is_out(struct session *session)
 	return next_server(session);
 }
 
-static enum step_result address_is_out(struct session *session, const char *reason)
+static enum step_result attempt_failed(struct session *session, const char *reason)
 {
 	note_failure(session, reason);
 	socket_close(&session->upstream_socket);
-	if (session->dial && session->dial->next < session->dial->count)
-		return next_address(session);
 	return server_is_out(session);
 }
 
@@ -130,7 +116,6 @@ static enum step_result opened(struct session *session)
 {
 	if (!server_of(session)->tls)
 		upstream_answered(session);
-	dial_abandon(session);
 	session->retry = false;
 	session->dial_us = clock_now_us() - session->dialled_us;
 	session_wait(session, &session->upstream_socket, 0);
@@ -139,95 +124,78 @@ static enum step_result opened(struct session *session)
 	return STEP_NEXT;
 }
 
+/* The step runs again when the attempt's time is over, or before that at an event. */
+static bool has_time_left(struct session *session)
+{
+	ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
+	if (left <= 0.001)
+		return false;
+	session_retry_after(session, left);
+	return true;
+}
+
 static enum step_result conclude(struct session *session)
 {
 	int outcome = connect_outcome(session);
 	if (outcome == 0)
 		return opened(session);
 	if (outcome != EINPROGRESS)
-		return address_is_out(session, stream_error_text(outcome));
-	ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
-	if (left <= 0.001)
-		return address_is_out(session, "dial timeout");
+		return attempt_failed(session, stream_error_text(outcome));
+	if (!has_time_left(session))
+		return attempt_failed(session, "dial timeout");
 	session_wait(session, &session->upstream_socket, EV_WRITE);
-	session_retry_after(session, left);
 	return STEP_WAIT;
 }
 
-/* With more addresses behind it, one that does not answer gets a part of the time. */
-static double patience(const struct session *session)
+static enum step_result await_dial(struct session *session)
 {
-	double seconds = (double)routes_config(session->routes)->proxy.dial_timeout_ms / 1000;
-	if (seconds <= 0)
-		seconds = 3600;
-	bool more = session->dial && session->dial->next < session->dial->count;
-	return more && seconds > 1 ? seconds / 4 : seconds;
-}
-
-static enum step_result try_address(struct session *session, const struct address *address)
-{
-	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
-	int error = socket_connect(&session->upstream_socket, address);
-	if (error)
-		return address_is_out(session, stream_error_text(error));
-	return conclude(session);
-}
-
-static enum step_result next_address(struct session *session)
-{
-	const struct address *address = &session->dial->addresses[session->dial->next++];
-	char text[ADDRESS_TEXT_MAX];
-	address_text(&address->any, address->len, text);
-	free(session->upstream_text);
-	session->upstream_text = strdup(text);
-	return try_address(session, address);
-}
-
-static void on_resolved(
-	void *owner, const struct address *addresses, size_t count, const char *error)
-{
-	struct session *session = owner;
-	struct dial *dial = session->dial;
-	bool waited = dial->lookup != NULL;
-	dial->lookup = NULL;
-	dial->error = error;
-	dial->count = count;
-	if (count > 0)
-		memcpy(dial->addresses, addresses, count * sizeof *addresses);
-	if (waited)
-		session_advance(session);
-}
-
-static enum step_result resolved(struct session *session)
-{
-	if (session->dial->count > 0)
-		return next_address(session);
-	note_failure(session, session->dial->error ? session->dial->error : "no address");
+	if (has_time_left(session))
+		return STEP_WAIT;
+	note_failure(session, dial_tried(session->dial)[0] ? "dial timeout"
+							   : "the name server does not answer");
 	return server_is_out(session);
 }
 
-static enum step_result await_lookup(struct session *session)
+static void on_dialled(void *owner, const struct dial_result *result)
 {
-	ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
-	if (left <= 0.001) {
-		note_failure(session, "the name server does not answer");
-		return server_is_out(session);
+	struct session *session = owner;
+	char text[ADDRESS_TEXT_MAX];
+	session->dial = NULL;
+	if (result->fd >= 0) {
+		address_text(&result->address.any, result->address.len, text);
+		session->upstream_text = strdup(text);
+		socket_adopt(&session->upstream_socket, result->fd);
+	} else {
+		note_failure(session, result->why);
+		let_go_of_server(session);
 	}
-	session_retry_after(session, left);
-	return STEP_WAIT;
+	session_advance(session);
 }
 
-static enum step_result resolve(struct session *session, const struct endpoint *endpoint)
+/* A server that is known by name: its addresses are tried as net/dial has it. */
+static enum step_result dial_by_name(struct session *session, const struct endpoint *endpoint)
 {
-	session->dial = calloc(1, sizeof *session->dial);
-	if (!session->dial)
-		return session_end(session, "out of memory");
-	session->dial->lookup = resolver_lookup(session->service->resolver, endpoint->host,
-		endpoint->port, on_resolved, session);
-	if (!session->dial->lookup)
-		return resolved(session);
-	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
-	return await_lookup(session);
+	struct err err;
+	struct dial_setup setup = {.loop = session->service->lane.loop,
+		.resolver = session->service->resolver,
+		.endpoint = endpoint,
+		.family = AF_UNSPEC,
+		.on_done = on_dialled,
+		.owner = session};
+	session->dial = dial_start(&setup, &err);
+	return session->dial ? await_dial(session) : attempt_failed(session, err.text);
+}
+
+static enum step_result dial_address(struct session *session, const struct address *address)
+{
+	int error = socket_connect(&session->upstream_socket, address);
+	return error ? attempt_failed(session, stream_error_text(error)) : conclude(session);
+}
+
+static double patience(const struct session *session)
+{
+	uint64_t ms = routes_config(session->routes)->proxy.dial_timeout_ms;
+	return ms > 0 ? (double)ms / 1000 : 3600;
 }
 
 static enum step_result next_server(struct session *session)
@@ -242,28 +210,27 @@ static enum step_result next_server(struct session *session)
 	server_taken(server_of(session));
 	free(session->upstream_text);
 	session->upstream_text = NULL;
+	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
 	struct endpoint endpoint;
 	struct address address;
 	struct err err;
-	if (!endpoint_parse(server_of(session)->text, &endpoint, &err)) {
-		note_failure(session, err.text);
-		return server_is_out(session);
-	}
+	if (!endpoint_parse(server_of(session)->text, &endpoint, &err))
+		return attempt_failed(session, err.text);
 	if (address_of_endpoint(&endpoint, &address))
-		return try_address(session, &address);
-	return resolve(session, &endpoint);
+		return dial_address(session, &address);
+	return dial_by_name(session, &endpoint);
 }
 
 /*
- * Chooses a server, resolves its name, and connects; where that fails, the next address, then the
- * next server. The client has been admitted: before this step no backend hears of it.
+ * Chooses a server and connects to it; where that fails, to the next. The client has been admitted:
+ * before this step no backend hears of it.
  */
 enum step_result step_open_upstream(struct session *session)
 {
+	if (session->dial)
+		return await_dial(session);
 	if (socket_fd(&session->upstream_socket) >= 0)
 		return conclude(session);
-	if (session->dial)
-		return session->dial->lookup ? await_lookup(session) : resolved(session);
 	if (session->tried == 0)
 		session->dialled_us = clock_now_us();
 	session_set_deadline(session, 0, NULL);
