@@ -57,12 +57,15 @@ const struct config *routes_config(const struct routes *routes)
 }
 
 /* The first of the client's ids, in its order, that the host has an entry for. */
-static struct route *match_alpn(const struct host *host, struct span offered, struct span *id)
+static struct route *match_alpn(const struct host *host, struct span offered, struct span *chosen)
 {
-	while (host->alpn_count > 0 && alpn_next(&offered, id))
+	struct span id;
+	while (host->alpn_count > 0 && alpn_next(&offered, &id))
 		for (uint32_t i = 0; i < host->alpn_count; i++)
-			if (span_equal(host->alpn[i].alpn, *id))
+			if (span_equal(host->alpn[i].alpn, id)) {
+				*chosen = id;
 				return &host->alpn[i];
+			}
 	return NULL;
 }
 
