@@ -11,6 +11,7 @@ static const char help[] =
 	"  gatehouse check -c FILE         validate everything that a start would load\n"
 	"  gatehouse explain -c FILE ...   which route a client gets, and why\n"
 	"  gatehouse explain --hello FILE  what a ClientHello says\n"
+	"  gatehouse connect GATEWAY       standard input and output over TLS: ssh's ProxyCommand\n"
 	"  gatehouse --version, --help; COMMAND --help\n"
 	"\n"
 	"gatehouse(8) and gatehouse.json(5) tell the rest.\n";
@@ -22,6 +23,7 @@ static const struct command {
 	{"serve", serve_main},
 	{"check", check_main},
 	{"explain", explain_main},
+	{"connect", connect_main},
 };
 
 int main(int argc, char **argv)
