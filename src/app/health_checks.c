@@ -1,8 +1,8 @@
 #include "app/health_checks.h"
 
 #include "base/log.h"
+#include "net/dial.h"
 #include "net/lane.h"
-#include "net/resolver.h"
 #include "tls/tls_stream.h"
 
 #include <search.h>
@@ -18,9 +18,7 @@ struct check {
 	struct tls_peer *tls; /* a reference; NULL: connecting is enough */
 	struct socket socket;
 	struct stream *stream;
-	struct lookup *lookup;
-	struct address addresses[RESOLVER_MAX]; /* of this try, one after the other */
-	size_t address_count, next_address;
+	struct dial *dial;
 	ev_timer timer; /* to the next try, or the end of this one's patience */
 	unsigned streak; /* of answers that speak against the state */
 	bool wanted;
@@ -34,8 +32,6 @@ struct health_checks {
 	void *by_state; /* a tree (tsearch) of all */
 };
 
-static void begin_next_address(struct check *check);
-
 static void set_timer(struct check *check, uint64_t ms)
 {
 	ev_timer_stop(check->checks->loop, &check->timer);
@@ -45,9 +41,8 @@ static void set_timer(struct check *check, uint64_t ms)
 
 static void drop_try(struct check *check)
 {
-	if (check->lookup)
-		lookup_cancel(check->lookup);
-	check->lookup = NULL;
+	dial_cancel(check->dial);
+	check->dial = NULL;
 	stream_destroy(check->stream);
 	check->stream = NULL;
 	socket_close(&check->socket);
@@ -79,17 +74,6 @@ static void conclude(struct check *check, const char *why)
 	set_timer(check, check->settings.interval_ms);
 }
 
-/* One address; all of a server's have to fail before it has. */
-static void address_failed(struct check *check, const char *why)
-{
-	if (check->next_address == check->address_count) {
-		conclude(check, why);
-		return;
-	}
-	drop_try(check);
-	begin_next_address(check);
-}
-
 static void secure(struct check *check)
 {
 	struct err err;
@@ -106,7 +90,7 @@ static void secure(struct check *check)
 		return;
 	case IO_EOF:
 	case IO_FAIL:
-		address_failed(check, check->stream->error);
+		conclude(check, check->stream->error);
 		return;
 	case IO_DONE:
 		break;
@@ -116,65 +100,44 @@ static void secure(struct check *check)
 
 static void on_ready(void *owner, struct socket *socket, int events)
 {
+	(void)socket, (void)events;
+	secure(owner);
+}
+
+static void on_dialled(void *owner, const struct dial_result *result)
+{
 	struct check *check = owner;
-	int error = check->stream ? 0 : socket_error(socket);
-	(void)events;
-	if (error)
-		address_failed(check, stream_error_text(error));
-	else if (check->tls)
+	check->dial = NULL;
+	if (result->fd >= 0)
+		socket_adopt(&check->socket, result->fd);
+	if (result->fd >= 0 && check->tls)
 		secure(check);
 	else
-		conclude(check, NULL);
-}
-
-static void begin_next_address(struct check *check)
-{
-	const struct address *address = &check->addresses[check->next_address++];
-	set_timer(check, check->settings.timeout_ms / check->address_count);
-	int error = socket_connect(&check->socket, address);
-	if (error)
-		address_failed(check, stream_error_text(error));
-	else
-		socket_wait(&check->socket, EV_WRITE);
-}
-
-static void on_resolved(
-	void *owner, const struct address *addresses, size_t count, const char *error)
-{
-	struct check *check = owner;
-	check->lookup = NULL;
-	check->address_count = count;
-	check->next_address = 0;
-	if (count == 0) {
-		conclude(check, error);
-		return;
-	}
-	memcpy(check->addresses, addresses, count * sizeof *addresses);
-	begin_next_address(check);
+		conclude(check, result->fd >= 0 ? NULL : result->why);
 }
 
 static void begin(struct check *check)
 {
 	struct endpoint endpoint;
-	struct address address;
 	struct err err;
-	check->address_count = check->next_address = 0;
+	struct dial_setup setup = {.loop = check->checks->loop,
+		.resolver = check->checks->resolver,
+		.endpoint = &endpoint,
+		.family = AF_UNSPEC,
+		.on_done = on_dialled,
+		.owner = check};
 	set_timer(check, check->settings.timeout_ms);
-	if (!endpoint_parse(check->state->text, &endpoint, &err))
+	if (!endpoint_parse(check->state->text, &endpoint, &err) ||
+		!(check->dial = dial_start(&setup, &err)))
 		conclude(check, err.text);
-	else if (address_of_endpoint(&endpoint, &address))
-		on_resolved(check, &address, 1, NULL);
-	else
-		check->lookup = resolver_lookup(
-			check->checks->resolver, endpoint.host, endpoint.port, on_resolved, check);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct check *check = timer->data;
 	(void)loop, (void)events;
-	if (check->lookup || socket_fd(&check->socket) >= 0)
-		address_failed(check, "no answer in time");
+	if (check->dial || check->stream)
+		conclude(check, "no answer in time");
 	else
 		begin(check);
 }
