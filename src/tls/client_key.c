@@ -29,7 +29,7 @@ int on_passphrase(char *out, int size, int writing, void *owner)
 }
 
 /* Why a key did not open: nobody had a passphrase, it was another one, or the file is no such thing. */
-static void explain(const struct asking *asking, const char *what, struct err *err)
+static void explain(const struct asking *asking, struct err *err)
 {
 	const char *reason = tls_error_take();
 	if (asking->failed)
@@ -37,7 +37,7 @@ static void explain(const struct asking *asking, const char *what, struct err *e
 	else if (asking->asked)
 		err_set(err, "the passphrase does not open it (%s)", reason);
 	else
-		err_set(err, "no PEM %s in it (%s)", what, reason);
+		err_set(err, "its private key cannot be read (%s)", reason);
 }
 
 static bool is_missing(void)
@@ -65,13 +65,14 @@ static bool read_key(
 {
 	ERR_clear_error();
 	parts->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, asking);
-	if (parts->key || is_missing()) {
-		ERR_clear_error();
-		return true;
-	}
-	explain(asking, "private key", err);
-	return false;
+	if (!parts->key)
+		explain(asking, err);
+	ERR_clear_error();
+	return parts->key != NULL;
 }
+
+/* Of every kind of key, encrypted or not (RFC 7468 sections 10 and 11, RFC 5915). */
+static const char key_label[] = "PRIVATE KEY-----";
 
 static bool read_pem(struct key_parts *parts, const uint8_t *data, size_t len,
 	struct asking *asking, struct err *err)
@@ -79,7 +80,9 @@ static bool read_pem(struct key_parts *parts, const uint8_t *data, size_t len,
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	bool ok = pem && read_certificates(parts, pem, err);
 	BIO_free(pem);
-	pem = ok ? BIO_new_mem_buf(data, (int)len) : NULL;
+	if (!ok || !memmem(data, len, key_label, sizeof key_label - 1))
+		return ok;
+	pem = BIO_new_mem_buf(data, (int)len);
 	ok = pem && read_key(parts, pem, asking, err);
 	BIO_free(pem);
 	return ok;
@@ -123,7 +126,7 @@ static bool read_pkcs12(struct key_parts *parts, const uint8_t *data, size_t len
 		err_set(err, "encrypted in a way that OpenSSL 3 takes for too weak; "
 			     "\"openssl pkcs12 -legacy\" can write it anew");
 	else if (!ok)
-		explain(asking, "private key", err);
+		explain(asking, err);
 	ERR_clear_error();
 	OPENSSL_cleanse(room, sizeof room);
 	PKCS12_free(p12);
