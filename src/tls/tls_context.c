@@ -15,6 +15,12 @@
 /* A ticket outlives its period by none: the keys of the period before are still there. */
 #define SESSION_SECONDS TICKET_PERIOD_SECONDS
 
+/*
+ * Clients of TLS 1.3 use a ticket once (RFC 8446 appendix C.4): without another they would come back
+ * to a full handshake every second time.
+ */
+#define TICKET_RENEW 2
+
 static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
 	EVP_MAC_CTX *mac, int seal)
 {
@@ -22,7 +28,8 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	const struct ticket_binding *binding = tls_stream_binding(ssl);
 	if (seal)
 		return tickets_seal(context->ticket_keys, binding, name, iv, cipher, mac);
-	return tickets_open(context->ticket_keys, binding, name, iv, cipher, mac);
+	int found = tickets_open(context->ticket_keys, binding, name, iv, cipher, mac);
+	return found == 1 && SSL_version(ssl) == TLS1_3_VERSION ? TICKET_RENEW : found;
 }
 
 static bool use_credential(SSL_CTX *ctx, const struct credential *credential)
