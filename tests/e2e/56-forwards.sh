@@ -153,6 +153,26 @@ is "garbage in mid-stream: what came before arrives, and then a reset" \
 logs "garbage in mid-stream: the log says so" msg=connection "listener=127.0.0.1:$noisy" \
 	"end=upstream: wrong version number"
 
+# A server that wants to begin anew, and then neither reads nor answers, while we have much to say.
+processor_ticks() { # PID: that it has used so far, in user and kernel
+	local fields
+	read -r -a fields <<<"$(sed 's/.*) //' "/proc/$1/stat")"
+	echo $((fields[11] + fields[12]))
+}
+rm -f "$TMP/go"
+spawn noise talk --listen --tls --max TLS1.2 --cert "$PKI/gateway.crt" --key "$PKI/gateway.key" \
+	"127.0.0.1:$noise" recv=5 send=5 renegotiate "say=asked" "file=$TMP/go"
+wait_for "$PATIENCE" grep -q listening "$TMP/noise.out" || bail_out "$(cat "$TMP/noise.err")"
+spawn talker talk "127.0.0.1:$noisy" exchange=5 send=200000 say=said "file=$TMP/go"
+wait_for "$PATIENCE" grep -q asked "$TMP/noise.out" || bail_out "no handshake"
+wait_for "$PATIENCE" grep -q said "$TMP/talker.out" || bail_out "nothing was said"
+before=$(processor_ticks "$client_pid")
+wait_for 1 false # what is measured is this time
+ok "a server that asks for a renegotiation: no processor time" \
+	test $(($(processor_ticks "$client_pid") - before)) -lt 20
+: >"$TMP/go"
+wait "$noise_pid" "$talker_pid"
+
 # --- limits ------------------------------------------------------------------------------------
 
 served=$(accepts backend)

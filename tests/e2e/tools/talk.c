@@ -22,7 +22,7 @@ static const char help[] =
 	"  --timeout S        without any progress (default 10)\n"
 	"Words: send=N  recv=N  exchange=N (both at once)  sleep=MS  close_notify  fin  reset\n"
 	"keyupdate=N (asks the peer for N key updates)  wait (reads until the peer ends)\n"
-	"garbage=N (bytes that are no TLS, uncounted)\n"
+	"garbage=N (bytes that are no TLS, uncounted)  renegotiate (asks for it, TLS 1.2)\n"
 	"file=PATH (waits until it is there)  say=TEXT (on standard output)\n"
 	"Prints \"sent N SHA256\", \"received N SHA256\" and how the peer ended, if it did so: \"saw \"\n"
 	"and one or more of close_notify, fin, reset, truncation, timeout, alert TEXT. Exit status 0\n"
@@ -271,6 +271,10 @@ static void obey(const char *word)
 	} else if (strncmp(word, "say", len) == 0 && len == 3) {
 		puts(value);
 		fflush(stdout);
+	} else if (strcmp(word, "renegotiate") == 0) {
+		need_tls(word);
+		SSL_renegotiate(talk.ssl);
+		SSL_do_handshake(talk.ssl);
 	} else if (strcmp(word, "close_notify") == 0) {
 		need_tls(word);
 		SSL_shutdown(talk.ssl);
