@@ -54,7 +54,7 @@ static bool is_unusable(struct out *out, const struct asked *asked)
 static void explain_unknown(
 	struct out *out, const struct routes *routes, const struct client_hello *hello)
 {
-	const struct route *closest = routes_closest(routes, &hello->sni);
+	const struct route *closest = routes_answering(routes, hello);
 	no_route(out, "no such host",
 		hello->sni.len > 0 ? NULL : "(the client names none, and there is no \"*\")");
 	if (!closest) {

@@ -149,6 +149,24 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 	return host ? with_certificate(host) : routes->first_with_certificate;
 }
 
+static bool can_read_page(const struct client_hello *hello)
+{
+	struct span offered = hello->alpn, id;
+	if (offered.len == 0)
+		return true;
+	while (alpn_next(&offered, &id))
+		if (span_equal(id, span_of("h2", 2)) ||
+			(id.len == 8 && memcmp(id.data, "http/1.", 7) == 0))
+			return true;
+	return false;
+}
+
+const struct route *routes_answering(
+	const struct routes *routes, const struct client_hello *hello)
+{
+	return can_read_page(hello) ? routes_closest(routes, &hello->sni) : NULL;
+}
+
 /*
  * Fixed keys do: who finds names that collide resumes a session of his own. The halves have different
  * ones. The policy needs no part in it: where it could matter, certificates are asked for and no

@@ -42,7 +42,7 @@ static bool keep_facts(struct session *session, const struct client_hello *hello
 
 static enum step_result answer_unknown(struct session *session, const struct client_hello *hello)
 {
-	const struct route *closest = routes_closest(session->routes, &hello->sni);
+	const struct route *closest = routes_answering(session->routes, hello);
 	if (!closest)
 		return refuse_with_alert(session, ALERT_UNRECOGNIZED_NAME, "no such host");
 	session->context = closest->bare;
