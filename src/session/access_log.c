@@ -16,16 +16,20 @@ static void log_source(struct log_line *line, const struct session *session)
 	log_text(line, "listener", session->listener->text);
 }
 
+static void log_alpn(struct log_line *line, struct span alpn)
+{
+	char text[ALPN_TEXT_MAX];
+	alpn_text(alpn, text, sizeof text);
+	log_text(line, "alpn", alpn.len > 0 ? text : NULL);
+}
+
 static void log_hello(struct log_line *line, const struct hello_facts *hello)
 {
-	char alpn[ALPN_TEXT_MAX];
 	if (!hello)
 		return;
 	log_text(line, "sni", hello->sni[0] ? hello->sni : NULL);
-	alpn_text(hello->alpn, alpn, sizeof alpn);
-	if (hello->alpn.len > 0)
-		log_text(line, "alpn", alpn);
-	else
+	log_alpn(line, hello->alpn);
+	if (hello->alpn.len == 0)
 		log_text(line, "alpn_offered", hello->alpn_offered[0] ? hello->alpn_offered : NULL);
 }
 
@@ -51,13 +55,25 @@ static void log_rules(
 	log_text(line, "acl", text);
 }
 
+/* TLS with the client; of a forward, with its server. NULL: there is none. */
+static const struct stream *secured(const struct session *session)
+{
+	bool is_forward = session->route && session->route->is_forward;
+	if (is_forward)
+		return session->upstream == &session->upstream_plain ? NULL : session->upstream;
+	return session->client == &session->client_plain ? NULL : session->client;
+}
+
 static void log_tls(struct log_line *line, const struct session *session)
 {
-	if (session->client == &session->client_plain)
+	const struct stream *stream = secured(session);
+	if (!stream)
 		return;
 	struct tls_facts facts;
 	char text[IDENTITY_TEXT_MAX];
-	tls_stream_facts(session->client, &facts);
+	tls_stream_facts(stream, &facts);
+	if (!session->hello)
+		log_alpn(line, facts.alpn);
 	log_text(line, "tls", facts.version);
 	log_text(line, "cipher", facts.cipher);
 	if (facts.version)

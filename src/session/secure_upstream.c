@@ -1,5 +1,6 @@
 #include "session/steps.h"
 
+#include "base/clock.h"
 #include "tls/tls_stream.h"
 
 #include <stdio.h>
@@ -41,6 +42,7 @@ static bool begin(struct session *session, struct err *err)
 	if (!stream)
 		return false;
 	session->upstream = stream;
+	session->secured_us = clock_now_us();
 	uint64_t ms = routes_config(session->routes)->proxy.handshake_timeout_ms;
 	session->dial_until = ev_now(session->service->lane.loop) + (double)ms / 1000;
 	return true;
@@ -83,6 +85,8 @@ enum step_result step_secure_upstream(struct session *session)
 	case IO_DONE:
 		break;
 	}
+	if (session->route->is_forward)
+		session->handshake_us = clock_now_us() - session->secured_us;
 	upstream_answered(session);
 	session->retry = false;
 	session_wait(session, &session->upstream_socket, 0);

@@ -97,8 +97,8 @@ LOG=$TMP/gateway.err
 logs "the gateway hears the name, the protocol, and who it is" \
 	msg=connection sni=gw.test alpn=echo/2 identity=CN=alice end=done
 LOG=$TMP/client.err
-logs "the forward's line" msg=connection "listener=127.0.0.1:$listen" mode=forward \
-	"upstream=127.0.0.1:$front" up=6 down=12 end=done
+logs "the forward's line" msg=connection "listener=127.0.0.1:$listen" mode=forward alpn=echo/2 \
+	tls=TLSv1.3 cipher "upstream=127.0.0.1:$front" up=6 down=12 handshake_ms dial_ms end=done
 
 is "from a unix socket to a unix socket" "$(say "unix:$TMP/unix.sock" friend)" "hello friend"
 is "curl by a unix socket" "$(curl -s --unix-socket "$TMP/web.sock" http://any/)" \
