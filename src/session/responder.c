@@ -47,6 +47,14 @@ static bool head_ends(struct session *session, const struct buf *buf)
 	return session->peeked >= REQUEST_MAX;
 }
 
+/* A first line that is none of HTTP, such as ssh's: no request will follow to wait for. */
+static bool is_no_request(const struct buf *buf)
+{
+	const uint8_t *line = buf->data + buf->start;
+	const uint8_t *end = memchr(line, '\n', buf_used(buf));
+	return end && !memmem(line, (size_t)(end - line), " HTTP/", 6);
+}
+
 static enum step_result answer(struct session *session)
 {
 	char text[2048];
@@ -73,6 +81,8 @@ enum step_result step_answer_421(struct session *session)
 	case IO_DONE:
 		break;
 	}
+	if (session->peeked == 0 && is_no_request(&buf))
+		return answer(session);
 	if (session->peeked == 0)
 		session->head_only = buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
 	return head_ends(session, &buf) ? answer(session) : STEP_JUMP;
