@@ -15,13 +15,15 @@ struct listener {
 	char *text;   /* as the configuration has it: ":443" */
 	int *fds;     /* one for each worker, non-blocking, listening */
 	unsigned count;
-	bool is_shared; /* all fds are one socket's */
+	bool is_passed; /* by our starter, who may have others serve its queue after us */
 	char *unlink_path; /* a unix socket that we made */
 	void *owner;  /* the opener's */
 };
 
 /* NULL with `err`: not an address, in use, no right to bind it, no such passed socket. */
 struct listener *listener_open(const char *text, unsigned workers, struct err *err);
+/* Nobody new finds the way by a unix socket's path, and another process may have it. */
+void listener_hide(struct listener *listener);
 /* Stops listening; the struct stays, for connections that came in by it. */
 void listener_shut(struct listener *listener);
 void listener_close(struct listener *listener); /* NULL is fine */

@@ -114,6 +114,8 @@ static void begin_drain(struct gatehouse *gatehouse)
 	log_begin(&line, LOG_INFO_LEVEL, "draining");
 	log_number(&line, "connections", count_sessions(gatehouse));
 	log_end(&line);
+	for (unsigned i = 0; i < gatehouse->listener_count; i++)
+		listener_hide(gatehouse->listeners[i]);
 	tell_workers(gatehouse, WORKER_DRAIN);
 	if (ms == 0) {
 		stop_now(gatehouse, "no drain_timeout");

@@ -226,12 +226,12 @@ static bool is_listed(const struct worker_order *order, const struct listener *l
 
 /*
  * Who has been let in by the kernel is served. When we drain, nobody is to come after: our own
- * descriptor is closed at once (a shared one goes on for whoever else has it).
+ * descriptor is closed at once (a passed one goes on for whoever else has it).
  */
 static void let_go(struct worker *worker, struct acceptor *acceptor)
 {
 	ev_io_stop(worker->loop, &acceptor->io);
-	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_shared; i++)
+	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_passed; i++)
 		if (!accept_one(acceptor))
 			break;
 	if (worker->mode == WORKER_DRAIN) {
@@ -287,8 +287,9 @@ static void follow(struct worker *worker, struct worker_order *order)
 		follow_config(worker);
 	if (order->mode == WORKER_STOP)
 		sessions_end_all(&worker->service, "gatehouse stops");
-	if (order->mode != WORKER_SERVE && worker->service.count == 0)
-		ev_break(worker->loop, EVBREAK_ALL);
+	/* The first of those let in last may have been gone before the next came. */
+	bool is_over = order->mode != WORKER_SERVE && worker->service.count == 0;
+	ev_break(worker->loop, is_over ? EVBREAK_ALL : EVBREAK_CANCEL);
 }
 
 static void order_free(struct worker_order *order)

@@ -83,7 +83,6 @@ static bool open_tcp(struct listener *listener, const struct address *address, s
 
 static bool share(struct listener *listener, int fd, struct err *err)
 {
-	listener->is_shared = true;
 	for (unsigned i = 0; i < listener->count; i++) {
 		listener->fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (listener->fds[i] < 0) {
@@ -92,6 +91,12 @@ static bool share(struct listener *listener, int fd, struct err *err)
 		}
 	}
 	return true;
+}
+
+static bool share_passed(struct listener *listener, int fd, struct err *err)
+{
+	listener->is_passed = true;
+	return share(listener, fd, err);
 }
 
 static bool is_alive(const struct address *address)
@@ -165,7 +170,7 @@ static bool open_address(struct listener *listener, struct err *err)
 		without_ipv6(&address);
 	int fd = passed_by_address(&address);
 	if (fd >= 0)
-		return share(listener, fd, err);
+		return share_passed(listener, fd, err);
 	return endpoint.is_unix ? open_unix(listener, &address, err)
 	                        : open_tcp(listener, &address, err);
 }
@@ -183,7 +188,7 @@ static bool open_passed(struct listener *listener, const char *name, struct err 
 		err_set(err, "the passed socket \"%s\" does not listen", name);
 		return false;
 	}
-	return share(listener, fd, err);
+	return share_passed(listener, fd, err);
 }
 
 struct listener *listener_open(const char *text, unsigned workers, struct err *err)
@@ -205,16 +210,21 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 	return NULL;
 }
 
+void listener_hide(struct listener *listener)
+{
+	if (listener->unlink_path)
+		unlink(listener->unlink_path);
+	free(listener->unlink_path);
+	listener->unlink_path = NULL;
+}
+
 void listener_shut(struct listener *listener)
 {
 	for (unsigned i = 0; listener->fds && i < listener->count; i++)
 		if (listener->fds[i] >= 0)
 			close(listener->fds[i]);
-	if (listener->unlink_path)
-		unlink(listener->unlink_path);
-	free(listener->unlink_path);
+	listener_hide(listener);
 	free(listener->fds);
-	listener->unlink_path = NULL;
 	listener->fds = NULL;
 }
 
