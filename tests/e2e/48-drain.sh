@@ -99,4 +99,23 @@ mv "$TMP/next" "$TMP/config.json"
 wait "$passed_pid" "$secured_pid"
 ends_soon "a change while it drains does not keep it"
 logs_not "and is not followed" msg=reloaded
+
+# A unix socket's path is free for a successor while this one drains, and stays the successor's.
+rm -f "$TMP/go"
+sed "s,\"127.0.0.1:$front\",\"unix:$TMP/front.sock\"," "$TMP/config.json" >"$TMP/unix.json"
+start_gatehouse --as first "$TMP/unix.json" || bail_out "no first"
+spawn held talk --hello "$TMP/hello" --skip "$hello_size" --timeout 60 "unix:$TMP/front.sock" \
+	exchange=1000 say=begun "file=$TMP/go" fin wait
+wait_for "$PATIENCE" grep -q begun "$TMP/held.out" || bail_out "$(cat "$TMP/held.err")"
+kill -TERM "$first_pid"
+logs "a unix socket: it drains" msg=draining connections=1
+ok "a unix socket: a successor may come" start_gatehouse --as second "$TMP/unix.json"
+: >"$TMP/go"
+wait "$held_pid"
+ok "a unix socket: the first has its end" wait_for "$PATIENCE" is_over "$first_pid"
+like "a unix socket: and leaves the second alone" \
+	"$(talk --hello "$TMP/hello" --skip "$hello_size" "unix:$TMP/front.sock" exchange=1000 fin wait)" \
+	'received 1000 .*saw fin'
+ok "a unix socket: the second ends well" stop_gatehouse --as second
+not_ok "a unix socket: and takes its path away" test -e "$TMP/front.sock"
 done_testing
