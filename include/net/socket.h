@@ -14,9 +14,8 @@ struct socket;
 typedef void socket_ready_fn(void *owner, struct socket *socket, int events);
 
 struct socket {
-	ev_io io; /* io.fd is the descriptor; -1 when closed */
+	ev_io io; /* io.fd is the descriptor, -1 when closed; io.data the owner */
 	socket_ready_fn *on_ready;
-	void *owner;
 	struct ev_loop *loop;
 	void (*wait)(struct socket *socket, int events); /* NULL; else instead of watching `io` */
 };
@@ -24,6 +23,9 @@ struct socket {
 /* The caller owns the struct, the struct owns `fd` from now on (-1: to be opened later). */
 void socket_init(struct socket *socket, struct ev_loop *loop, int fd, socket_ready_fn *on_ready,
 	void *owner);
+
+/* Who drives the socket from now on. */
+void socket_hand_over(struct socket *socket, socket_ready_fn *on_ready, void *owner);
 
 /* What to wait for: EV_READ, EV_WRITE, both, or 0. */
 void socket_wait(struct socket *socket, int events);

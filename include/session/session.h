@@ -36,6 +36,12 @@ struct hello_facts {
 	struct span alpn;      /* the id to agree on */
 };
 
+/* What a session has while bytes go to and fro, and until its end. */
+struct relaying {
+	struct relay relay;
+	uint64_t counted_up, counted_down; /* of its bytes, those that the counters have */
+};
+
 union session_address {
 	struct sockaddr any;
 	struct sockaddr_in v4;
@@ -64,7 +70,7 @@ struct session {
 	const char *timeout;  /* why, when it passes */
 	bool retry;           /* the timer fires before the deadline, for another try */
 	bool revalidated; /* under the newest snapshot */
-	bool relaying, route_counted, source_counted;
+	bool route_counted, source_counted;
 	bool acl_denied;
 	bool head_only;       /* answer_421: the request was HEAD */
 	uint8_t last_byte;    /* answer_421: of the request so far */
@@ -80,12 +86,21 @@ struct session {
 	char *upstream_text;  /* the address, where the server is known by name */
 
 	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
-	uint64_t up, down; /* bytes, once the relay has ended */
-	uint64_t counted_up, counted_down; /* of them, those that the counters have */
-	uint64_t id;                       /* unique in the process */
-	struct tally *tally;               /* of the route; NULL until it is chosen */
-	struct relay relay;
+	uint64_t id;         /* unique in the process */
+	struct tally *tally; /* of the route; NULL until it is chosen */
+	struct relaying *relaying; /* NULL until that step */
 };
+
+/* Bytes that were passed on so far. */
+static inline uint64_t session_up(const struct session *session)
+{
+	return session->relaying ? session->relaying->relay.up.bytes : 0;
+}
+
+static inline uint64_t session_down(const struct session *session)
+{
+	return session->relaying ? session->relaying->relay.down.bytes : 0;
+}
 
 /* "192.0.2.1:50000", "unix" */
 void session_source_text(const struct session *session, char out[ADDRESS_TEXT_MAX]);

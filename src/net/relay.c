@@ -81,12 +81,6 @@ static void on_ready(void *owner, struct socket *socket, int events)
 	proceed(relay);
 }
 
-static void adopt(struct relay *relay, struct socket *socket)
-{
-	socket->on_ready = on_ready;
-	socket->owner = relay;
-}
-
 void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
 	struct stream *upstream, relay_ended_fn *on_ended, void *owner)
 {
@@ -96,8 +90,8 @@ void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
 	relay->active_at = ev_now(lane->loop);
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
-	adopt(relay, client->socket);
-	adopt(relay, upstream->socket);
+	socket_hand_over(client->socket, on_ready, relay);
+	socket_hand_over(upstream->socket, on_ready, relay);
 	if (stream_raw_fd(client) >= 0 || stream_pending(client))
 		pump_run(&relay->up, lane);
 	if (stream_pending(upstream))

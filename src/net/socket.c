@@ -6,20 +6,24 @@
 
 static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-	struct socket *socket = io->data;
+	struct socket *socket = (struct socket *)io; /* its first member */
 	(void)loop;
-	socket->on_ready(socket->owner, socket, events);
+	socket->on_ready(io->data, socket, events);
 }
 
 void socket_init(
 	struct socket *socket, struct ev_loop *loop, int fd, socket_ready_fn *on_ready, void *owner)
 {
-	socket->on_ready = on_ready;
-	socket->owner = owner;
 	socket->loop = loop;
 	socket->wait = NULL;
 	ev_io_init(&socket->io, on_io, fd, 0);
-	socket->io.data = socket;
+	socket_hand_over(socket, on_ready, owner);
+}
+
+void socket_hand_over(struct socket *socket, socket_ready_fn *on_ready, void *owner)
+{
+	socket->on_ready = on_ready;
+	socket->io.data = owner;
 }
 
 void socket_wait(struct socket *socket, int events)

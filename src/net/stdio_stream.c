@@ -180,7 +180,7 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct stdio_stream *stdio = io->data;
 	(void)loop;
-	stdio->socket.on_ready(stdio->socket.owner, &stdio->socket, events);
+	stdio->socket.on_ready(stdio->socket.io.data, &stdio->socket, events);
 }
 
 static void watch(struct ev_loop *loop, ev_io *io, bool is_wanted)
@@ -191,9 +191,14 @@ static void watch(struct ev_loop *loop, ev_io *io, bool is_wanted)
 		ev_io_stop(loop, io);
 }
 
+static struct stdio_stream *of_socket(struct socket *socket)
+{
+	return (struct stdio_stream *)((char *)socket - offsetof(struct stdio_stream, socket));
+}
+
 static void wait_for(struct socket *socket, int events)
 {
-	struct stdio_stream *stdio = socket->io.data;
+	struct stdio_stream *stdio = of_socket(socket);
 	watch(socket->loop, &stdio->in.io, events & EV_READ);
 	watch(socket->loop, &stdio->out.io, events & EV_WRITE);
 }
@@ -219,7 +224,6 @@ void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_
 {
 	*stdio = (struct stdio_stream){.stream.ops = &stdio_ops, .stream.socket = &stdio->socket};
 	socket_init(&stdio->socket, loop, -1, NULL, NULL);
-	stdio->socket.io.data = stdio;
 	stdio->socket.wait = wait_for;
 	end_init(&stdio->in, stdio, in_fd, EV_READ);
 	end_init(&stdio->out, stdio, out_fd, EV_WRITE);

@@ -109,7 +109,7 @@ static const char *upstream_of(const struct session *session)
  */
 static enum log_level level_of(const struct session *session, const char *why)
 {
-	bool upstream_failed = session->down == 0 && strncmp(why, "upstream", 8) == 0;
+	bool upstream_failed = session_down(session) == 0 && strncmp(why, "upstream", 8) == 0;
 	return upstream_failed ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
 }
 
@@ -128,8 +128,8 @@ void access_log(const struct session *session, const char *why)
 	log_route(&line, session->route);
 	log_tls(&line, session);
 	log_text(&line, "upstream", upstream_of(session));
-	log_number(&line, "up", (long long)session->up);
-	log_number(&line, "down", (long long)session->down);
+	log_number(&line, "up", (long long)session_up(session));
+	log_number(&line, "down", (long long)session_down(session));
 	log_times(&line, session);
 	log_text(&line, "step", session->step->name);
 	log_text(&line, "end", why);

@@ -56,10 +56,14 @@ void count_dial_error(struct session *session)
 	counter_add(&session->service->counters->dial_errors, 1);
 }
 
-static void add_bytes(struct session *session, uint64_t up, uint64_t down)
+static void add_bytes(struct session *session)
 {
 	struct counters *counters = session->service->counters;
-	uint64_t more_up = up - session->counted_up, more_down = down - session->counted_down;
+	struct relaying *relaying = session->relaying;
+	if (!relaying)
+		return;
+	uint64_t more_up = session_up(session) - relaying->counted_up;
+	uint64_t more_down = session_down(session) - relaying->counted_down;
 	if (more_up == 0 && more_down == 0)
 		return;
 	counter_add(&counters->up, more_up);
@@ -68,8 +72,8 @@ static void add_bytes(struct session *session, uint64_t up, uint64_t down)
 		atomic_fetch_add_explicit(&session->tally->up, more_up, memory_order_relaxed);
 		atomic_fetch_add_explicit(&session->tally->down, more_down, memory_order_relaxed);
 	}
-	session->counted_up = up;
-	session->counted_down = down;
+	relaying->counted_up += more_up;
+	relaying->counted_down += more_down;
 }
 
 static void keep_refusal(const struct session *session, enum ending ending, const char *why)
@@ -89,11 +93,11 @@ void count_ended(struct session *session, const char *why)
 	struct counters *counters = session->service->counters;
 	enum ending ending = session->acl_denied
 		? ENDING_NOT_ADMITTED
-		: ending_of(why, session->step->name, session->relaying);
+		: ending_of(why, session->step->name, session->relaying != NULL);
 	bool was_routed = session->tally != NULL;
 	if (!was_routed)
 		session->tally = tallies_of(session->service->limits->tallies, NULL, NULL);
-	add_bytes(session, session->up, session->down);
+	add_bytes(session);
 	counter_add(&counters->endings[ending], 1);
 	histogram_add(&counters->durations, clock_now_us() - session->began_us);
 	counter_set(&counters->active, session->service->count - 1);
@@ -137,8 +141,7 @@ static bool fold(struct service *service)
 		session = walk_next(&service->counting.walk);
 		if (!session)
 			return true;
-		if (session->relaying)
-			add_bytes(session, session->relay.up.bytes, session->relay.down.bytes);
+		add_bytes(session);
 	}
 	return false;
 }

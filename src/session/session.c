@@ -53,7 +53,7 @@ static ev_tstamp effective_deadline(const struct session *session)
 	if (!session->relaying || session->deadline == 0)
 		return session->deadline;
 	uint64_t idle_ms = routes_config(session->routes)->proxy.idle_timeout_ms;
-	return session->relay.active_at + (double)idle_ms / 1000;
+	return session->relaying->relay.active_at + (double)idle_ms / 1000;
 }
 
 static bool has_expired(const struct session *session)
@@ -205,15 +205,6 @@ void session_note_why(struct session *session, const char *why)
 		session->why = strdup(why ? why : "unknown");
 }
 
-static void finish_relay(struct session *session)
-{
-	if (!session->relaying)
-		return;
-	session->up = session->relay.up.bytes;
-	session->down = session->relay.down.bytes;
-	relay_finish(&session->relay);
-}
-
 static void close_socket(struct session *session, struct socket *socket)
 {
 	if (session->farewell == FAREWELL_RESET)
@@ -227,7 +218,8 @@ enum step_result session_end(struct session *session, const char *why)
 	struct service *service = session->service;
 	ev_timer_stop(service->lane.loop, &session->timer);
 	dial_abandon(session);
-	finish_relay(session);
+	if (session->relaying)
+		relay_finish(&session->relaying->relay);
 	count_ended(session, session->why ? session->why : why);
 	access_log(session, session->why ? session->why : why);
 	close_socket(session, &session->client_socket);
@@ -243,6 +235,7 @@ enum step_result session_end(struct session *session, const char *why)
 	link_out(session);
 	routes_unref(session->routes);
 	free(session->upstream_text);
+	free(session->relaying);
 	free(session->hello);
 	free(session->why);
 	free(session);

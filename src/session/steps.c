@@ -4,6 +4,7 @@
 #include "session/revalidate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 static void on_relay_ended(void *owner, struct stream *broken)
 {
@@ -21,11 +22,14 @@ static void on_relay_ended(void *owner, struct stream *broken)
 
 static enum step_result step_relay(struct session *session)
 {
+	struct relaying *relaying = calloc(1, sizeof *relaying);
+	if (!relaying)
+		return session_end(session, "out of memory");
+	session->relaying = relaying;
 	session_set_deadline(
 		session, routes_config(session->routes)->proxy.idle_timeout_ms, "idle timeout");
-	session->relaying = true;
 	revalidate_watch(session);
-	relay_start(&session->relay, &session->service->lane, session->client, session->upstream,
+	relay_start(&relaying->relay, &session->service->lane, session->client, session->upstream,
 		on_relay_ended, session);
 	return STEP_WAIT;
 }
