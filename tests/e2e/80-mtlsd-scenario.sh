@@ -2,7 +2,7 @@
 # The scenario of mtlsd: a client's sidecar, mutual TLS, a server's sidecar, an echo server; with its
 # list of common names, its list of organizations, both and none, and client_auth required, optional
 # and none.
-# shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
+# shellcheck disable=SC2034,SC2154 # lists are used by name; NAME and NAME_pid are set by functions
 . "${0%/*}/lib.sh"
 
 pki_ca ca
@@ -24,6 +24,7 @@ host() { # NAME CLIENT_AUTH ACL
 		"backend": "%s", "client_auth": "%s", "ca": "pki/ca.crt", "acl": %s}' "$1" "$echo" "$2" "$3"
 }
 
+# shellcheck disable=SC2034 # used by their names
 cn='{"allow_cn": ["frontend-service"]}'
 org='{"allow_org": ["engineering"]}'
 cn_or_org='{"allow_cn": ["frontend-service"], "allow_org": ["engineering"]}'
