@@ -20,6 +20,7 @@ struct record_io {
 	struct buf in;    /* received and not opened: on the heap between turns, else in the lane */
 	struct buf out;   /* sealed and not sent, on the heap */
 	size_t gathered;  /* sealed in this turn, in the lane */
+	unsigned refills; /* in this turn */
 	bool in_on_heap, drained, eof, more_follows;
 	int error;        /* an errno of recv or send; then everything fails */
 };
