@@ -13,6 +13,7 @@
 #include <getopt.h>
 #include <grp.h>
 #include <malloc.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -42,8 +43,10 @@ static void on_housekeeping(struct ev_loop *loop, ev_timer *timer, int events)
 	struct gatehouse *gatehouse = timer->data;
 	(void)events;
 	publish_housekeeping(gatehouse);
-	if (publish_is_settled(gatehouse))
-		ev_timer_stop(loop, timer);
+	if (!publish_is_settled(gatehouse))
+		return;
+	ev_timer_stop(loop, timer);
+	malloc_trim(0); /* a table of many hosts is gone, or one that was not good */
 }
 
 static void watch_paths(struct gatehouse *gatehouse, const struct path_set *paths, bool keep_old)
