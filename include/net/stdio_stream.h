@@ -20,25 +20,29 @@ struct stdio_end {
 	int flags; /* to be restored at the end, where they could only be changed for all; else -1 */
 };
 
-/* Called when an output pipe has lost its reader, even while nothing is to be written. */
-typedef void stdio_lost_fn(void *owner);
+/* What the owner is told of the output: `on_lost`: a pipe has lost its reader, even while nothing is to
+ * be written; `on_ending`: all has been written, and it is about to be closed. */
+struct stdio_events {
+	void (*on_lost)(void *owner);
+	void (*on_ending)(void *owner);
+	void *owner;
+};
 
 struct stdio_stream {
 	struct stream stream;
 	struct socket socket; /* of the stream: it waits for both descriptors and has none itself */
 	struct stdio_end in, out;
 	ev_io lost;
-	stdio_lost_fn *on_lost;
-	void *owner;
+	struct stdio_events events; /* all NULL until stdio_stream_watch */
 	bool input_over;
 	size_t head_len;
 	uint8_t head[32]; /* the first bytes that went out */
 	char error_text[128];
 };
 
-/* In the caller's memory. The descriptors stay open; `on_lost` may be NULL. */
+/* In the caller's memory. The descriptors stay taken. */
 void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd);
-void stdio_stream_watch(struct stdio_stream *stdio, stdio_lost_fn *on_lost, void *owner);
+void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events);
 void stdio_stream_finish(struct stdio_stream *stdio);
 
 #endif

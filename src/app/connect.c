@@ -40,6 +40,7 @@ struct connection {
 	ev_signal signals[SIGNALS];
 	ev_timer leaving;
 	int status, signal; /* the signal that ends us; 0: none */
+	bool stopped;
 };
 
 static void stop(struct connection *connection, const char *why)
@@ -47,19 +48,27 @@ static void stop(struct connection *connection, const char *why)
 	if (why)
 		fprintf(stderr, "%s: %s\n", who, why);
 	connection->status = why != NULL;
+	connection->stopped = true;
 	ev_break(connection->lane.loop, EVBREAK_ALL);
 }
 
 static void on_link_ended(void *owner, const char *why)
 {
 	struct connection *connection = owner;
+	if (!connection->stopped)
+		stop(connection, why);
+}
+
+/* Whoever reads us may act on the end of it at once, and end us: the line goes first. */
+static void on_output_ending(void *owner)
+{
+	struct connection *connection = owner;
 	const struct stdio_stream *stdio = &connection->stdio;
 	struct err err;
-	if (!why && is_misdirected(stdio->head, stdio->head_len)) {
-		advise_on_misdirection(&connection->gateway, &err);
-		why = err.text;
-	}
-	stop(connection, why);
+	if (!is_misdirected(stdio->head, stdio->head_len))
+		return;
+	advise_on_misdirection(&connection->gateway, &err);
+	stop(connection, err.text);
 }
 
 static void on_reader_lost(void *owner)
@@ -92,7 +101,8 @@ static void watch_events(struct connection *connection)
 	static const int numbers[SIGNALS] = {SIGHUP, SIGINT, SIGTERM};
 	ev_timer_init(&connection->leaving, on_leaving, LEAVING_SECONDS, 0.);
 	connection->leaving.data = connection;
-	stdio_stream_watch(&connection->stdio, on_reader_lost, connection);
+	stdio_stream_watch(&connection->stdio,
+		&(struct stdio_events){on_reader_lost, on_output_ending, connection});
 	for (int i = 0; i < SIGNALS; i++) {
 		ev_signal_init(&connection->signals[i], on_signal, numbers[i]);
 		connection->signals[i].data = connection;

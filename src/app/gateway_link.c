@@ -37,8 +37,21 @@ __attribute__((format(printf, 2, 3))) static void tell(
 	fprintf(stderr, "%s: %s\n", settings->who, text);
 }
 
+/* Nothing happens any more while the owner makes up its mind when to destroy it. */
+static void quiet(struct link *link)
+{
+	ev_timer_stop(link->setup.lane->loop, &link->deadline);
+	dial_cancel(link->dial);
+	link->dial = NULL;
+	if (link->relaying)
+		relay_finish(&link->relay);
+	link->relaying = false;
+	socket_wait(&link->socket, 0);
+}
+
 static void end(struct link *link, const char *why)
 {
+	quiet(link);
 	link->setup.on_ended(link->setup.owner, why);
 }
 
@@ -192,10 +205,7 @@ void link_destroy(struct link *link)
 {
 	if (!link)
 		return;
-	ev_timer_stop(link->setup.lane->loop, &link->deadline);
-	dial_cancel(link->dial);
-	if (link->relaying)
-		relay_finish(&link->relay);
+	quiet(link);
 	stream_destroy(link->stream);
 	socket_close(&link->socket);
 	free(link);

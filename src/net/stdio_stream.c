@@ -127,6 +127,8 @@ static enum io stdio_end_output(struct stream *stream)
 {
 	struct stdio_stream *stdio = of(stream);
 	int fd = stdio->out.io.fd;
+	if (stdio->events.on_ending)
+		stdio->events.on_ending(stdio->events.owner);
 	ev_io_stop(stdio->socket.loop, &stdio->lost);
 	ev_io_stop(stdio->socket.loop, &stdio->out.io);
 	if (stdio->out.kind == STDIO_SOCKET)
@@ -208,7 +210,7 @@ static void on_lost(struct ev_loop *loop, ev_io *io, int events)
 	struct stdio_stream *stdio = io->data;
 	(void)events;
 	ev_io_stop(loop, io);
-	stdio->on_lost(stdio->owner);
+	stdio->events.on_lost(stdio->events.owner);
 }
 
 static void end_init(struct stdio_end *end, struct stdio_stream *stdio, int fd, int events)
@@ -232,10 +234,9 @@ void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_
 }
 
 /* The writing end of a pipe is never readable: what wakes its watcher is that the reader is gone. */
-void stdio_stream_watch(struct stdio_stream *stdio, stdio_lost_fn *on_lost_now, void *owner)
+void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events)
 {
-	stdio->on_lost = on_lost_now;
-	stdio->owner = owner;
+	stdio->events = *events;
 	if (stdio->out.kind == STDIO_PIPE)
 		ev_io_start(stdio->socket.loop, &stdio->lost);
 }

@@ -114,8 +114,18 @@ exec timeout -k 5 60 $GATEHOUSE_WRAP "$GATEHOUSE" connect --ca "$PKI/root.crt" -
 	--cert "$PKI/alice.crt" --key "$TMP/alice.enc" "127.0.0.1:$front" </dev/null
 SCRIPT
 chmod 755 "$TMP/ask"
-like "a passphrase asked at the terminal" "$({ sleep 0.5; printf 'secret\n'; } |
-	socat -t 30 - "EXEC:$TMP/ask,pty,setsid,ctty" | tr -d '\r')" "^Passphrase for $TMP/alice.enc: .*hello"
+mkfifo "$TMP/typed"
+exec 8<>"$TMP/typed"
+socat -t 30 - "EXEC:$TMP/ask,pty,setsid,ctty" <&8 >"$TMP/screen" 2>/dev/null &
+terminal=$!
+identity "$terminal" >>"$TMP/.processes"
+wait_for "$PATIENCE" grep -q Passphrase "$TMP/screen"
+echo secret >&8
+wait_for "$PATIENCE" grep -q hello "$TMP/screen"
+exec 8>&-
+is "a passphrase asked at the terminal, which does not show it" "$(tr -d '\r' <"$TMP/screen")" \
+	"Passphrase for $TMP/alice.enc: "$'\n''hello '
+stop "$terminal"
 
 # --- whom do we believe ---
 
