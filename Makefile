@@ -52,6 +52,9 @@ $(LIBRARY): $(OBJECTS)
 	$(call say,AR)
 	$(Q)ar rcs $@ $^
 
+# The status page is taken in by the assembler.
+$(BUILD)/src/admin/status.o: src/admin/status.html
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC)

@@ -12,6 +12,7 @@ static const char help[] =
 	"  gatehouse explain -c FILE ...   which route a client gets, and why\n"
 	"  gatehouse explain --hello FILE  what a ClientHello says\n"
 	"  gatehouse connect GATEWAY       standard input and output over TLS: ssh's ProxyCommand\n"
+	"  gatehouse ctl COMMAND           asks or tells a running one\n"
 	"  gatehouse --version, --help; COMMAND --help\n"
 	"\n"
 	"gatehouse(8) and gatehouse.json(5) tell the rest.\n";
@@ -24,6 +25,7 @@ static const struct command {
 	{"check", check_main},
 	{"explain", explain_main},
 	{"connect", connect_main},
+	{"ctl", ctl_main},
 };
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_APP_SERVE_H
 #define GATEHOUSE_APP_SERVE_H
 
+#include "app/admin.h"
 #include "app/crl_watch.h"
 #include "app/health_checks.h"
 #include "app/reload.h"
@@ -28,6 +29,7 @@ struct gatehouse {
 	enum worker_mode mode;
 	struct watch *watch;
 	struct reload *reload;
+	struct admin *admin;
 	struct health_checks *health_checks;
 	struct crl_watch *crl_watch;
 	struct path_set watched;
@@ -42,6 +44,7 @@ void publish(struct gatehouse *gatehouse, const struct loaded *loaded);
 bool publish_first(struct gatehouse *gatehouse, struct routes *routes);
 void publish_housekeeping(struct gatehouse *gatehouse);
 bool publish_is_settled(const struct gatehouse *gatehouse);
+unsigned publish_generations(const struct gatehouse *gatehouse); /* snapshots alive */
 void publish_finish(struct gatehouse *gatehouse);
 void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode);
 

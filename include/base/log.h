@@ -62,4 +62,7 @@ void log_flush(void);
 void log_start(void);
 void log_stop(void);
 
+/* Lines that found no room or could not be written, so far. */
+unsigned long long log_lost(void);
+
 #endif

@@ -1,4 +1,4 @@
-/* What `check` and `explain` want to know of a snapshot, and connections do not. */
+/* What `check`, `explain` and administrators want to know of a snapshot, and connections do not. */
 #ifndef GATEHOUSE_ROUTE_INSPECT_H
 #define GATEHOUSE_ROUTE_INSPECT_H
 
@@ -10,5 +10,9 @@ const struct host *routes_host_of(const struct routes *routes, const struct serv
 
 /* Of all certificates that are served, the one whose time ends first; NULL: there are none. */
 const struct credential *routes_first_to_expire(const struct routes *routes);
+
+/* Every route, its host's first, then those of its protocols, then forwards; until false. */
+typedef bool routes_visit_fn(void *owner, const struct route *route);
+void routes_each(const struct routes *routes, routes_visit_fn *visit, void *owner);
 
 #endif

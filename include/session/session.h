@@ -105,6 +105,10 @@ static inline uint64_t session_down(const struct session *session)
 /* "192.0.2.1:50000", "unix" */
 void session_source_text(const struct session *session, char out[ADDRESS_TEXT_MAX]);
 
+/* Whom it is connected to, or was last: the address where a name was resolved, else what the
+ * configuration says. NULL: nobody yet. */
+const char *session_upstream_text(const struct session *session);
+
 /* Takes `fd` over, which was just accepted. `forward`: the route of a forward, else NULL. */
 void session_start(struct service *service, int fd, const struct sockaddr *source,
 	const struct listener *listener, const struct step *steps, struct route *forward);

@@ -22,7 +22,8 @@ void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode)
 		struct worker_order order = {.mode = mode,
 			.routes = routes_ref(gatehouse->routes),
 			.listeners = gatehouse->listeners,
-			.listener_count = gatehouse->listener_count};
+			.listener_count = gatehouse->listener_count,
+			.counting = admin_is_wanted(gatehouse->admin)};
 		worker_tell(gatehouse->workers[i], &order);
 	}
 }
@@ -87,6 +88,14 @@ bool publish_is_settled(const struct gatehouse *gatehouse)
 	return !gatehouse->generations || !gatehouse->generations->next;
 }
 
+unsigned publish_generations(const struct gatehouse *gatehouse)
+{
+	unsigned count = 0;
+	for (struct generation *at = gatehouse->generations; at; at = at->next)
+		count++;
+	return count;
+}
+
 void publish_finish(struct gatehouse *gatehouse)
 {
 	health_checks_destroy(gatehouse->health_checks);
@@ -126,6 +135,7 @@ static void refuse(const struct gatehouse *gatehouse, const struct findings *fin
 	log_begin(&line, LOG_ERROR_LEVEL, "reload refused, the running configuration stays");
 	log_text(&line, "file", gatehouse->path);
 	log_end(&line);
+	admin_reload_refused(gatehouse->admin, findings);
 }
 
 struct telling {
@@ -182,15 +192,27 @@ static void warn_of_fixed(const struct config *before, const struct config *afte
 		log_warning("\"user\" changed: that takes a restart");
 }
 
-static void publish_valid(
-	struct gatehouse *gatehouse, struct routes *routes, uint64_t took_us)
+/* Listeners first are opened and then, when nothing can fail any more, put to use. */
+static bool put_to_use(struct gatehouse *gatehouse, struct routes *routes, struct report *report)
 {
-	struct routes *before = gatehouse->routes;
+	const struct config *config = routes_config(routes);
+	if (!admin_prepare(gatehouse->admin, config, report))
+		return false;
+	if (listening_follow(gatehouse, config, report) && adopt(gatehouse, routes)) {
+		admin_adopt(gatehouse->admin, config);
+		return true;
+	}
+	admin_abandon(gatehouse->admin);
+	return false;
+}
+
+static void publish_valid(struct gatehouse *gatehouse, const struct loaded *loaded)
+{
+	struct routes *before = gatehouse->routes, *routes = loaded->routes;
 	struct findings findings = {0};
 	struct report report;
 	findings_report(&findings, &report);
-	if (!listening_follow(gatehouse, routes_config(routes), &report) ||
-		!adopt(gatehouse, routes)) {
+	if (!put_to_use(gatehouse, routes, &report)) {
 		refuse(gatehouse, &findings);
 		tls_store_end(gatehouse->store, false);
 		routes_unref(routes);
@@ -199,7 +221,8 @@ static void publish_valid(
 		health_checks_follow(gatehouse->health_checks, gatehouse->routes);
 		crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
 		warn_of_fixed(routes_config(before), routes_config(routes));
-		tell_outcome(before, routes, took_us);
+		tell_outcome(before, routes, loaded->took_us);
+		admin_reloaded(gatehouse->admin, before, loaded);
 	}
 	findings_finish(&findings);
 }
@@ -210,11 +233,12 @@ void publish(struct gatehouse *gatehouse, const struct loaded *loaded)
 		refuse(gatehouse, loaded->findings);
 	} else if (is_same(gatehouse->routes, loaded->routes)) {
 		log_info("reloaded: nothing had changed");
+		admin_reload_unchanged(gatehouse->admin, loaded->took_us);
 		tls_store_end(gatehouse->store, true);
 		routes_unref(loaded->routes);
 	} else {
 		log_findings(loaded->findings);
-		publish_valid(gatehouse, loaded->routes, loaded->took_us);
+		publish_valid(gatehouse, loaded);
 	}
 	systemd_notify("READY=1");
 }

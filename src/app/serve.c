@@ -119,6 +119,7 @@ static void begin_drain(struct gatehouse *gatehouse)
 	log_end(&line);
 	for (unsigned i = 0; i < gatehouse->listener_count; i++)
 		listener_hide(gatehouse->listeners[i]);
+	admin_stopping(gatehouse->admin);
 	tell_workers(gatehouse, WORKER_DRAIN);
 	if (ms == 0) {
 		stop_now(gatehouse, "no drain_timeout");
@@ -276,18 +277,6 @@ static void log_ready(const struct gatehouse *gatehouse)
 	systemd_notify("READY=1\nSTATUS=serving %zu hosts", summary.hosts);
 }
 
-/* Parts of the configuration that this version reads and does not run are refused, not ignored. */
-static void refuse_unknown_parts(
-	const char *path, const struct config *config, struct report *report)
-{
-	if (config->health.enabled)
-		report_error(report, "%s: health: this version has none", path);
-	if (config->metrics.enabled)
-		report_error(report, "%s: metrics: this version has none", path);
-	if (config->control_socket)
-		report_error(report, "%s: control: this version has none", path);
-}
-
 static bool load_first(struct gatehouse *gatehouse, struct report *report)
 {
 	struct routes_setup setup = {gatehouse->path, gatehouse->store, gatehouse->servers};
@@ -297,11 +286,13 @@ static bool load_first(struct gatehouse *gatehouse, struct report *report)
 	if (!publish_first(gatehouse, routes))
 		return false;
 	const struct config *config = routes_config(routes);
-	refuse_unknown_parts(gatehouse->path, config, report);
+	gatehouse->admin = admin_create(gatehouse);
 	gatehouse->worker_count = config->workers > 0 ? config->workers : cpus_usable();
 	gatehouse->workers = calloc(gatehouse->worker_count, sizeof *gatehouse->workers);
-	return gatehouse->workers && listening_follow(gatehouse, config, report) &&
-		report->errors == 0;
+	if (!gatehouse->workers || !gatehouse->admin)
+		return false;
+	bool is_heard = admin_prepare(gatehouse->admin, config, report);
+	return listening_follow(gatehouse, config, report) && is_heard;
 }
 
 static bool start(struct gatehouse *gatehouse, struct err *err)
@@ -318,6 +309,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 	log_start();
 	if (!start_workers(gatehouse, err))
 		return false;
+	admin_adopt(gatehouse->admin, routes_config(gatehouse->routes));
 	tell_workers(gatehouse, WORKER_SERVE);
 	health_checks_follow(gatehouse->health_checks, gatehouse->routes);
 	crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
@@ -328,6 +320,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 static void finish(struct gatehouse *gatehouse)
 {
 	reload_destroy(gatehouse->reload);
+	admin_destroy(gatehouse->admin);
 	for (unsigned i = 0; i < gatehouse->worker_count; i++)
 		worker_destroy(gatehouse->workers ? gatehouse->workers[i] : NULL);
 	free(gatehouse->workers);

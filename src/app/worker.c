@@ -45,7 +45,7 @@ struct worker {
 	enum worker_mode mode;
 	_Atomic(struct worker_order *) next_order;
 	atomic_uint orders_given, orders_done, pings, pongs, sessions;
-	atomic_bool ended;
+	atomic_bool deaf, ended; /* deaf: no errand is run any more */
 	struct errands errands;
 };
 
@@ -382,8 +382,9 @@ static void *run(void *argument)
 	counting_follow(&worker->service, false);
 	log_flush();
 	log_batch(false);
-	atomic_store(&worker->ended, true);
+	atomic_store(&worker->deaf, true);
 	errands_drop(&worker->errands);
+	atomic_store(&worker->ended, true);
 	ev_async_send(worker->main_loop, worker->on_ended);
 	return NULL;
 }
@@ -446,7 +447,7 @@ const struct counters *worker_counters(const struct worker *worker)
 void worker_ask(struct worker *worker, struct errand *errand)
 {
 	errands_add(&worker->errands, errand, worker->loop, &worker->wake);
-	if (atomic_load(&worker->ended))
+	if (atomic_load(&worker->deaf))
 		errands_drop(&worker->errands);
 }
 

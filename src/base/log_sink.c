@@ -25,6 +25,7 @@ static struct {
 	struct half halves[2];
 	struct half *filling;
 	unsigned long long lost; /* lines dropped and not yet told */
+	unsigned long long lost_ever;
 	bool is_torn; /* what was written last is not a whole line; belongs to who writes */
 	bool is_running, is_stopping;
 	pthread_t writer;
@@ -106,6 +107,7 @@ static void empty_half(void)
 		lost = tell_loss(lost);
 
 	pthread_mutex_lock(&sink.lock);
+	sink.lost_ever += failed;
 	writing->len = 0;
 	sink.lost += lost;
 }
@@ -133,6 +135,7 @@ static void gather(const char *lines, size_t len)
 		line = len <= HALF_SIZE - half->len ? len : line_length(lines, len);
 		if (line > HALF_SIZE - half->len) {
 			sink.lost++;
+			sink.lost_ever++;
 			continue;
 		}
 		memcpy(half->text + half->len, lines, line);
@@ -143,12 +146,24 @@ static void gather(const char *lines, size_t len)
 
 void log_sink_put(const char *lines, size_t len)
 {
+	unsigned long long lost = 0;
+
 	pthread_mutex_lock(&sink.lock);
 	if (sink.is_running)
 		gather(lines, len);
 	else
-		sink.lost += write_lines(lines, len, DIRECT_WAIT_MS);
+		lost = write_lines(lines, len, DIRECT_WAIT_MS);
+	sink.lost += lost;
+	sink.lost_ever += lost;
 	pthread_mutex_unlock(&sink.lock);
+}
+
+unsigned long long log_lost(void)
+{
+	pthread_mutex_lock(&sink.lock);
+	unsigned long long lost = sink.lost_ever;
+	pthread_mutex_unlock(&sink.lock);
+	return lost;
 }
 
 void log_start(void)

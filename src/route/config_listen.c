@@ -232,6 +232,7 @@ static size_t count_addresses(const struct config *config)
 	return count;
 }
 
+/* Health and metrics may be on one address: their paths tell them apart. */
 static void use_all(struct used_list *list, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++)
@@ -242,7 +243,9 @@ static void use_all(struct used_list *list, const struct config *config)
 				config->forwards[i].listeners[j].where);
 	if (config->health.enabled)
 		use(list, config->health.listen, config->health.where);
-	if (config->metrics.enabled)
+	bool is_shared = config->health.enabled &&
+		strcmp(config->health.listen, config->metrics.listen) == 0;
+	if (config->metrics.enabled && !is_shared)
 		use(list, config->metrics.listen, config->metrics.where);
 }
 

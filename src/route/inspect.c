@@ -20,3 +20,23 @@ const struct credential *routes_first_to_expire(const struct routes *routes)
 	}
 	return first;
 }
+
+static bool visit_host(const struct host *host, routes_visit_fn *visit, void *owner)
+{
+	if (host->own && !visit(owner, host->own))
+		return false;
+	for (uint32_t i = 0; i < host->alpn_count; i++)
+		if (!visit(owner, &host->alpn[i]))
+			return false;
+	return true;
+}
+
+void routes_each(const struct routes *routes, routes_visit_fn *visit, void *owner)
+{
+	for (size_t i = 0; i < routes->hosts.count; i++)
+		if (!visit_host(&routes->hosts.hosts[i], visit, owner))
+			return;
+	for (size_t i = 0; i < routes->config->forward_count; i++)
+		if (!visit(owner, &routes->forwards[i]))
+			return;
+}

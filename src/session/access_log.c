@@ -95,14 +95,6 @@ static void log_times(struct log_line *line, const struct session *session)
 	log_duration(line, "total_ms", clock_now_us() - session->began_us);
 }
 
-/* The address where a name was resolved, else what the configuration says. */
-static const char *upstream_of(const struct session *session)
-{
-	if (session->upstream_text || session->server < 0)
-		return session->upstream_text;
-	return session->route->backend->servers[session->server].text;
-}
-
 /*
  * What the administrator of a backend must see to is a warning; what a client does wrong is not. A
  * TLS 1.3 server refuses our certificate after the handshake: that it said nothing else tells.
@@ -127,7 +119,7 @@ void access_log(const struct session *session, const char *why)
 	log_hello(&line, session->hello);
 	log_route(&line, session->route);
 	log_tls(&line, session);
-	log_text(&line, "upstream", upstream_of(session));
+	log_text(&line, "upstream", session_upstream_text(session));
 	log_number(&line, "up", (long long)session_up(session));
 	log_number(&line, "down", (long long)session_down(session));
 	log_times(&line, session);

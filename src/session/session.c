@@ -139,6 +139,13 @@ void session_source_text(const struct session *session, char out[ADDRESS_TEXT_MA
 	address_text(&session->source.any, len, out);
 }
 
+const char *session_upstream_text(const struct session *session)
+{
+	if (session->upstream_text || session->server < 0)
+		return session->upstream_text;
+	return session->route->backend->servers[session->server].text;
+}
+
 void session_start(struct service *service, int fd, const struct sockaddr *source,
 	const struct listener *listener, const struct step *steps, struct route *forward)
 {

@@ -1,0 +1,28 @@
+/*
+ * The administrator's HTTP (libmicrohttpd), on a thread of its own: what it is asked, however slowly
+ * and however often, costs no worker anything but processor time, and that at a lower priority.
+ * GET and HEAD alone; a connection that says nothing for ten seconds is closed, and so is the one
+ * that has been quiet longest when there are too many.
+ */
+#ifndef GATEHOUSE_ADMIN_HTTP_H
+#define GATEHOUSE_ADMIN_HTTP_H
+
+#include "admin/facts.h"
+#include "base/err.h"
+
+/* What is answered there; both may be on one address. */
+enum { HTTP_HEALTH = 1 << 0, HTTP_METRICS = 1 << 1 };
+
+struct http;
+
+/* Listens ("host:port", "unix:/path") and does not serve yet. */
+struct http *http_open(const char *listen, struct err *err);
+const char *http_listens_on(const struct http *http);
+
+/* `facts` outlive it. Asked again, only `parts` count. */
+bool http_serve(struct http *http, unsigned parts, struct facts *facts, struct err *err);
+
+/* NULL is fine. Returns when its thread has ended. */
+void http_close(struct http *http);
+
+#endif

@@ -1,0 +1,10 @@
+/* The text that Prometheus reads (exposition format 0.0.4). */
+#ifndef GATEHOUSE_ADMIN_METRICS_H
+#define GATEHOUSE_ADMIN_METRICS_H
+
+#include "admin/facts.h"
+#include "admin/text.h"
+
+void metrics_write(struct facts *facts, struct text *out);
+
+#endif

@@ -1,0 +1,253 @@
+#include "admin/metrics.h"
+
+#include "admin/inventory.h"
+#include "admin/process.h"
+#include "base/log.h"
+#include "tls/credential.h"
+
+#include <stdlib.h>
+
+static void family(struct text *out, const char *name, const char *type, const char *help)
+{
+	text_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct text *out, const char *name, const char *type, const char *help,
+	unsigned long long value)
+{
+	family(out, name, type, help);
+	text_add(out, "%s %llu\n", name, value);
+}
+
+static void labelled(struct text *out, const char *name, const char *label, const char *text,
+	unsigned long long value)
+{
+	text_add(out, "%s{%s=", name, label);
+	text_label(out, text);
+	text_add(out, "} %llu\n", value);
+}
+
+/* Connections. */
+
+struct histogram_sum {
+	unsigned long long buckets[HISTOGRAM_MOST + 1], sum_us;
+};
+
+static void add_histogram(struct histogram_sum *sum, const struct histogram *histogram)
+{
+	for (unsigned i = 0; i <= histogram->count; i++)
+		sum->buckets[i] += counter_get(&histogram->buckets[i]);
+	sum->sum_us += counter_get(&histogram->sum_us);
+}
+
+static void write_histogram(struct text *out, const char *name, const struct histogram_sum *sum,
+	const struct histogram *shape)
+{
+	unsigned long long below = 0;
+	for (unsigned i = 0; i < shape->count; i++) {
+		below += sum->buckets[i];
+		text_add(out, "%s_bucket{le=\"%g\"} %llu\n", name, shape->bounds[i], below);
+	}
+	below += sum->buckets[shape->count];
+	text_add(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, below);
+	text_add(out, "%s_sum %.6f\n", name, (double)sum->sum_us / 1e6);
+	text_add(out, "%s_count %llu\n", name, below);
+}
+
+static void write_histograms(struct text *out, const struct facts_setup *setup)
+{
+	struct histogram_sum durations = {0}, handshakes = {0};
+	for (unsigned i = 0; i < setup->workers; i++) {
+		add_histogram(&durations, &setup->counters[i]->durations);
+		add_histogram(&handshakes, &setup->counters[i]->handshakes);
+	}
+	family(out, "gatehouse_connection_duration_seconds", "histogram",
+		"From accept to close, of connections that have ended.");
+	write_histogram(out, "gatehouse_connection_duration_seconds", &durations,
+		&setup->counters[0]->durations);
+	family(out, "gatehouse_tls_handshake_duration_seconds", "histogram",
+		"TLS handshakes with clients that were completed.");
+	write_histogram(out, "gatehouse_tls_handshake_duration_seconds", &handshakes,
+		&setup->counters[0]->handshakes);
+}
+
+static void write_totals(struct text *out, const struct totals *totals)
+{
+	single(out, "gatehouse_active_connections", "gauge", "Connections open now.",
+		totals->active);
+	single(out, "gatehouse_connections_total", "counter", "Connections accepted.",
+		totals->connections);
+	family(out, "gatehouse_bytes_total", "counter",
+		"Bytes delivered: up to upstreams, down to clients.");
+	labelled(out, "gatehouse_bytes_total", "direction", "up", totals->up);
+	labelled(out, "gatehouse_bytes_total", "direction", "down", totals->down);
+	family(out, "gatehouse_acl_decisions_total", "counter",
+		"Verified client certificates, admitted or not.");
+	labelled(out, "gatehouse_acl_decisions_total", "result", "allowed", totals->acl_admitted);
+	labelled(out, "gatehouse_acl_decisions_total", "result", "denied", totals->acl_denied);
+	single(out, "gatehouse_dial_errors_total", "counter",
+		"Attempts to reach an upstream that failed.", totals->dial_errors);
+}
+
+static void write_endings(struct text *out, const struct totals *totals)
+{
+	family(out, "gatehouse_connections_ended_total", "counter",
+		"Connections that have ended, by why.");
+	for (unsigned i = 0; i < ENDINGS; i++)
+		labelled(out, "gatehouse_connections_ended_total", "reason", ending_name(i),
+			totals->endings[i]);
+	family(out, "gatehouse_hello_errors_total", "counter",
+		"First bytes that were no ClientHello, or a broken one.");
+	labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",
+		totals->endings[ENDING_NOT_TLS]);
+	labelled(out, "gatehouse_hello_errors_total", "kind", "broken",
+		totals->endings[ENDING_BAD_HELLO]);
+}
+
+/* Routes. */
+
+static void route_line(struct text *out, const char *name, const struct tally_row *row,
+	const char *more, unsigned long long value)
+{
+	text_add(out, "%s{route=", name);
+	text_label(out, row->host);
+	text_append(out, ",alpn=", 6);
+	text_label(out, row->alpn);
+	text_add(out, "%s} %llu\n", more, value);
+}
+
+static void write_routes(struct text *out, struct tallies *tallies)
+{
+	size_t count;
+	struct tally_row *rows = tallies_rows(tallies, &count);
+	family(out, "gatehouse_route_connections_total", "counter",
+		"Connections by route; _none: no route was found; _other: routes beyond the first 1000.");
+	for (size_t i = 0; i < count; i++)
+		route_line(out, "gatehouse_route_connections_total", &rows[i], "",
+			rows[i].connections);
+	family(out, "gatehouse_route_active_connections", "gauge", "Connections open now, by route.");
+	for (size_t i = 0; i < count; i++)
+		route_line(out, "gatehouse_route_active_connections", &rows[i], "", rows[i].active);
+	family(out, "gatehouse_route_bytes_total", "counter", "Bytes delivered, by route.");
+	for (size_t i = 0; i < count; i++) {
+		route_line(out, "gatehouse_route_bytes_total", &rows[i], ",direction=\"up\"",
+			rows[i].up);
+		route_line(out, "gatehouse_route_bytes_total", &rows[i], ",direction=\"down\"",
+			rows[i].down);
+	}
+	family(out, "gatehouse_route_errors_total", "counter",
+		"Connections that were refused or failed, by route.");
+	for (size_t i = 0; i < count; i++)
+		route_line(out, "gatehouse_route_errors_total", &rows[i], "", rows[i].errors);
+	free(rows);
+}
+
+/* Configuration. */
+
+static void write_reloads(struct text *out, const struct reload_facts *reload)
+{
+	family(out, "gatehouse_reloads_total", "counter", "Reloads of the configuration.");
+	labelled(out, "gatehouse_reloads_total", "result", "ok", reload->done);
+	labelled(out, "gatehouse_reloads_total", "result", "failed", reload->failed);
+	single(out, "gatehouse_reload_last_successful", "gauge",
+		"1 when the last reload, or the start, succeeded.",
+		reload->outcome != RELOAD_REFUSED);
+	single(out, "gatehouse_reload_last_success_timestamp_seconds", "gauge",
+		"When the configuration was last loaded and found good.",
+		(unsigned long long)reload->succeeded_at);
+	family(out, "gatehouse_reload_duration_seconds", "gauge", "How long the last good load took.");
+	text_add(out, "gatehouse_reload_duration_seconds %.6f\n", (double)reload->took_us / 1e6);
+}
+
+static void write_certificates(struct text *out, const struct routes *routes)
+{
+	size_t count;
+	struct certificate_row *rows = inventory_certificates(routes, &count);
+	family(out, "gatehouse_certificate_not_after_seconds", "gauge",
+		"When a certificate expires, in seconds since 1970; the 1000 that do first.");
+	for (size_t i = 0; i < count; i++)
+		labelled(out, "gatehouse_certificate_not_after_seconds", "file",
+			rows[i].credential->cert_mark.path,
+			(unsigned long long)rows[i].credential->not_after);
+	free(rows);
+}
+
+static void write_servers(struct text *out, const struct routes *routes)
+{
+	size_t count;
+	struct server_row *rows = inventory_servers(routes, &count);
+	family(out, "gatehouse_backend_up", "gauge",
+		"1 while a backend server answers, of those with a choice or a health check.");
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].state)
+			labelled(out, "gatehouse_backend_up", "server", rows[i].text,
+				server_is_up(&rows[i]));
+	family(out, "gatehouse_backend_active_connections", "gauge",
+		"Connections that a backend server has from here.");
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].state)
+			labelled(out, "gatehouse_backend_active_connections", "server",
+				rows[i].text,
+				atomic_load(&((struct server_state *)rows[i].state)->active));
+	family(out, "gatehouse_backend_drained", "gauge", "1 while a backend server is drained.");
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].state || rows[i].is_drained)
+			labelled(out, "gatehouse_backend_drained", "server", rows[i].text,
+				rows[i].is_drained);
+	free(rows);
+}
+
+/* The process. */
+
+static void write_inside(struct text *out, const struct totals *totals,
+	const struct facts_told *told)
+{
+	single(out, "gatehouse_draining", "gauge", "1 while no new connections are taken.",
+		told->is_stopping || told->is_drained);
+	single(out, "gatehouse_pipes_in_use", "gauge", "Kernel pipes with bytes in transit.",
+		totals->pipes);
+	single(out, "gatehouse_snapshots", "gauge",
+		"Generations of the configuration that some connection still uses.",
+		told->generations);
+	single(out, "gatehouse_log_lines_lost_total", "counter",
+		"Log lines that standard error did not take in time.", log_lost());
+	family(out, "gatehouse_loop_turn_max_seconds", "gauge",
+		"The longest that one turn of a worker's event loop took, of the last 15 to 30 seconds.");
+	text_add(out, "gatehouse_loop_turn_max_seconds %.6f\n", (double)totals->turn_us / 1e6);
+}
+
+static void write_process(struct text *out, struct facts *facts)
+{
+	struct process_facts process;
+	process_look(&process);
+	single(out, "process_open_fds", "gauge", "Open file descriptors.", process.open_fds);
+	single(out, "process_max_fds", "gauge", "The most there may be.", process.max_fds);
+	single(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+		process.resident_bytes);
+	family(out, "process_cpu_seconds_total", "counter", "Processor time used.");
+	text_add(out, "process_cpu_seconds_total %.2f\n", process.cpu_seconds);
+	single(out, "process_start_time_seconds", "gauge", "When the process began.",
+		(unsigned long long)facts_started(facts));
+	family(out, "gatehouse_build_info", "gauge", "The version that runs.");
+	labelled(out, "gatehouse_build_info", "version", facts_of_setup(facts)->version, 1);
+	single(out, "gatehouse_workers", "gauge", "Event-loop threads.",
+		facts_of_setup(facts)->workers);
+}
+
+void metrics_write(struct facts *facts, struct text *out)
+{
+	struct facts_told told;
+	struct totals totals;
+	facts_look(facts, &told);
+	facts_totals(facts, &totals);
+	write_totals(out, &totals);
+	write_endings(out, &totals);
+	write_histograms(out, facts_of_setup(facts));
+	write_routes(out, facts_of_setup(facts)->tallies);
+	write_reloads(out, &told.reload);
+	write_certificates(out, told.routes);
+	write_servers(out, told.routes);
+	write_inside(out, &totals, &told);
+	write_process(out, facts);
+	routes_unref(told.routes);
+}
