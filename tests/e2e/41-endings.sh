@@ -120,7 +120,7 @@ for route in terminate passthrough; do
 	finish
 	judge "$route: the server ends, the client resets" "$end" reset "client: reset by peer"
 
-	converse "$route" "end file=$TMP/go reset" "wait say=ended file=$TMP/gone send=3000000 wait"
+	converse "$route" "end file=$TMP/go reset" "wait say=ended file=$TMP/gone send=30000000 wait"
 	wait_for "$PATIENCE" grep -q ended "$TMP/server.out"
 	: >"$TMP/go"
 	wait "$client_pid"
@@ -163,7 +163,7 @@ judge "close_notify without a FIN" close_notify fin "done"
 is "close_notify without a FIN: the server could still talk" "$(received client)" 301000
 
 # Nobody reads, nobody ends: asking for new keys again and again gets no room in memory.
-converse terminate "keyupdate=400000 wait" wait "" "--rcvbuf 4096"
+converse terminate "keyupdate=400000 wait" wait "--timeout 60" "--timeout 60 --rcvbuf 4096"
 finish
 like "key updates without end" "$(saw client)" '^(reset|truncation)$'
 is "key updates without end: what the server sees" "$(saw server)" reset
