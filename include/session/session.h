@@ -70,6 +70,7 @@ struct session {
 	const char *timeout;  /* why, when it passes */
 	bool retry;           /* the timer fires before the deadline, for another try */
 	bool revalidated; /* under the newest snapshot */
+	bool revalidates; /* as the newest snapshot with its route says */
 	bool route_counted, source_counted;
 	bool acl_denied;
 	bool head_only;       /* answer_421: the request was HEAD */

@@ -43,7 +43,8 @@ static const char *judge(
 {
 	struct acl_verdict verdict;
 	if (!route)
-		return session->route->revalidate ? "the route is gone" : NULL;
+		return session->revalidates ? "the route is gone" : NULL;
+	session->revalidates = route->revalidate;
 	if (!route->revalidate)
 		return NULL;
 	if (!route->tls || route->tls->policy.verify == TLS_VERIFY_NONE)
@@ -123,5 +124,6 @@ void revalidate_watch(struct session *session)
 	if (session->routes != service->routes)
 		ev_timer_again(service->lane.loop, &service->revalidation);
 	session->revalidated = session->routes == service->routes;
+	session->revalidates = session->route->revalidate;
 	watch_expiry(session, session->route, identity);
 }
