@@ -54,7 +54,7 @@ struct session {
 	const struct step *step;
 	struct routes *routes; /* a reference: what it began with */
 	struct route *route;   /* NULL until it is chosen, and where there is none */
-	const struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
+	struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
 	const struct listener *listener;
 	union session_address source; /* AF_UNIX: a local client */
 	union session_address told_destination; /* of a PROXY header; AF_UNSPEC: there was none */

@@ -6,6 +6,7 @@
 #define GATEHOUSE_TLS_CREDENTIAL_H
 
 #include "tls/file_mark.h"
+#include "tls/key_reader.h"
 #include "wire/server_name.h"
 
 #include <openssl/x509.h>
@@ -28,7 +29,7 @@ enum credential_part { CREDENTIAL_CERT, CREDENTIAL_KEY };
  * another certificate. The caller has the only reference.
  */
 struct credential *credential_load(const char *cert_path, const char *key_path,
-	enum credential_part *at_fault, struct err *err);
+	struct key_reader *keys, enum credential_part *at_fault, struct err *err);
 struct credential *credential_ref(struct credential *credential);
 void credential_unref(struct credential *credential);
 

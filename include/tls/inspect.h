@@ -23,6 +23,6 @@ const struct identity *client_certificate_identity(const struct client_certifica
  * dates, revocation. NULL when it is good; else why not, in static words.
  */
 const char *client_certificate_verify(
-	const struct client_certificate *certificate, const struct tls_context *context);
+	const struct client_certificate *certificate, struct tls_context *context);
 
 #endif

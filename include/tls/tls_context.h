@@ -1,7 +1,8 @@
 /*
  * How one kind of client is served: certificates, versions, whom to ask for a certificate and whom
  * to believe. One context stands for all routes with the same policy and files, is shared by every
- * worker, and holds the only SSL_CTX of them. What differs from connection to connection (the name,
+ * worker, and holds the only SSL_CTX of them, made when a first connection needs it: with ten
+ * thousand certificates few are in use at a time. What differs from connection to connection (the name,
  * the protocol, the ticket binding) is in `struct tls_accept`.
  */
 #ifndef GATEHOUSE_TLS_TLS_CONTEXT_H
@@ -30,15 +31,24 @@ struct tls_policy {
 
 struct tls_context {
 	atomic_uint refs;
-	SSL_CTX *ssl_ctx;
+	_Atomic(SSL_CTX *) ssl_ctx; /* NULL until tls_context_ssl */
 	struct tickets *ticket_keys;
 	struct tls_policy policy; /* with references of its own */
 };
 
-/* `tickets` must outlive the context. The caller has the only reference. */
+/*
+ * Does OpenSSL take the policy's certificates (a key may be too short for it)? Asked of *trial, which
+ * is made when it is NULL, serves any number of tries and is then freed by the caller.
+ */
+bool tls_context_try(SSL_CTX **trial, const struct tls_policy *policy, struct err *err);
+
+/* For a policy that passed. `tickets` must outlive the context. The caller has the only reference. */
 struct tls_context *tls_context_create(
 	const struct tls_policy *policy, struct tickets *tickets, struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
+
+/* Lent; the first call, from whichever thread, takes a tenth of a millisecond. NULL: no memory. */
+SSL_CTX *tls_context_ssl(struct tls_context *context);
 
 #endif

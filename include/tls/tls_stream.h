@@ -53,7 +53,7 @@ void tls_stream_facts(const struct stream *stream, struct tls_facts *out);
  * Would the certificate that this client showed be believed under that policy, today? NULL, or why
  * not, in words. For a stream with an identity; `context` asks for certificates.
  */
-const char *tls_stream_revalidate(struct stream *stream, const struct tls_context *context);
+const char *tls_stream_revalidate(struct stream *stream, struct tls_context *context);
 
 /* OpenSSL's callbacks, for tls_context and tls_client. */
 const struct ticket_binding *tls_stream_binding(SSL *ssl);

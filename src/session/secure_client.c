@@ -29,7 +29,7 @@ static bool admit(void *owner, const struct identity *identity, const char **why
 
 static bool begin(struct session *session, struct err *err)
 {
-	struct tls_accept accept = {.context = (struct tls_context *)session->context,
+	struct tls_accept accept = {.context = session->context,
 		.name = session->hello->sni,
 		.alpn = session->hello->alpn,
 		.binding = binding_of(session),

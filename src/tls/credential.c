@@ -35,8 +35,10 @@ static bool read_chain(struct credential *credential, BIO *pem, struct err *err)
 	return false;
 }
 
-static bool parse_cert(struct credential *credential, uint8_t *data, size_t len, struct err *err)
+static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
+	struct key_reader *unused, struct err *err)
 {
+	(void)unused;
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	credential->chain = sk_X509_new_null();
 	bool ok = pem && credential->chain && read_chain(credential, pem, err);
@@ -56,9 +58,13 @@ static int on_passphrase(char *out, int size, int writing, void *asked)
 	return -1;
 }
 
-static bool parse_key(struct credential *credential, uint8_t *data, size_t len, struct err *err)
+static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
+	struct key_reader *keys, struct err *err)
 {
 	bool asked = false;
+	credential->key = key_reader_read(keys, X509_get0_pubkey(credential->leaf), data, len);
+	if (credential->key)
+		return true;
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	ERR_clear_error();
 	if (pem)
@@ -74,16 +80,17 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len, 
 	return false;
 }
 
-typedef bool parse_fn(struct credential *, uint8_t *data, size_t len, struct err *);
+typedef bool parse_fn(
+	struct credential *, uint8_t *data, size_t len, struct key_reader *, struct err *);
 
 static bool load_part(struct credential *credential, struct file_mark *mark, const char *path,
-	parse_fn *parse, struct err *err)
+	struct key_reader *keys, parse_fn *parse, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
 	bool ok = file_mark_read(mark, path, &data, &len, err);
 	if (ok) {
-		ok = parse(credential, data, len, err);
+		ok = parse(credential, data, len, keys, err);
 		OPENSSL_cleanse(data, len);
 		free(data);
 	}
@@ -104,7 +111,7 @@ static bool check_pair(struct credential *credential, const char *cert_path, str
 }
 
 struct credential *credential_load(const char *cert_path, const char *key_path,
-	enum credential_part *at_fault, struct err *err)
+	struct key_reader *keys, enum credential_part *at_fault, struct err *err)
 {
 	struct credential *credential = calloc(1, sizeof *credential);
 	*at_fault = CREDENTIAL_CERT;
@@ -113,10 +120,10 @@ struct credential *credential_load(const char *cert_path, const char *key_path,
 		return NULL;
 	}
 	credential->refs = 1;
-	if (!load_part(credential, &credential->cert_mark, cert_path, parse_cert, err))
+	if (!load_part(credential, &credential->cert_mark, cert_path, keys, parse_cert, err))
 		goto unref;
 	*at_fault = CREDENTIAL_KEY;
-	if (!load_part(credential, &credential->key_mark, key_path, parse_key, err) ||
+	if (!load_part(credential, &credential->key_mark, key_path, keys, parse_key, err) ||
 		!check_pair(credential, cert_path, err))
 		goto unref;
 	return credential;

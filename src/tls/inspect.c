@@ -71,7 +71,7 @@ const struct identity *client_certificate_identity(const struct client_certifica
 }
 
 const char *client_certificate_verify(
-	const struct client_certificate *certificate, const struct tls_context *context)
+	const struct client_certificate *certificate, struct tls_context *context)
 {
 	return tls_verify_client(context, certificate->leaf, certificate->chain);
 }

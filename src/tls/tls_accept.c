@@ -5,11 +5,17 @@
 
 #include <openssl/x509v3.h>
 
+static SSL *new_ssl(struct tls_context *context)
+{
+	SSL_CTX *ssl_ctx = tls_context_ssl(context);
+	return ssl_ctx ? SSL_new(ssl_ctx) : NULL;
+}
+
 struct stream *tls_accept_stream(
 	struct lane *lane, struct socket *socket, const struct tls_accept *accept, struct err *err)
 {
 	struct tls_stream *tls =
-		tls_stream_create(lane, socket, SSL_new(accept->context->ssl_ctx), err);
+		tls_stream_create(lane, socket, new_ssl(accept->context), err);
 	if (!tls)
 		return NULL;
 	tls->accept = *accept;
@@ -64,7 +70,7 @@ int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-const char *tls_stream_revalidate(struct stream *stream, const struct tls_context *context)
+const char *tls_stream_revalidate(struct stream *stream, struct tls_context *context)
 {
 	const struct tls_stream *tls = (const struct tls_stream *)stream;
 	return tls_verify_client(context, SSL_get0_peer_certificate(tls->ssl),

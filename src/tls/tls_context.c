@@ -77,10 +77,17 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 	return true;
 }
 
-static bool configure(struct tls_context *context)
+static bool use_credentials(SSL_CTX *ctx, const struct tls_policy *policy)
+{
+	for (size_t i = 0; i < policy->credential_count; i++)
+		if (!use_credential(ctx, policy->credentials[i]))
+			return false;
+	return true;
+}
+
+static bool configure(SSL_CTX *ctx, struct tls_context *context)
 {
 	const struct tls_policy *policy = &context->policy;
-	SSL_CTX *ctx = context->ssl_ctx;
 	SSL_CTX_set_app_data(ctx, context);
 	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
 		SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -92,11 +99,8 @@ static bool configure(struct tls_context *context)
 	if (SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
 		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1 ||
-		SSL_CTX_set1_groups_list(ctx, GROUPS) != 1)
+		SSL_CTX_set1_groups_list(ctx, GROUPS) != 1 || !use_credentials(ctx, policy))
 		return false;
-	for (size_t i = 0; i < policy->credential_count; i++)
-		if (!use_credential(ctx, policy->credentials[i]))
-			return false;
 	return policy->verify == TLS_VERIFY_NONE || use_trust(ctx, policy);
 }
 
@@ -120,13 +124,33 @@ struct tls_context *tls_context_create(
 	context->refs = 1;
 	context->ticket_keys = tickets;
 	adopt_policy(context, policy);
+	return context;
+}
+
+bool tls_context_try(SSL_CTX **trial, const struct tls_policy *policy, struct err *err)
+{
 	ERR_clear_error();
-	context->ssl_ctx = SSL_CTX_new(TLS_server_method());
-	if (context->ssl_ctx && configure(context))
-		return context;
+	if (!*trial)
+		*trial = SSL_CTX_new(TLS_server_method());
+	if (*trial && use_credentials(*trial, policy))
+		return true;
 	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
-	tls_context_unref(context);
-	return NULL;
+	return false;
+}
+
+/* Of two threads that come first at the same time one uses what the other has made. */
+SSL_CTX *tls_context_ssl(struct tls_context *context)
+{
+	SSL_CTX *there = atomic_load_explicit(&context->ssl_ctx, memory_order_acquire);
+	if (there)
+		return there;
+	SSL_CTX *made = SSL_CTX_new(TLS_server_method());
+	bool ok = made && configure(made, context);
+	tls_error_clear();
+	if (ok && atomic_compare_exchange_strong(&context->ssl_ctx, &there, made))
+		return made;
+	SSL_CTX_free(made);
+	return there;
 }
 
 struct tls_context *tls_context_ref(struct tls_context *context)

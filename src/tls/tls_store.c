@@ -23,6 +23,8 @@ struct item {
 
 struct tls_store {
 	struct tickets *tickets;
+	struct key_reader *keys;
+	SSL_CTX *trial; /* takes certificates on trial, during a load; NULL until it is needed */
 	void *index; /* a tree (tsearch) over `entries` */
 	struct item *entries;
 	unsigned generation;
@@ -70,11 +72,13 @@ static void entry_free(struct item *entry)
 struct tls_store *tls_store_create(struct err *err)
 {
 	struct tls_store *store = calloc(1, sizeof *store);
-	if (store && (store->tickets = tickets_create(err)) != NULL)
-		return store;
-	if (!store)
+	if (store && (store->keys = key_reader_create()) != NULL) {
+		if ((store->tickets = tickets_create(err)) != NULL)
+			return store;
+	} else {
 		err_set(err, "out of memory");
-	free(store);
+	}
+	tls_store_destroy(store);
 	return NULL;
 }
 
@@ -98,6 +102,8 @@ void tls_store_destroy(struct tls_store *store)
 		return;
 	keep_entries_since(store, store->generation + 1);
 	tickets_destroy(store->tickets);
+	key_reader_destroy(store->keys);
+	SSL_CTX_free(store->trial);
 	free(store);
 }
 
@@ -114,6 +120,8 @@ void tls_store_begin(struct tls_store *store)
 
 void tls_store_end(struct tls_store *store, bool published)
 {
+	SSL_CTX_free(store->trial); /* and what it was tried with */
+	store->trial = NULL;
 	if (!published)
 		return;
 	keep_entries_since(store, store->generation);
@@ -165,7 +173,7 @@ static struct credential *credential_refresh(struct tls_store *store, struct ite
 	const char *key_path = cert_path + strlen(cert_path) + 1;
 	if (*entry && credential_is_current((*entry)->credential))
 		return (*entry)->credential;
-	struct credential *loaded = credential_load(cert_path, key_path, at_fault, err);
+	struct credential *loaded = credential_load(cert_path, key_path, store->keys, at_fault, err);
 	if (!loaded)
 		return NULL;
 	store->counts.parsed++;
@@ -247,7 +255,9 @@ struct tls_context *tls_store_context(
 	policy_key(&key, policy);
 	struct item *entry = find(store, KIND_CONTEXT, &key);
 	if (!entry) {
-		struct tls_context *context = tls_context_create(policy, store->tickets, err);
+		struct tls_context *context = NULL;
+		if (tls_context_try(&store->trial, policy, err))
+			context = tls_context_create(policy, store->tickets, err);
 		if (context) {
 			entry = insert(store, KIND_CONTEXT, &key);
 			entry->context = context;

@@ -21,10 +21,12 @@ static int on_verify(int ok, X509_STORE_CTX *store)
 }
 
 /* What libssl's ssl_verify_cert_chain sets, from the very same SSL_CTX. */
-static bool set_up(X509_STORE_CTX *store, const struct tls_context *context)
+static bool set_up(X509_STORE_CTX *store, struct tls_context *context)
 {
-	SSL_CTX *ssl_ctx = context->ssl_ctx;
+	SSL_CTX *ssl_ctx = tls_context_ssl(context);
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store);
+	if (!ssl_ctx)
+		return false;
 	X509_STORE_CTX_set_app_data(store, (void *)&context->policy);
 	X509_VERIFY_PARAM_set_auth_level(param, SSL_CTX_get_security_level(ssl_ctx));
 	X509_STORE_CTX_set_verify_cb(store, on_verify);
@@ -32,7 +34,7 @@ static bool set_up(X509_STORE_CTX *store, const struct tls_context *context)
 		X509_VERIFY_PARAM_set1(param, SSL_CTX_get0_param(ssl_ctx)) == 1;
 }
 
-const char *tls_verify_client(const struct tls_context *context, X509 *leaf, STACK_OF(X509) * chain)
+const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) * chain)
 {
 	X509_STORE_CTX *store = X509_STORE_CTX_new();
 	X509_STORE *trusted = context->policy.trust->store;

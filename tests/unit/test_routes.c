@@ -374,7 +374,7 @@ static void unchanged_certificates_are_not_parsed_again(void **state)
 	assert_ptr_equal(
 		route_of(first, "app.test", "")->tls, route_of(second, "app.test", "")->tls);
 	routes_unref(first);
-	assert_non_null(route_of(second, "app.test", "")->tls->ssl_ctx);
+	assert_non_null(tls_context_ssl(route_of(second, "app.test", "")->tls));
 	routes_unref(second);
 }
 
