@@ -1,7 +1,8 @@
 /*
  * What connections come in on. A TCP address is bound once for each worker (SO_REUSEPORT), so that
  * the kernel spreads connections and no lock is shared; a unix socket, or one that systemd passed,
- * is one descriptor for all. A second instance of the program on the same address is refused.
+ * is one descriptor for all. A second instance of the program on the same address is refused. Sockets
+ * that the gatehouse before this one hands over (net/passed.h) are taken, all of them.
  */
 #ifndef GATEHOUSE_NET_LISTENER_H
 #define GATEHOUSE_NET_LISTENER_H
@@ -13,8 +14,8 @@
 
 struct listener {
 	char *text;   /* as the configuration has it: ":443" */
-	int *fds;     /* one for each worker, non-blocking, listening */
-	unsigned count;
+	int *fds;     /* non-blocking, listening: worker i serves number i, i + workers, ... */
+	unsigned count, workers; /* one for each worker; more where there were more workers */
 	bool is_passed; /* by our starter, who may have others serve its queue after us */
 	char *unlink_path; /* a unix socket that we made */
 	void *owner;  /* the opener's */
@@ -27,5 +28,10 @@ void listener_hide(struct listener *listener);
 /* Stops listening; the struct stays, for connections that came in by it. */
 void listener_shut(struct listener *listener);
 void listener_close(struct listener *listener); /* NULL is fine */
+
+/* Is the socket ours, and not lent by systemd? Then it can be handed over; `fds` of these many. */
+unsigned listener_own_sockets(const struct listener *listener);
+/* Somebody else has taken it over: closing it leaves a unix socket's file. */
+void listener_handed_over(struct listener *listener);
 
 #endif

@@ -24,6 +24,7 @@ struct acceptor {
 	ev_io io;
 	struct worker *worker;
 	struct listener *listener;
+	unsigned slot; /* which of the listener's sockets */
 	const struct listener_config *config; /* of the snapshot in service->routes; */
 	struct route *forward;                /* one of these two, or neither */
 	struct acceptor *next;
@@ -199,7 +200,7 @@ static struct acceptor *acceptor_of(struct worker *worker, const struct listener
 	return NULL;
 }
 
-static void add_acceptor(struct worker *worker, struct listener *listener)
+static void add_acceptor(struct worker *worker, struct listener *listener, unsigned slot)
 {
 	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
 	if (!acceptor) {
@@ -208,7 +209,8 @@ static void add_acceptor(struct worker *worker, struct listener *listener)
 	}
 	acceptor->worker = worker;
 	acceptor->listener = listener;
-	ev_io_init(&acceptor->io, on_connection, listener->fds[worker->index], EV_READ);
+	acceptor->slot = slot;
+	ev_io_init(&acceptor->io, on_connection, listener->fds[slot], EV_READ);
 	acceptor->io.data = acceptor;
 	acceptor->next = worker->acceptors;
 	worker->acceptors = acceptor;
@@ -236,7 +238,7 @@ static void let_go(struct worker *worker, struct acceptor *acceptor)
 			break;
 	if (worker->mode == WORKER_DRAIN) {
 		close(acceptor->io.fd);
-		acceptor->listener->fds[worker->index] = -1;
+		acceptor->listener->fds[acceptor->slot] = -1;
 	}
 	free(acceptor);
 }
@@ -255,11 +257,18 @@ static void leave_listeners(struct worker *worker, const struct worker_order *or
 	}
 }
 
+/* One socket, unless this gatehouse took over from one with more workers. */
+static void join_listener(struct worker *worker, struct listener *listener)
+{
+	for (unsigned slot = worker->index; slot < listener->count; slot += listener->workers)
+		add_acceptor(worker, listener, slot);
+}
+
 static void join_listeners(struct worker *worker, const struct worker_order *order)
 {
 	for (unsigned i = 0; order->mode == WORKER_SERVE && i < order->listener_count; i++)
 		if (!acceptor_of(worker, order->listeners[i]))
-			add_acceptor(worker, order->listeners[i]);
+			join_listener(worker, order->listeners[i]);
 }
 
 static void follow_config(struct worker *worker)

@@ -99,6 +99,57 @@ static bool share_passed(struct listener *listener, int fd, struct err *err)
 	return share(listener, fd, err);
 }
 
+static bool grow(struct listener *listener, unsigned count)
+{
+	int *more = realloc(listener->fds, count * sizeof *more);
+	if (!more)
+		return false;
+	memset(more + listener->count, -1, (count - listener->count) * sizeof *more);
+	listener->fds = more;
+	listener->count = count;
+	return true;
+}
+
+/* Another socket of our own spreads connections best; where the port is another user's, share. */
+static int one_more(const struct address *address, int sibling)
+{
+	struct err err;
+	int fd = bind_one(address, false, &err);
+	return fd >= 0 ? fd : fcntl(sibling, F_DUPFD_CLOEXEC, 3);
+}
+
+/* Each has a queue of its own: none may be closed, however many workers there are now. */
+static bool take_over(
+	struct listener *listener, const struct address *address, int fd, struct err *err)
+{
+	unsigned taken = 0;
+	for (; fd >= 0; fd = passed_claim(address)) {
+		if (taken == listener->count && !grow(listener, taken + 1)) {
+			close(fd);
+			err_set(err, "out of memory");
+			return false;
+		}
+		listener->fds[taken++] = fd;
+	}
+	for (unsigned i = taken; i < listener->count; i++) {
+		listener->fds[i] = one_more(address, listener->fds[i % taken]);
+		if (listener->fds[i] < 0) {
+			err_set(err, "%s", strerror(errno));
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool take_over_unix(
+	struct listener *listener, const struct address *address, int fd, struct err *err)
+{
+	bool ok = share(listener, fd, err);
+	close(fd);
+	listener->unlink_path = strdup(address->un.sun_path);
+	return ok;
+}
+
 static bool is_alive(const struct address *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -171,6 +222,10 @@ static bool open_address(struct listener *listener, struct err *err)
 	int fd = passed_by_address(&address);
 	if (fd >= 0)
 		return share_passed(listener, fd, err);
+	fd = passed_claim(&address);
+	if (fd >= 0)
+		return endpoint.is_unix ? take_over_unix(listener, &address, fd, err)
+		                        : take_over(listener, &address, fd, err);
 	return endpoint.is_unix ? open_unix(listener, &address, err)
 	                        : open_tcp(listener, &address, err);
 }
@@ -200,7 +255,7 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 		listener_close(listener);
 		return NULL;
 	}
-	listener->count = workers;
+	listener->count = listener->workers = workers;
 	memset(listener->fds, -1, workers * sizeof *listener->fds);
 	bool ok = strncmp(text, "fd:", 3) == 0 ? open_passed(listener, text + 3, err)
 	                                       : open_address(listener, err);
@@ -235,4 +290,17 @@ void listener_close(struct listener *listener)
 	listener_shut(listener);
 	free(listener->text);
 	free(listener);
+}
+
+unsigned listener_own_sockets(const struct listener *listener)
+{
+	if (!listener->fds || listener->is_passed)
+		return 0;
+	return listener->unlink_path ? 1 : listener->count;
+}
+
+void listener_handed_over(struct listener *listener)
+{
+	free(listener->unlink_path);
+	listener->unlink_path = NULL;
 }

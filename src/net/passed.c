@@ -6,20 +6,38 @@
 #include <unistd.h>
 
 #define FIRST_PASSED 3
-#define PASSED_MOST  64
+
+struct passed_socket {
+	int fd; /* -1: claimed */
+	char name[PASSED_NAME_MAX];
+};
 
 static struct {
 	int count;
-	char names[PASSED_MOST][64];
+	struct passed_socket *sockets;
 } passed;
 
 static void take_names(const char *names)
 {
 	for (int i = 0; names && i < passed.count; i++) {
 		size_t len = strcspn(names, ":");
-		if (len < sizeof passed.names[i])
-			memcpy(passed.names[i], names, len);
+		if (len < sizeof passed.sockets[i].name)
+			memcpy(passed.sockets[i].name, names, len);
 		names = names[len] == ':' ? names + len + 1 : NULL;
+	}
+}
+
+static void take_sockets(long count)
+{
+	count = count > PASSED_MOST ? PASSED_MOST : count;
+	if (count <= 0 || !(passed.sockets = calloc((size_t)count, sizeof *passed.sockets)))
+		return;
+	passed.count = (int)count;
+	for (int i = 0; i < passed.count; i++) {
+		int fd = FIRST_PASSED + i;
+		passed.sockets[i].fd = fd;
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	}
 }
 
@@ -27,24 +45,24 @@ void passed_take(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
 	if (pid && count && strtol(pid, NULL, 10) == getpid()) {
-		long number = strtol(count, NULL, 10);
-		passed.count = number < 0 ? 0 : number > PASSED_MOST ? PASSED_MOST : (int)number;
+		take_sockets(strtol(count, NULL, 10));
 		take_names(getenv("LISTEN_FDNAMES"));
-	}
-	for (int i = 0; i < passed.count; i++) {
-		fcntl(FIRST_PASSED + i, F_SETFD, FD_CLOEXEC);
-		fcntl(FIRST_PASSED + i, F_SETFL, fcntl(FIRST_PASSED + i, F_GETFL) | O_NONBLOCK);
 	}
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_FDNAMES");
 }
 
+static bool is_own(const struct passed_socket *passed_socket)
+{
+	return strcmp(passed_socket->name, PASSED_OWN) == 0;
+}
+
 int passed_by_name(const char *name)
 {
 	for (int i = 0; i < passed.count; i++)
-		if (strcmp(passed.names[i], name) == 0)
-			return FIRST_PASSED + i;
+		if (!is_own(&passed.sockets[i]) && strcmp(passed.sockets[i].name, name) == 0)
+			return passed.sockets[i].fd;
 	return -1;
 }
 
@@ -61,13 +79,57 @@ static bool is_same(const struct address *a, const struct address *b)
 	return strcmp(a->un.sun_path, b->un.sun_path) == 0;
 }
 
-int passed_by_address(const struct address *address)
+static struct passed_socket *find(const struct address *address, bool own)
 {
 	for (int i = 0; i < passed.count; i++) {
 		struct address bound = {.len = sizeof bound.un};
-		if (getsockname(FIRST_PASSED + i, &bound.any, &bound.len) == 0 &&
+		struct passed_socket *found = &passed.sockets[i];
+		if (found->fd >= 0 && is_own(found) == own &&
+			getsockname(found->fd, &bound.any, &bound.len) == 0 &&
 			is_same(&bound, address))
-			return FIRST_PASSED + i;
+			return found;
 	}
-	return -1;
+	return NULL;
+}
+
+int passed_by_address(const struct address *address)
+{
+	struct passed_socket *found = find(address, false);
+	return found ? found->fd : -1;
+}
+
+int passed_claim(const struct address *address)
+{
+	struct passed_socket *found = find(address, true);
+	int fd = found ? found->fd : -1;
+	if (found)
+		found->fd = -1;
+	return fd;
+}
+
+void passed_drop_unclaimed(void)
+{
+	for (int i = 0; i < passed.count; i++) {
+		struct passed_socket *left = &passed.sockets[i];
+		struct address bound = {.len = sizeof bound.un};
+		if (left->fd < 0 || !is_own(left))
+			continue;
+		if (getsockname(left->fd, &bound.any, &bound.len) == 0 &&
+			bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '/')
+			unlink(bound.un.sun_path);
+		close(left->fd);
+		left->fd = -1;
+	}
+}
+
+bool passed_lent(size_t index, int *fd, const char **name)
+{
+	for (int i = 0; i < passed.count; i++) {
+		if (is_own(&passed.sockets[i]) || index-- > 0)
+			continue;
+		*fd = passed.sockets[i].fd;
+		*name = passed.sockets[i].name;
+		return true;
+	}
+	return false;
 }
