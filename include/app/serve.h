@@ -8,7 +8,10 @@
 #include "app/admin.h"
 #include "app/crl_watch.h"
 #include "app/health_checks.h"
+#include "app/handover.h"
+#include "app/launcher.h"
 #include "app/reload.h"
+#include "app/upgrade.h"
 #include "app/watch.h"
 #include "app/worker.h"
 
@@ -30,10 +33,14 @@ struct gatehouse {
 	struct watch *watch;
 	struct reload *reload;
 	struct admin *admin;
+	bool reload_is_due; /* when the upgrade that is running should fail */
+	struct launcher launcher;
+	struct upgrade *upgrade;
+	struct handover handover;
 	struct health_checks *health_checks;
 	struct crl_watch *crl_watch;
 	struct path_set watched;
-	ev_signal on_hup, on_term, on_int;
+	ev_signal on_hup, on_term, on_int, on_usr2;
 	ev_async worker_ended;
 	ev_timer housekeeping, drain, rotation, watchdog;
 	int status;
@@ -47,6 +54,10 @@ bool publish_is_settled(const struct gatehouse *gatehouse);
 unsigned publish_generations(const struct gatehouse *gatehouse); /* snapshots alive */
 void publish_finish(struct gatehouse *gatehouse);
 void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode);
+
+/* serve.c: what signals ask for. An upgrade that succeeded ends in a drain. */
+void serve_reload(struct gatehouse *gatehouse);
+void serve_drain(struct gatehouse *gatehouse);
 
 /* listening.c: the sockets that a snapshot asks for, beside those that there are. */
 bool listening_follow(

@@ -14,6 +14,9 @@ void systemd_init(void);
 void systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void systemd_notify_reloading(void); /* with the time that Type=notify-reload asks for */
 
+/* Another process is the service's now ("MAINPID="): nothing more is said. */
+void systemd_retire(void);
+
 /* How often systemd wants a sign of life, in microseconds; 0: not at all. */
 uint64_t systemd_watchdog_us(void);
 

@@ -3,6 +3,7 @@
 #include "app/commands.h"
 #include "app/cpus.h"
 #include "app/systemd.h"
+#include "app/user.h"
 #include "app/version.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,10 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <malloc.h>
-#include <malloc.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +25,9 @@
 
 static void on_finding(struct report *report, enum severity severity, const char *text)
 {
-	(void)report;
+	struct gatehouse *gatehouse = report->owner;
+	if (severity == SEVERITY_ERROR)
+		handover_failed(&gatehouse->handover, text);
 	fprintf(stderr, "%s%s\n", severity == SEVERITY_WARNING ? "warning: " : "", text);
 }
 
@@ -72,11 +72,17 @@ static void on_loaded(void *owner, const struct loaded *loaded)
 	tidy_soon(gatehouse);
 }
 
+/* In an upgrade the new one reads what there is; should it fail, that is made up for. */
+void serve_reload(struct gatehouse *gatehouse)
+{
+	gatehouse->reload_is_due = upgrade_is_running(gatehouse->upgrade);
+	if (gatehouse->mode == WORKER_SERVE && !gatehouse->reload_is_due)
+		reload_start(gatehouse->reload);
+}
+
 static void on_files_changed(void *owner)
 {
-	struct gatehouse *gatehouse = owner;
-	if (gatehouse->mode == WORKER_SERVE)
-		reload_start(gatehouse->reload);
+	serve_reload(owner);
 }
 
 static void on_sighup(struct ev_loop *loop, ev_signal *signal, int events)
@@ -86,7 +92,9 @@ static void on_sighup(struct ev_loop *loop, ev_signal *signal, int events)
 	if (gatehouse->mode != WORKER_SERVE)
 		return;
 	systemd_notify_reloading();
-	reload_start(gatehouse->reload);
+	serve_reload(gatehouse);
+	if (gatehouse->reload_is_due)
+		systemd_notify("READY=1");
 }
 
 static unsigned count_sessions(const struct gatehouse *gatehouse)
@@ -109,7 +117,7 @@ static void on_drain_over(struct ev_loop *loop, ev_timer *timer, int events)
 	stop_now(timer->data, "drain_timeout");
 }
 
-static void begin_drain(struct gatehouse *gatehouse)
+void serve_drain(struct gatehouse *gatehouse)
 {
 	uint64_t ms = routes_config(gatehouse->routes)->proxy.drain_timeout_ms;
 	struct log_line line;
@@ -133,10 +141,19 @@ static void on_stop_signal(struct ev_loop *loop, ev_signal *signal, int events)
 {
 	struct gatehouse *gatehouse = signal->data;
 	(void)loop, (void)events;
+	upgrade_cancel(gatehouse->upgrade);
 	if (gatehouse->mode == WORKER_SERVE)
-		begin_drain(gatehouse);
+		serve_drain(gatehouse);
 	else
 		stop_now(gatehouse, "second signal");
+}
+
+static void on_upgrade_signal(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct err err;
+	(void)loop, (void)events;
+	if (!upgrade_start(signal->data, &err))
+		log_error("no upgrade: %s", err.text);
 }
 
 static void on_worker_ended(struct ev_loop *loop, ev_async *async, int events)
@@ -199,6 +216,7 @@ static void start_events(struct gatehouse *gatehouse)
 	start_signal(gatehouse, &gatehouse->on_hup, SIGHUP, on_sighup);
 	start_signal(gatehouse, &gatehouse->on_term, SIGTERM, on_stop_signal);
 	start_signal(gatehouse, &gatehouse->on_int, SIGINT, on_stop_signal);
+	start_signal(gatehouse, &gatehouse->on_usr2, SIGUSR2, on_upgrade_signal);
 	start_timers(gatehouse);
 	ev_async_init(&gatehouse->worker_ended, on_worker_ended);
 	gatehouse->worker_ended.data = gatehouse;
@@ -225,23 +243,6 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static bool become(const char *user, struct err *err)
-{
-	struct passwd *entry;
-	if (!user || geteuid() != 0)
-		return true;
-	errno = 0;
-	entry = getpwnam(user);
-	if (!entry)
-		err_set(err, "no user \"%s\"", user);
-	else if (initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 ||
-		setuid(entry->pw_uid) < 0)
-		err_set(err, "cannot become \"%s\": %s", user, strerror(errno));
-	else
-		return true;
-	return false;
-}
-
 static bool start_workers(struct gatehouse *gatehouse, struct err *err)
 {
 	for (unsigned i = 0; i < gatehouse->worker_count; i++) {
@@ -253,6 +254,22 @@ static bool start_workers(struct gatehouse *gatehouse, struct err *err)
 		}
 	}
 	return true;
+}
+
+static void tell_systemd(void *owner)
+{
+	const struct gatehouse *gatehouse = owner;
+	systemd_notify("READY=1\nSTATUS=serving %zu hosts", routes_summary(gatehouse->routes).hosts);
+}
+
+/* In an upgrade systemd hears of it when the one before has told it whom to listen to. */
+static void tell_ready(struct gatehouse *gatehouse)
+{
+	passed_drop_unclaimed();
+	if (handover_is_awaited(&gatehouse->handover))
+		handover_ready(&gatehouse->handover, gatehouse->loop, tell_systemd, gatehouse);
+	else
+		tell_systemd(gatehouse);
 }
 
 static void log_ready(const struct gatehouse *gatehouse)
@@ -274,7 +291,6 @@ static void log_ready(const struct gatehouse *gatehouse)
 	log_number(&line, "certificates", summary.tls.credentials);
 	log_end(&line);
 	log_flush();
-	systemd_notify("READY=1\nSTATUS=serving %zu hosts", summary.hosts);
 }
 
 static bool load_first(struct gatehouse *gatehouse, struct report *report)
@@ -298,7 +314,10 @@ static bool load_first(struct gatehouse *gatehouse, struct report *report)
 static bool start(struct gatehouse *gatehouse, struct err *err)
 {
 	struct routes_setup setup = {gatehouse->path, gatehouse->store, gatehouse->servers};
-	if (!become(routes_config(gatehouse->routes)->user, err))
+	const char *user = routes_config(gatehouse->routes)->user;
+	if (!launcher_become(&gatehouse->launcher, user, err) || !user_become(user, err))
+		return false;
+	if (!(gatehouse->upgrade = upgrade_create(gatehouse)))
 		return false;
 	gatehouse->reload = reload_create(gatehouse->loop, &setup, on_loaded, gatehouse);
 	gatehouse->health_checks = health_checks_create(gatehouse->loop, err);
@@ -321,6 +340,8 @@ static void finish(struct gatehouse *gatehouse)
 {
 	reload_destroy(gatehouse->reload);
 	admin_destroy(gatehouse->admin);
+	upgrade_destroy(gatehouse->upgrade);
+	launcher_finish(&gatehouse->launcher);
 	for (unsigned i = 0; i < gatehouse->worker_count; i++)
 		worker_destroy(gatehouse->workers ? gatehouse->workers[i] : NULL);
 	free(gatehouse->workers);
@@ -336,7 +357,7 @@ static void finish(struct gatehouse *gatehouse)
 
 static int run(struct gatehouse *gatehouse)
 {
-	struct report report = {.tell = on_finding};
+	struct report report = {.tell = on_finding, .owner = gatehouse};
 	struct err err = {"out of memory"};
 	gatehouse->loop = ev_default_loop(EVFLAG_AUTO);
 	gatehouse->store = tls_store_create(&err);
@@ -356,11 +377,13 @@ static int run(struct gatehouse *gatehouse)
 	if (!start(gatehouse, &err))
 		goto fail;
 	log_ready(gatehouse);
+	tell_ready(gatehouse);
 	ev_run(gatehouse->loop, 0);
 	log_info("stopped");
 	return 0;
 fail:
 	fprintf(stderr, "gatehouse: %s\n", err.text);
+	handover_failed(&gatehouse->handover, err.text);
 	for (unsigned i = 0; gatehouse->workers && i < gatehouse->worker_count; i++)
 		if (gatehouse->workers[i])
 			worker_tell(gatehouse->workers[i],
@@ -374,7 +397,8 @@ static const char help[] =
 	"  -c, --config FILE   the configuration, gatehouse.json(5)\n"
 	"  -h, --help          this\n"
 	"\n"
-	"Runs in the foreground. SIGHUP reloads, SIGTERM drains and ends, a second one ends now.\n";
+	"Runs in the foreground. SIGHUP reloads, SIGTERM drains and ends, a second one ends now.\n"
+	"SIGUSR2 upgrades: the program that is at its path now takes over.\n";
 
 static const char *config_option(int argc, char **argv)
 {
@@ -415,6 +439,8 @@ int serve_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	raise_descriptor_limit();
 	keep_heap_steady();
+	launcher_fork(&gatehouse.launcher);
+	handover_init(&gatehouse.handover);
 	systemd_init();
 	passed_take();
 	int status = run(&gatehouse);

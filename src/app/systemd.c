@@ -65,6 +65,13 @@ void systemd_notify_reloading(void)
 	systemd_notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now_us());
 }
 
+void systemd_retire(void)
+{
+	if (notify.fd)
+		close(notify.fd);
+	notify.fd = 0;
+}
+
 uint64_t systemd_watchdog_us(void)
 {
 	return notify.watchdog_us;
