@@ -12,6 +12,7 @@ static const char help[] =
 	"  gatehouse explain -c FILE ...   which route a client gets, and why\n"
 	"  gatehouse explain --hello FILE  what a ClientHello says\n"
 	"  gatehouse connect GATEWAY       standard input and output over TLS: ssh's ProxyCommand\n"
+	"  gatehouse run --to GATEWAY ...  a command, with a local forward to GATEWAY for it\n"
 	"  gatehouse ctl COMMAND           asks or tells a running one\n"
 	"  gatehouse --version, --help; COMMAND --help\n"
 	"\n"
@@ -25,6 +26,7 @@ static const struct command {
 	{"check", check_main},
 	{"explain", explain_main},
 	{"connect", connect_main},
+	{"run", run_main},
 	{"ctl", ctl_main},
 };
 

@@ -9,6 +9,7 @@ int serve_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int connect_main(int argc, char **argv);
+int run_main(int argc, char **argv);
 int ctl_main(int argc, char **argv);
 
 #endif

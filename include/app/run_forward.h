@@ -1,0 +1,29 @@
+/* The forward of `run`: each connection of this user's to a local socket gets one to the gateway. */
+#ifndef GATEHOUSE_APP_RUN_FORWARD_H
+#define GATEHOUSE_APP_RUN_FORWARD_H
+
+#include "app/gateway.h"
+#include "net/lane.h"
+#include "net/own_listener.h"
+#include "net/resolver.h"
+
+struct forwarded; /* a connection */
+
+struct run_forward {
+	struct gateway *gateway; /* lent */
+	struct own_listener listener;
+	struct lane lane;
+	struct resolver *resolver;
+	ev_io acceptor;
+	ev_timer pause; /* while there is no descriptor for another connection */
+	struct forwarded *connections;
+};
+
+/* Listens, but does nothing before the loop runs. False with `err`. */
+bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
+	const struct address *address, struct err *err);
+
+/* Ends every connection, and removes the socket. */
+void run_forward_close(struct run_forward *forward);
+
+#endif
