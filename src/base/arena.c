@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define BLOCK_SIZE ((size_t)4096)
+#define BLOCK_MOST ((size_t)1024 * 1024)
 #define ALIGNMENT  (sizeof(max_align_t))
 
 struct arena_block {
@@ -15,9 +16,17 @@ struct arena_block {
 	max_align_t bytes[];
 };
 
+/*
+ * Each block is twice the one before: what a large arena took comes from mmap, and goes back to the
+ * kernel with it.
+ */
 static struct arena_block *block_add(struct arena *arena, size_t size)
 {
-	size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+	size_t room = arena->newest ? arena->newest->size * 2 : BLOCK_SIZE;
+	if (room > BLOCK_MOST)
+		room = BLOCK_MOST;
+	if (room < size)
+		room = size;
 	struct arena_block *block = malloc(sizeof *block + room);
 	if (!block)
 		return NULL;
