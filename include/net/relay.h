@@ -29,6 +29,9 @@ struct relay {
 void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
 	struct stream *upstream, relay_ended_fn *on_ended, void *owner);
 
+/* Have both directions ended as they should? A relay that is finished before that cuts them off. */
+bool relay_has_ended(const struct relay *relay);
+
 /* Lets go of what it holds; the sockets are told to wait for nothing. */
 void relay_finish(struct relay *relay);
 

@@ -23,12 +23,6 @@ struct step {
 	enum step_result (*run)(struct session *session);
 };
 
-/* How the sockets are closed at the end. */
-enum farewell {
-	FAREWELL_CLOSE,
-	FAREWELL_RESET, /* something broke: the peer must not take it for an end */
-};
-
 /* What a connection said of itself, kept for the log and for OpenSSL; one block. */
 struct hello_facts {
 	char *sni;             /* "" when none */
@@ -75,7 +69,6 @@ struct session {
 	bool acl_denied;
 	bool head_only;       /* answer_421: the request was HEAD */
 	uint8_t last_byte;    /* answer_421: of the request so far */
-	enum farewell farewell;
 	char *why;            /* decided before the end: a refusal that lingers */
 
 	size_t peeked;        /* sniff: bytes seen at the last look */

@@ -190,10 +190,8 @@ static void tell_session(const struct session *session, struct text *out)
 	json_close(out, '}');
 }
 
-/* Neither peer may take it for an end that the other one meant. */
 static void end_session(struct session *session)
 {
-	session->farewell = FAREWELL_RESET;
 	session_end(session, "killed by the administrator");
 }
 

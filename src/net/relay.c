@@ -44,6 +44,11 @@ static void hear_last_words(struct relay *relay)
 		pump_run(&relay->up, relay->lane);
 }
 
+bool relay_has_ended(const struct relay *relay)
+{
+	return relay->up.state == PUMP_ENDED && relay->down.state == PUMP_ENDED;
+}
+
 static void proceed(struct relay *relay)
 {
 	if (is_broken(&relay->up) || is_broken(&relay->down)) {
@@ -53,7 +58,7 @@ static void proceed(struct relay *relay)
 		relay->on_ended(relay->owner, broken);
 		return;
 	}
-	if (relay->up.state == PUMP_ENDED && relay->down.state == PUMP_ENDED) {
+	if (relay_has_ended(relay)) {
 		relay->on_ended(relay->owner, NULL);
 		return;
 	}

@@ -59,7 +59,6 @@ static void close_session(struct session *session, const char *why)
 {
 	char text[256];
 	snprintf(text, sizeof text, "revalidate: %s", why);
-	session->farewell = FAREWELL_RESET;
 	session_end(session, text);
 }
 

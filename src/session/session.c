@@ -67,7 +67,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	ev_tstamp deadline = effective_deadline(session);
 	(void)events;
 	if (has_expired(session)) {
-		session->farewell = FAREWELL_RESET;
 		session_end(session, "revalidate: the client's certificate has expired");
 		return;
 	}
@@ -212,12 +211,17 @@ void session_note_why(struct session *session, const char *why)
 		session->why = strdup(why ? why : "unknown");
 }
 
-static void close_socket(struct session *session, struct socket *socket)
+/* Something broke, or the time is up: nobody must take that for an end. */
+static bool is_cut_off(const struct session *session)
 {
-	if (session->farewell == FAREWELL_RESET)
-		socket_reset(socket);
-	else
-		socket_close(socket);
+	return session->relaying && !relay_has_ended(&session->relaying->relay);
+}
+
+static void close_sockets(struct session *session)
+{
+	void (*close_one)(struct socket *) = is_cut_off(session) ? socket_reset : socket_close;
+	close_one(&session->client_socket);
+	close_one(&session->upstream_socket);
 }
 
 enum step_result session_end(struct session *session, const char *why)
@@ -229,8 +233,7 @@ enum step_result session_end(struct session *session, const char *why)
 		relay_finish(&session->relaying->relay);
 	count_ended(session, session->why ? session->why : why);
 	access_log(session, session->why ? session->why : why);
-	close_socket(session, &session->client_socket);
-	close_socket(session, &session->upstream_socket);
+	close_sockets(session);
 	stream_destroy(session->client);
 	stream_destroy(session->upstream);
 	if (session->server >= 0)

@@ -14,7 +14,6 @@ static void on_relay_ended(void *owner, struct stream *broken)
 		session_end(session, "done");
 		return;
 	}
-	session->farewell = FAREWELL_RESET;
 	snprintf(why, sizeof why, "%s: %s", broken == session->client ? "client" : "upstream",
 		broken->error ? broken->error : "failed");
 	session_end(session, why);

@@ -70,6 +70,7 @@ logs "drain_timeout: the log tells how many were closed" "msg=drain_timeout: 2 c
 : >"$TMP/go"
 is "drain_timeout: each has its line" "$(log_count msg=connection "end=gatehouse stops")" 2
 wait "$passed_pid" "$secured_pid"
+like "drain_timeout: who is cut off must see it" "$(cat "$TMP/passed.out")" 'saw reset'
 
 start 60s
 kill -TERM "$gatehouse_pid"
