@@ -8,6 +8,7 @@
 
 #include "admin/text.h"
 #include "base/err.h"
+#include "net/listener.h"
 
 #include <ev.h>
 #include <sys/types.h>
@@ -24,6 +25,7 @@ typedef void control_request_fn(
 
 /* Listens and takes no calls yet. `user`: whose it is to be, if we may give it away. */
 struct control *control_open(struct ev_loop *loop, const char *path, uid_t user, struct err *err);
+struct listener *control_listener(struct control *control);
 const char *control_path(const struct control *control);
 void control_start(struct control *control, control_request_fn *on_request, void *owner);
 

@@ -9,6 +9,7 @@
 
 #include "admin/facts.h"
 #include "base/err.h"
+#include "net/listener.h"
 
 /* What is answered there; both may be on one address. */
 enum { HTTP_HEALTH = 1 << 0, HTTP_METRICS = 1 << 1 };
@@ -21,6 +22,10 @@ const char *http_listens_on(const struct http *http);
 
 /* `facts` outlive it. Asked again, only `parts` count. */
 bool http_serve(struct http *http, unsigned parts, struct facts *facts, struct err *err);
+
+/* What it listens with; and an end to listening: who is connected is answered all the same. */
+struct listener *http_listener(struct http *http);
+void http_stop_listening(struct http *http);
 
 /* NULL is fine. Returns when its thread has ended. */
 void http_close(struct http *http);

@@ -6,6 +6,9 @@
 #define GATEHOUSE_APP_ADMIN_H
 
 #include "app/reload.h"
+#include "net/listener.h"
+
+#include <sys/types.h>
 
 struct gatehouse;
 struct admin;
@@ -28,6 +31,14 @@ void admin_reloaded(
 	struct admin *admin, const struct routes *before, const struct loaded *loaded);
 void admin_reload_unchanged(struct admin *admin, uint64_t took_us);
 void admin_reload_refused(struct admin *admin, const struct findings *findings);
+
+/* All that listens for administrators. */
+void admin_each_listener(struct admin *admin,
+	void (*visit)(void *owner, struct listener *listener), void *owner);
+
+/* An upgrade has ended: `pid` serves, who has those listeners now; or (`error`) all is as before. */
+void admin_upgraded(struct admin *admin, pid_t pid);
+void admin_upgrade_failed(struct admin *admin, const char *error);
 
 /* The process drains, to end. */
 void admin_stopping(struct admin *admin);

@@ -29,6 +29,7 @@ struct admin {
 	/* A caller who waits for a reload, and how many loads may end before it is his. */
 	struct control_call *reloading;
 	unsigned loads_before;
+	struct control_call *upgrading; /* one who waits for an upgrade */
 	ev_async query_done;
 	_Atomic(struct session_query *) finished; /* answers ready to be given */
 };
@@ -45,6 +46,9 @@ void answer_give(struct control_call *call, struct text *answer);
 /* A caller of "reload" hears of a load that has ended. */
 void admin_tell_reload(struct admin *admin, const struct routes *before,
 	const struct routes *after, const struct findings *findings);
+
+/* A caller of "upgrade" hears who serves now, or (`error`) why it is still this process. */
+void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error);
 
 /* admin_drain.c */
 void admin_drain(struct admin *admin, struct control_call *call, const struct request *request);

@@ -17,7 +17,8 @@ struct listener {
 	int *fds;     /* non-blocking, listening: worker i serves number i, i + workers, ... */
 	unsigned count, workers; /* one for each worker; more where there were more workers */
 	bool is_passed; /* by our starter, who may have others serve its queue after us */
-	char *unlink_path; /* a unix socket that we made */
+	bool is_taken_over; /* from the gatehouse before this one */
+	char *unlink_path; /* a unix socket that we made, or it did */
 	void *owner;  /* the opener's */
 };
 

@@ -23,8 +23,10 @@ int passed_by_address(const struct address *address);
 /* The next one of PASSED_OWN with this address, which is the caller's from now on; -1: no more. */
 int passed_claim(const struct address *address);
 
-/* Nobody wants the rest of PASSED_OWN: they are closed, and socket files removed. */
-void passed_drop_unclaimed(void);
+/* This process serves: what nobody has claimed of PASSED_OWN is closed, and socket files removed. Until
+ * then the files are still the starter's, who goes on if this start fails. */
+void passed_settle(void);
+bool passed_is_settled(void);
 
 /* Those that are lent, to pass them on: false behind the last. */
 bool passed_lent(size_t index, int *fd, const char **name);

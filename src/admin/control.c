@@ -1,7 +1,6 @@
 #include "admin/control.h"
 
 #include "base/log.h"
-#include "net/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -273,6 +272,11 @@ struct control *control_open(struct ev_loop *loop, const char *path, uid_t user,
 	listener_close(control->listener);
 	control_free(control);
 	return NULL;
+}
+
+struct listener *control_listener(struct control *control)
+{
+	return control->listener;
 }
 
 const char *control_path(const struct control *control)

@@ -1,7 +1,6 @@
 #include "admin/http.h"
 
 #include "admin/pages.h"
-#include "net/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,7 +223,7 @@ static bool start(struct http *http, struct err *err)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal is for that thread */
 	if (fd >= 0)
-		http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL,
+		http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL,
 			on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
 			MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_SECONDS,
@@ -245,6 +244,19 @@ bool http_serve(struct http *http, unsigned parts, struct facts *facts, struct e
 	http->facts = http->daemon ? http->facts : facts;
 	atomic_store(&http->parts, parts);
 	return http->daemon || start(http, err);
+}
+
+struct listener *http_listener(struct http *http)
+{
+	return http->listener;
+}
+
+void http_stop_listening(struct http *http)
+{
+	MHD_socket fd = http->daemon ? MHD_quiesce_daemon(http->daemon) : MHD_INVALID_SOCKET;
+	if (fd != MHD_INVALID_SOCKET)
+		close(fd);
+	listener_shut(http->listener);
 }
 
 void http_close(struct http *http)

@@ -257,6 +257,33 @@ void admin_reload_refused(struct admin *admin, const struct findings *findings)
 	admin_tell_reload(admin, NULL, NULL, findings);
 }
 
+/* Upgrades. */
+
+void admin_each_listener(struct admin *admin,
+	void (*visit)(void *owner, struct listener *listener), void *owner)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (admin->servers[i])
+			visit(owner, http_listener(admin->servers[i]));
+	if (admin->control)
+		visit(owner, control_listener(admin->control));
+}
+
+void admin_upgraded(struct admin *admin, pid_t pid)
+{
+	admin_tell_upgrade(admin, pid, NULL);
+	for (unsigned i = 0; i < 2; i++)
+		if (admin->servers[i])
+			http_stop_listening(admin->servers[i]);
+	control_close(admin->control, false);
+	admin->control = NULL;
+}
+
+void admin_upgrade_failed(struct admin *admin, const char *error)
+{
+	admin_tell_upgrade(admin, 0, error);
+}
+
 void admin_stopping(struct admin *admin)
 {
 	admin->told.is_stopping = true;

@@ -247,12 +247,45 @@ static void do_reload(struct admin *admin, struct control_call *call, const stru
 		admin_refuse(call, "a reload is under way for somebody else");
 		return;
 	}
+	if (upgrade_is_running(admin->gatehouse->upgrade)) {
+		admin_refuse(call, "an upgrade is under way");
+		return;
+	}
 	admin->loads_before = reload_is_running(reload);
 	reload_start(reload);
 	if (!reload_is_running(reload))
 		admin_refuse(call, "cannot start a thread to load with");
 	else
 		admin->reloading = call;
+}
+
+static void do_upgrade(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct err err;
+	(void)request;
+	if (upgrade_start(admin->gatehouse, &err)) {
+		admin->upgrading = call;
+		return;
+	}
+	err_prefix(&err, "no upgrade: ");
+	admin_refuse(call, err.text);
+}
+
+void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error)
+{
+	struct control_call *call = admin->upgrading;
+	struct text answer = {0};
+	admin->upgrading = NULL;
+	if (!call)
+		return;
+	if (error) {
+		refuse_begin(&answer, "upgrade failed, the running gatehouse goes on serving");
+		json_text(&answer, "reason", error);
+	} else {
+		answer_begin(&answer);
+		json_number(&answer, "new_pid", pid);
+	}
+	answer_give(call, &answer);
 }
 
 struct changes_telling {
@@ -323,6 +356,7 @@ static const struct {
 	{"certs", "", do_certs},
 	{"explain", "sni alpn from json", do_explain},
 	{"reload", "", do_reload},
+	{"upgrade", "", do_upgrade},
 	{"drain", "name", admin_drain},
 	{"undrain", "name", admin_undrain},
 	{"log-level", "level", do_log_level},

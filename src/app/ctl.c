@@ -29,6 +29,7 @@ static const char help[] =
 	"  explain --sni NAME [--alpn A,B] [--from ADDRESS]\n"
 	"                         which route the live table gives such a client, and why\n"
 	"  reload                 loads the configuration now; tells the verdict and the difference\n"
+	"  upgrade                the program that is at its path now takes over; tells the verdict\n"
 	"  drain NAME             no new connections for a HOST, or none to a SERVER (HOST:PORT,\n"
 	"                         unix:/path), or none at all (\"all\"); live ones go on\n"
 	"  undrain NAME           takes that back; \"all\": everything that is drained\n"
@@ -53,7 +54,7 @@ static const struct {
 } with_word[] = {{"drain", "name"}, {"undrain", "name"}, {"log-level", "level"}};
 
 static const char *const commands[] = {"status", "sessions", "kill", "routes", "servers", "certs",
-	"explain", "reload", "drain", "undrain", "log-level"};
+	"explain", "reload", "upgrade", "drain", "undrain", "log-level"};
 
 struct ask {
 	const char *socket, *command, *word;

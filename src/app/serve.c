@@ -265,7 +265,7 @@ static void tell_systemd(void *owner)
 /* In an upgrade systemd hears of it when the one before has told it whom to listen to. */
 static void tell_ready(struct gatehouse *gatehouse)
 {
-	passed_drop_unclaimed();
+	passed_settle();
 	if (handover_is_awaited(&gatehouse->handover))
 		handover_ready(&gatehouse->handover, gatehouse->loop, tell_systemd, gatehouse);
 	else

@@ -65,6 +65,7 @@ static void each_listener(struct gatehouse *gatehouse,
 {
 	for (unsigned i = 0; i < gatehouse->listener_count; i++)
 		visit(owner, gatehouse->listeners[i]);
+	admin_each_listener(gatehouse->admin, visit, owner);
 }
 
 static bool pass_all(struct gatehouse *gatehouse, struct err *err)
@@ -101,6 +102,7 @@ static void fail(struct upgrade *upgrade, const char *why)
 	log_text(&line, "error", why);
 	log_end(&line);
 	log_flush();
+	admin_upgrade_failed(upgrade->gatehouse->admin, why);
 	if (upgrade->gatehouse->reload_is_due)
 		serve_reload(upgrade->gatehouse);
 }
@@ -119,6 +121,7 @@ static void succeed(struct upgrade *upgrade)
 	log_number(&line, "new_pid", upgrade->pid);
 	log_end(&line);
 	each_listener(gatehouse, keep_path, NULL);
+	admin_upgraded(gatehouse->admin, upgrade->pid);
 	systemd_notify("MAINPID=%d", (int)upgrade->pid);
 	systemd_retire();
 	end(upgrade);
@@ -298,6 +301,7 @@ void upgrade_cancel(struct upgrade *upgrade)
 	launcher_kill(&upgrade->gatehouse->launcher);
 	end(upgrade);
 	log_warning("the upgrade is cancelled");
+	admin_upgrade_failed(upgrade->gatehouse->admin, "this gatehouse is told to end");
 }
 
 bool upgrade_is_running(const struct upgrade *upgrade)

@@ -146,6 +146,7 @@ static bool take_over_unix(
 {
 	bool ok = share(listener, fd, err);
 	close(fd);
+	listener->is_taken_over = true;
 	listener->unlink_path = strdup(address->un.sun_path);
 	return ok;
 }
@@ -267,7 +268,7 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 
 void listener_hide(struct listener *listener)
 {
-	if (listener->unlink_path)
+	if (listener->unlink_path && (!listener->is_taken_over || passed_is_settled()))
 		unlink(listener->unlink_path);
 	free(listener->unlink_path);
 	listener->unlink_path = NULL;

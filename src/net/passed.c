@@ -15,6 +15,7 @@ struct passed_socket {
 static struct {
 	int count;
 	struct passed_socket *sockets;
+	bool is_settled;
 } passed;
 
 static void take_names(const char *names)
@@ -107,8 +108,14 @@ int passed_claim(const struct address *address)
 	return fd;
 }
 
-void passed_drop_unclaimed(void)
+bool passed_is_settled(void)
 {
+	return passed.is_settled;
+}
+
+void passed_settle(void)
+{
+	passed.is_settled = true;
 	for (int i = 0; i < passed.count; i++) {
 		struct passed_socket *left = &passed.sockets[i];
 		struct address bound = {.len = sizeof bound.un};

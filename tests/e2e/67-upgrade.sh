@@ -19,6 +19,7 @@ hello_size=$(wc -c <"$TMP/hello")
 free_port front
 free_port held
 free_port other
+free_port health
 
 # Its own copy of the program, so that there is one to exchange.
 mkdir "$TMP/bin"
@@ -39,6 +40,9 @@ config() { # WORKERS [MORE]
 				"passed.test": {"mode": "passthrough", "backend": "$secure"}
 			},
 			${2:-}
+			"health": {"enabled": true, "listen": "127.0.0.1:$health"},
+			"metrics": {"enabled": true, "listen": "unix:$TMP/metrics.sock"},
+			"control": {"socket": "$TMP/control.sock"},
 			"proxy": {"drain_timeout": "120s"}
 		}
 	CONFIG
@@ -76,12 +80,13 @@ serving() { # the process that was ready last
 }
 
 # Each that was upgraded to is a process to be ended with this test.
-upgrade() { # DESCRIPTION
-	local before
+upgrade() { # DESCRIPTION [COMMAND...]: by SIGUSR2, or by the command
+	local before description=$1
 	before=$(serving)
-	kill -USR2 "$before"
+	shift
+	if (($#)); then "$@"; else kill -USR2 "$before"; fi
 	is_upgraded() { [[ $(serving) != "$before" && -n $(log_lines msg=upgraded "new_pid=$(serving)") ]]; }
-	ok "$1" wait_for "$PATIENCE" is_upgraded
+	ok "$description" wait_for "$PATIENCE" is_upgraded
 	identity "$(serving)" >>"$TMP/.processes"
 }
 
@@ -112,6 +117,10 @@ has_come() { # COUNT: connections since $before
 	(($(log_count msg=connection) >= before + $1))
 }
 
+ctl() { # COMMAND...
+	"$GATEHOUSE" ctl -s "$TMP/control.sock" "$@" >"$TMP/ctl.out" 2>&1
+}
+
 # Under load, with fewer workers, with more, and with as many.
 round=0
 for workers in 1 3 3; do
@@ -123,7 +132,11 @@ for workers in 1 3 3; do
 	config "$workers"
 	before=$(log_count msg=connection)
 	ok "upgrade $round: connections come" wait_for "$PATIENCE" has_come 100
-	upgrade "upgrade $round, to $workers workers"
+	if ((round == 2)); then
+		upgrade "upgrade $round, to $workers workers, by ctl" ctl upgrade
+	else
+		upgrade "upgrade $round, to $workers workers"
+	fi
 	during=0
 	is_running "$terminated_pid" && is_running "$passed_pid" && during=1
 	wait "$terminated_pid" "$passed_pid" "$lent_pid"
@@ -137,6 +150,13 @@ for workers in 1 3 3; do
 		"^ok $count failed 0 "
 done
 
+like "ctl upgrade told who serves" "$(cat "$TMP/ctl.out")" '^new.pid: [0-9]+$'
+ctl status
+like "ctl asks the one that serves" "$(cat "$TMP/ctl.out")" "pid: $(serving)"
+is "so do those who ask for its health" "$(curl -s -o "$TMP/healthz" -w '%{http_code}' \
+	"http://127.0.0.1:$health/readyz")" 200
+like "and for metrics" "$(curl -s --unix-socket "$TMP/metrics.sock" http://any/metrics)" \
+	'gatehouse_'
 ok "the first still has its streams" is_running "$first"
 has_mainpid() { grep -q "^MAINPID=$(serving)" "$TMP/systemd.out"; }
 ok "systemd was told each time" wait_for "$PATIENCE" has_mainpid
@@ -183,9 +203,14 @@ fails() { # DESCRIPTION ERROR: an upgrade does, and the log tells why
 
 config 3 '"brokken": 1,'
 fails "a configuration that is wrong" 'config.json:[0-9]+: brokken: unknown key'
-config 3 "\"user\": \"root\", \"health\": {\"enabled\": true, \"listen\": \"unix:/nowhere/at/all\"},"
+config 3 '"forwards": [{"listen": "unix:/nowhere/at/all", "target": "a.test:443"}],'
 fails "an address that cannot be had" '.'
 config 3
+mv "$TMP/bin/gatehouse" "$TMP/bin/good"
+not_ok "ctl upgrade with no program fails" "$TMP/bin/good" ctl -s "$TMP/control.sock" upgrade \
+	2>"$TMP/ctl.out" >&2
+like "ctl upgrade tells why" "$(cat "$TMP/ctl.out")" 'upgrade failed.*No such file'
+mv "$TMP/bin/good" "$TMP/bin/gatehouse"
 cp "$TMP/bin/gatehouse" "$TMP/bin/good"
 
 exchange() { # the program, as packages do it
