@@ -54,6 +54,7 @@ bool publish_is_settled(const struct gatehouse *gatehouse);
 unsigned publish_generations(const struct gatehouse *gatehouse); /* snapshots alive */
 void publish_finish(struct gatehouse *gatehouse);
 void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode);
+bool workers_settled(const struct gatehouse *gatehouse); /* have they done as they were told? */
 
 /* serve.c: what signals ask for. An upgrade that succeeded ends in a drain. */
 void serve_reload(struct gatehouse *gatehouse);

@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#define AWAITED_MOST_MS 1000
 
 static struct listener *find(struct listener **listeners, unsigned count, const char *text)
 {
@@ -42,14 +45,11 @@ static const struct listener_config *wanted_listener(const struct config *config
 	return NULL;
 }
 
-/* One that was let go a moment ago, and still listens, is as good as one that stayed. */
-static struct listener *find_open(struct gatehouse *gatehouse, const char *text)
+/* A worker that was told only just now may still hold what it is to let go. */
+static void await_workers(const struct gatehouse *gatehouse)
 {
-	struct listener *listener = find(gatehouse->listeners, gatehouse->listener_count, text);
-	for (unsigned i = 0; !listener && i < gatehouse->retired_count; i++)
-		if (gatehouse->retired[i]->fds && strcmp(gatehouse->retired[i]->text, text) == 0)
-			listener = gatehouse->retired[i];
-	return listener;
+	for (unsigned turn = 0; turn < AWAITED_MOST_MS && !workers_settled(gatehouse); turn++)
+		usleep(1000);
 }
 
 /* What is new is opened; false, and closed again, when one of them cannot be. */
@@ -60,9 +60,12 @@ static bool open_all(struct gatehouse *gatehouse, const struct config *config,
 	for (size_t i = 0; i < count_wanted(config); i++) {
 		const struct listener_config *listen = wanted_listener(config, i);
 		struct err err;
-		wanted[i] = find_open(gatehouse, listen->address);
-		if (!wanted[i])
-			wanted[i] = listener_open(listen->address, gatehouse->worker_count, &err);
+		wanted[i] = find(gatehouse->listeners, gatehouse->listener_count, listen->address);
+		if (wanted[i])
+			continue;
+		if (gatehouse->retired_count > 0)
+			await_workers(gatehouse);
+		wanted[i] = listener_open(listen->address, gatehouse->worker_count, &err);
 		if (!wanted[i])
 			report_error(report, "%s: \"%s\": %s", listen->where, listen->address, err.text);
 	}
@@ -72,8 +75,7 @@ static bool open_all(struct gatehouse *gatehouse, const struct config *config,
 static void close_new(struct gatehouse *gatehouse, struct listener **wanted, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (!is_in(gatehouse->listeners, gatehouse->listener_count, wanted[i]) &&
-			!is_in(gatehouse->retired, gatehouse->retired_count, wanted[i]))
+		if (!is_in(gatehouse->listeners, gatehouse->listener_count, wanted[i]))
 			listener_close(wanted[i]);
 }
 
@@ -85,15 +87,7 @@ static void retire(struct gatehouse *gatehouse, struct listener *listener)
 		abort();
 	gatehouse->retired = more;
 	gatehouse->retired[gatehouse->retired_count++] = listener;
-}
-
-static void take_back(struct gatehouse *gatehouse, struct listener **wanted, size_t count)
-{
-	unsigned left = 0;
-	for (unsigned i = 0; i < gatehouse->retired_count; i++)
-		if (!is_in(wanted, count, gatehouse->retired[i]))
-			gatehouse->retired[left++] = gatehouse->retired[i];
-	gatehouse->retired_count = left;
+	listener_hide(listener);
 }
 
 /*
@@ -114,7 +108,6 @@ bool listening_follow(
 		free(wanted);
 		return false;
 	}
-	take_back(gatehouse, wanted, count);
 	for (unsigned i = 0; i < gatehouse->listener_count; i++)
 		if (!is_in(wanted, count, gatehouse->listeners[i]))
 			retire(gatehouse, gatehouse->listeners[i]);

@@ -28,6 +28,14 @@ void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode)
 	}
 }
 
+bool workers_settled(const struct gatehouse *gatehouse)
+{
+	bool settled = true;
+	for (unsigned i = 0; i < gatehouse->worker_count; i++)
+		settled = settled && worker_settled(gatehouse->workers[i]);
+	return settled;
+}
+
 static void configure_log(const struct config *config)
 {
 	static const enum log_level levels[] = {
@@ -73,9 +81,7 @@ void publish_housekeeping(struct gatehouse *gatehouse)
 		routes_unref(generation->routes);
 		free(generation);
 	}
-	bool settled = true;
-	for (unsigned i = 0; i < gatehouse->worker_count; i++)
-		settled = settled && worker_settled(gatehouse->workers[i]);
+	bool settled = workers_settled(gatehouse);
 	for (unsigned i = 0; settled && i < gatehouse->retired_count; i++)
 		listener_shut(gatehouse->retired[i]);
 }

@@ -227,8 +227,8 @@ static bool is_listed(const struct worker_order *order, const struct listener *l
 }
 
 /*
- * Who has been let in by the kernel is served. When we drain, nobody is to come after: our own
- * descriptor is closed at once (a passed one goes on for whoever else has it).
+ * Who has been let in by the kernel is served, and nobody is to come after: the descriptor is closed
+ * by the thread whose loop knows it (a passed one goes on for whoever else has it).
  */
 static void let_go(struct worker *worker, struct acceptor *acceptor)
 {
@@ -236,10 +236,8 @@ static void let_go(struct worker *worker, struct acceptor *acceptor)
 	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_passed; i++)
 		if (!accept_one(acceptor))
 			break;
-	if (worker->mode == WORKER_DRAIN) {
-		close(acceptor->io.fd);
-		acceptor->listener->fds[acceptor->slot] = -1;
-	}
+	close(acceptor->io.fd);
+	acceptor->listener->fds[acceptor->slot] = -1;
 	free(acceptor);
 }
 
