@@ -15,13 +15,18 @@ struct run_forward {
 	struct lane lane;
 	struct resolver *resolver;
 	ev_io acceptor;
-	ev_timer pause; /* while there is no descriptor for another connection */
+	ev_timer pause; /* while there is no descriptor for another connection; the end of a drain */
 	struct forwarded *connections;
+	bool draining;
 };
 
 /* Listens, but does nothing before the loop runs. False with `err`. */
 bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
 	const struct address *address, struct err *err);
+
+/* The command has ended, and so have its connections, mostly: what they said last is passed on. Runs
+ * the loop until all are done, for at most a second. */
+void run_forward_drain(struct run_forward *forward);
 
 /* Ends every connection, and removes the socket. */
 void run_forward_close(struct run_forward *forward);

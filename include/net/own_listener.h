@@ -28,8 +28,8 @@ void own_listener_close(struct own_listener *listener);
 int own_listener_accept(const struct own_listener *listener, struct err *why);
 
 /*
- * Whose process holds the other end of a connection over loopback, by /proc/net/tcp. False: there is
- * none any more. A socket that was closed without being read to its end belongs to nobody.
+ * Whose process holds the other end of a connection over loopback, by sock_diag(7) or, where that is
+ * missing, by /proc/net/tcp. False: none, or none any more: a closed socket belongs to nobody.
  */
 bool tcp_peer_uid(const struct address *peer, const struct address *own, uid_t *out);
 

@@ -156,6 +156,7 @@ static int run_on(
 		}
 		status = command.status;
 		run_command_finish(&command);
+		run_forward_drain(&forward);
 	}
 	run_forward_close(&forward);
 	return status;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define PAUSE_SECONDS 0.1
+#define DRAIN_SECONDS 1.
 
 struct forwarded {
 	struct run_forward *forward;
@@ -26,6 +27,7 @@ static void tell(const struct run_forward *forward, const char *text)
 
 static void forwarded_end(struct forwarded *connection, bool is_broken)
 {
+	struct run_forward *forward = connection->forward;
 	*connection->place = connection->next;
 	if (connection->next)
 		connection->next->place = connection->place;
@@ -35,6 +37,8 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 	else
 		socket_close(&connection->socket);
 	free(connection);
+	if (forward->draining && !forward->connections)
+		ev_break(forward->lane.loop, EVBREAK_ALL);
 }
 
 /* A client that broke off has its reasons; it is the gateway's failures that nobody else would tell. */
@@ -105,7 +109,10 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct run_forward *forward = timer->data;
 	(void)events;
-	ev_io_start(loop, &forward->acceptor);
+	if (forward->draining)
+		ev_break(loop, EVBREAK_ALL);
+	else
+		ev_io_start(loop, &forward->acceptor);
 }
 
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
@@ -141,10 +148,24 @@ bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct 
 	return true;
 }
 
+void run_forward_drain(struct run_forward *forward)
+{
+	struct ev_loop *loop = forward->lane.loop;
+	forward->draining = true;
+	ev_io_stop(loop, &forward->acceptor);
+	ev_timer_stop(loop, &forward->pause);
+	if (!forward->connections)
+		return;
+	ev_timer_set(&forward->pause, DRAIN_SECONDS, 0.);
+	ev_timer_start(loop, &forward->pause);
+	ev_run(loop, 0);
+}
+
 void run_forward_close(struct run_forward *forward)
 {
 	ev_io_stop(forward->lane.loop, &forward->acceptor);
 	ev_timer_stop(forward->lane.loop, &forward->pause);
+	forward->draining = false;
 	while (forward->connections)
 		forwarded_end(forward->connections, false);
 	own_listener_close(&forward->listener);
