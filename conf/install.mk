@@ -10,6 +10,7 @@ MANDIR      ?= $(PREFIX)/share/man
 DOCDIR      ?= $(PREFIX)/share/doc/gatehouse
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 # The files name /usr/bin and /etc; what is installed names where it was installed.
 place = sed -e 's|/usr/bin/|$(BINDIR)/|g' -e 's|/etc/gatehouse|$(SYSCONFDIR)/gatehouse|g'
@@ -31,7 +32,9 @@ install: $(BUILD)/gatehouse
 	$(call put,conf/gatehouse.tmpfiles,$(TMPFILESDIR))
 	mv '$(DESTDIR)$(TMPFILESDIR)/gatehouse.tmpfiles' '$(DESTDIR)$(TMPFILESDIR)/gatehouse.conf'
 	install -D -m 644 -t '$(DESTDIR)$(DOCDIR)' README.md LICENSE CHANGELOG.md
-	install -D -m 644 conf/config.json '$(DESTDIR)$(DOCDIR)/examples/config.json'
+	install -D -m 644 -t '$(DESTDIR)$(DOCDIR)/examples' \
+		conf/config.json conf/alerts.yml conf/grafana-dashboard.json
+	install -D -m 644 conf/completion/gatehouse.bash '$(DESTDIR)$(COMPLETIONDIR)/gatehouse'
 	install -d '$(DESTDIR)$(SYSCONFDIR)/gatehouse'
 
 # The configuration stays.
@@ -40,6 +43,7 @@ uninstall:
 		'$(DESTDIR)$(MANDIR)/man8/gatehouse.8' '$(DESTDIR)$(MANDIR)/man5/gatehouse.json.5' \
 		'$(DESTDIR)$(UNITDIR)/gatehouse.service' '$(DESTDIR)$(UNITDIR)/gatehouse.socket' \
 		'$(DESTDIR)$(SYSUSERSDIR)/gatehouse.conf' '$(DESTDIR)$(TMPFILESDIR)/gatehouse.conf'
+	rm -f '$(DESTDIR)$(COMPLETIONDIR)/gatehouse'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 
 # Shows the main job for real, and installs by apt what that needs. KEEP=1 leaves it running.

@@ -185,6 +185,12 @@ static void adopt_control(struct admin *admin, const struct config *config)
 		control_start(admin->control, admin_on_request, admin);
 }
 
+static void start_beat(struct admin *admin)
+{
+	facts_remember(admin->facts);
+	ev_timer_again(admin->gatehouse->loop, &admin->beat);
+}
+
 void admin_adopt(struct admin *admin, const struct config *config)
 {
 	if (!set_up_facts(admin)) {
@@ -198,7 +204,7 @@ void admin_adopt(struct admin *admin, const struct config *config)
 	if (!admin_is_wanted(admin))
 		ev_timer_stop(admin->gatehouse->loop, &admin->beat);
 	else if (!ev_is_active(&admin->beat))
-		ev_timer_again(admin->gatehouse->loop, &admin->beat);
+		start_beat(admin);
 }
 
 bool admin_is_wanted(const struct admin *admin)
