@@ -18,8 +18,7 @@ struct gateway {
 };
 
 /* Loads everything; false with `err`. Warns on stderr of keys that others can read. */
-bool gateway_open(
-	struct gateway *gateway, const struct client_settings *settings, struct err *err);
+bool gateway_open(struct gateway *gateway, const struct client_settings *settings, struct err *err);
 void gateway_close(struct gateway *gateway);
 
 /* Before another connection: a certificate that was renewed on disk since is read anew. What cannot

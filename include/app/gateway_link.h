@@ -12,8 +12,8 @@
 
 struct link;
 
-/* `why` is NULL after a clean end in both directions, else one line without newline; lent. The callee
- * destroys the link. */
+/* `why` is NULL after a clean end in both directions, else one line without newline; lent. The
+ * callee destroys the link. */
 typedef void link_ended_fn(void *owner, const char *why);
 
 struct link_setup {

@@ -1,4 +1,5 @@
-/* The forward of `run`: each connection of this user's to a local socket gets one to the gateway. */
+/* The forward of `run`: each connection of this user's to a local socket gets one to the gateway.
+ */
 #ifndef GATEHOUSE_APP_RUN_FORWARD_H
 #define GATEHOUSE_APP_RUN_FORWARD_H
 
@@ -15,7 +16,8 @@ struct run_forward {
 	struct lane lane;
 	struct resolver *resolver;
 	ev_io acceptor;
-	ev_timer pause; /* while there is no descriptor for another connection; the end of a drain */
+	ev_timer
+		pause; /* while there is no descriptor for another connection; the end of a drain */
 	struct forwarded *connections;
 	bool draining;
 };
@@ -24,8 +26,8 @@ struct run_forward {
 bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
 	const struct address *address, struct err *err);
 
-/* The command has ended, and so have its connections, mostly: what they said last is passed on. Runs
- * the loop until all are done, for at most a second. */
+/* The command has ended, and so have its connections, mostly: what they said last is passed on.
+ * Runs the loop until all are done, for at most a second. */
 void run_forward_drain(struct run_forward *forward);
 
 /* Ends every connection, and removes the socket. */

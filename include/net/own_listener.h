@@ -1,7 +1,7 @@
 /*
- * A listening socket for the processes of this user alone. A unix socket lies in a directory of mode
- * 0700; on loopback, where a port is open to every user of the machine, the kernel is asked whose
- * socket is at the other end.
+ * A listening socket for the processes of this user alone. A unix socket lies in a directory of
+ * mode 0700; on loopback, where a port is open to every user of the machine, the kernel is asked
+ * whose socket is at the other end.
  */
 #ifndef GATEHOUSE_NET_OWN_LISTENER_H
 #define GATEHOUSE_NET_OWN_LISTENER_H
@@ -10,8 +10,8 @@
 #include "net/address.h"
 
 struct own_listener {
-	int fd; /* non-blocking */
-	struct address address; /* that it is bound to */
+	int fd;                                                    /* non-blocking */
+	struct address address;                                    /* that it is bound to */
 	char directory[sizeof((struct sockaddr_un *)0)->sun_path]; /* made for it; "": none */
 };
 
@@ -26,11 +26,5 @@ void own_listener_close(struct own_listener *listener);
 /* A connection of this user's, non-blocking. -1 with errno; EPERM: it was another's, and `why` says
  * so. */
 int own_listener_accept(const struct own_listener *listener, struct err *why);
-
-/*
- * Whose process holds the other end of a connection over loopback, by sock_diag(7) or, where that is
- * missing, by /proc/net/tcp. False: none, or none any more: a closed socket belongs to nobody.
- */
-bool tcp_peer_uid(const struct address *peer, const struct address *own, uid_t *out);
 
 #endif

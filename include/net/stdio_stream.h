@@ -1,8 +1,8 @@
 /*
  * Standard input and output, or any two descriptors, as one stream: two pipes, a socket pair, a
  * terminal, files. What others share is not changed: pipes and terminals are opened anew to be
- * non-blocking, sockets are asked call by call. Files, which epoll refuses, libev takes for ready at
- * all times, which they are.
+ * non-blocking, sockets are asked call by call. Files, which epoll refuses, libev takes for ready
+ * at all times, which they are.
  *
  * Ending the stream closes the output, or shuts a socket down. When the input is a terminal, that
  * ends the input too: nobody is left to read what is typed.
@@ -17,11 +17,12 @@ enum stdio_kind { STDIO_FILE, STDIO_PIPE, STDIO_TERMINAL, STDIO_SOCKET };
 struct stdio_end {
 	ev_io io;
 	enum stdio_kind kind;
-	int flags; /* to be restored at the end, where they could only be changed for all; else -1 */
+	int flags; /* to be restored at the end, where they could only be changed for all; else -1
+		    */
 };
 
-/* What the owner is told of the output: `on_lost`: a pipe has lost its reader, even while nothing is to
- * be written; `on_ending`: all has been written, and it is about to be closed. */
+/* What the owner is told of the output: `on_lost`: a pipe has lost its reader, even while nothing
+ * is to be written; `on_ending`: all has been written, and it is about to be closed. */
 struct stdio_events {
 	void (*on_lost)(void *owner);
 	void (*on_ending)(void *owner);

@@ -41,8 +41,8 @@ void client_config_overlay(struct client_config *config, const struct client_con
 
 /* What the files say of one name. */
 struct client_lookup {
-	struct arena *arena;  /* where the values live */
-	const char *name;     /* as the user typed it; any text */
+	struct arena *arena;                 /* where the values live */
+	const char *name;                    /* as the user typed it; any text */
 	const char *system_path, *user_path; /* NULL: not to be read; one that is absent is fine */
 	struct client_config defaults, gateway; /* out; what the flags go over, in this order */
 	const char *matched, *matched_in;       /* out: the key that it is, and its file; or NULL */

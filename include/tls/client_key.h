@@ -9,8 +9,7 @@
 #include "tls/credential.h"
 
 /* The passphrase, or PIN, of `what`, with a NUL; false with `err` when there is none to be had. */
-typedef bool passphrase_fn(
-	void *owner, const char *what, char *out, size_t size, struct err *err);
+typedef bool passphrase_fn(void *owner, const char *what, char *out, size_t size, struct err *err);
 
 struct client_key_setup {
 	const char *cert, *key; /* files or URIs; where one is NULL the other has both */

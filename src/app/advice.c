@@ -25,7 +25,8 @@ static const char *target(const struct gateway *gateway)
 	return gateway->settings->target;
 }
 
-void advise_on_dial(const struct gateway *gateway, const struct dial_result *result, struct err *out)
+void advise_on_dial(
+	const struct gateway *gateway, const struct dial_result *result, struct err *out)
 {
 	const char *advice = "";
 	if (result->unresolved)
@@ -128,8 +129,8 @@ static void advise_on_refusal(
 	}
 	write_shown(gateway, shown, sizeof shown);
 	write_expiry(gateway, alert, expiry);
-	err_set(out, "%s: refused by the gateway: %s; it was shown %s%s: %s", target(gateway),
-		said, shown, expiry, advice_on_shown(gateway, alert));
+	err_set(out, "%s: refused by the gateway: %s; it was shown %s%s: %s", target(gateway), said,
+		shown, expiry, advice_on_shown(gateway, alert));
 }
 
 static void write_offered(const struct gateway *gateway, char *out, size_t size)
@@ -138,8 +139,7 @@ static void write_offered(const struct gateway *gateway, char *out, size_t size)
 	size_t used = 0;
 	out[0] = '\0';
 	for (size_t i = 0; i < ids->count && used < size; i++) {
-		int n = snprintf(
-			out + used, size - used, "%s\"%s\"", i ? ", " : "", ids->items[i]);
+		int n = snprintf(out + used, size - used, "%s\"%s\"", i ? ", " : "", ids->items[i]);
 		used += n < 0 ? 0 : (size_t)n;
 	}
 	for (char *c = out; *c; c++)
@@ -217,7 +217,8 @@ static void advise_on_end(const struct gateway *gateway, const struct stream *st
 			target(gateway), stream->error,
 			gateway->credential ? "the one it was shown" : "who shows none");
 	else
-		err_set(out, "%s: the connection broke: %s; the network, or a time limit of the gateway",
+		err_set(out,
+			"%s: the connection broke: %s; the network, or a time limit of the gateway",
 			target(gateway), stream->error);
 }
 
@@ -248,8 +249,8 @@ static const char *advice_on_certificate(const struct gateway *gateway, enum tls
 	return "";
 }
 
-void advise_on_tls(const struct gateway *gateway, const struct stream *stream, bool heard,
-	struct err *out)
+void advise_on_tls(
+	const struct gateway *gateway, const struct stream *stream, bool heard, struct err *out)
 {
 	struct tls_failure failure;
 	tls_stream_failure(stream, &failure);

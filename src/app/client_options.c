@@ -1,10 +1,11 @@
-#include "app/client_settings.h"
+#include "app/client_options.h"
 
 #include "base/units.h"
 #include "route/config_backend.h"
 #include "tls/pin.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 #define DURATION_MOST_MS (24 * 3600 * 1000)
 
@@ -37,8 +38,7 @@ void client_flags_finish(struct client_flags *flags)
 
 static bool add(struct client_flags *flags, struct strings *strings, const char *text)
 {
-	const char **items =
-		arena_alloc(&flags->arena, (strings->count + 1) * sizeof *items);
+	const char **items = arena_alloc(&flags->arena, (strings->count + 1) * sizeof *items);
 	if (!items)
 		return false;
 	if (strings->count > 0)

@@ -106,12 +106,14 @@ bool client_settings_make(
 	struct report report = {.tell = on_finding, .owner = (void *)(uintptr_t)flags->who};
 	struct endpoint typed;
 	struct err err;
-	*settings = (struct client_settings){.who = flags->who, .verbose = flags->verbose,
-		.config = built_in, .target = target};
+	*settings = (struct client_settings){
+		.who = flags->who, .verbose = flags->verbose, .config = built_in, .target = target};
 	if (!endpoint_parse_near(target, CLIENT_PORT, &typed, &err))
 		return tell(flags, err.text);
-	struct client_lookup lookup = {.arena = &flags->arena, .name = typed.host,
-		.system_path = SYSTEM_SETTINGS, .user_path = user_path(&flags->arena)};
+	struct client_lookup lookup = {.arena = &flags->arena,
+		.name = typed.host,
+		.system_path = SYSTEM_SETTINGS,
+		.user_path = user_path(&flags->arena)};
 	if (!client_config_look_up(&lookup, &report))
 		return false;
 	tell_match(&lookup, flags);

@@ -201,8 +201,8 @@ static int run_with(struct client_flags *flags, int argc, char **argv)
 	struct client_settings settings;
 	struct endpoint endpoint;
 	struct err err;
-	for (int option; (option = getopt_long(argc, argv, CLIENT_SHORT_OPTIONS "h", options,
-				  NULL)) != -1;) {
+	for (int option; (option = getopt_long(
+				  argc, argv, CLIENT_SHORT_OPTIONS "h", options, NULL)) != -1;) {
 		if (option == 'h') {
 			print_help(stdout);
 			return 0;

@@ -33,8 +33,7 @@ static bool load_credential(struct gateway *gateway, struct err *err)
 static bool load_trust(struct gateway *gateway, struct err *err)
 {
 	const struct strings *ca = &gateway->settings->config.ca;
-	struct trust_files files = {
-		.ca = (const char *const *)ca->items, .ca_count = ca->count};
+	struct trust_files files = {.ca = (const char *const *)ca->items, .ca_count = ca->count};
 	enum trust_part at_fault;
 	int index;
 	if (ca->count == 0)
@@ -83,12 +82,11 @@ static bool list_alpn(struct gateway *gateway, struct err *err)
 	return true;
 }
 
-bool gateway_open(
-	struct gateway *gateway, const struct client_settings *settings, struct err *err)
+bool gateway_open(struct gateway *gateway, const struct client_settings *settings, struct err *err)
 {
 	*gateway = (struct gateway){.settings = settings};
-	if (load_credential(gateway, err) && load_trust(gateway, err) &&
-		make_peer(gateway, err) && list_alpn(gateway, err)) {
+	if (load_credential(gateway, err) && load_trust(gateway, err) && make_peer(gateway, err) &&
+		list_alpn(gateway, err)) {
 		if (gateway->credential)
 			warn_of_loose_key(settings);
 		return true;
@@ -111,8 +109,8 @@ bool gateway_refresh(struct gateway *gateway, struct err *err)
 	struct gateway fresh = {.settings = gateway->settings};
 	if (!gateway->credential || client_key_is_current(gateway->credential))
 		return true;
-	if (!load_credential(&fresh, err) || !load_trust(&fresh, err) ||
-		!make_peer(&fresh, err) || !list_alpn(&fresh, err)) {
+	if (!load_credential(&fresh, err) || !load_trust(&fresh, err) || !make_peer(&fresh, err) ||
+		!list_alpn(&fresh, err)) {
 		gateway_close(&fresh);
 		return false;
 	}

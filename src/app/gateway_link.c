@@ -112,7 +112,8 @@ static void set(int fd, int option, uint64_t value)
 	setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
 }
 
-/* Probes find a peer that is gone while all is silent, the user time-out while something is sent. */
+/* Probes find a peer that is gone while all is silent, the user time-out while something is sent.
+ */
 static void keep_alive(int fd, uint64_t ms)
 {
 	int longest = (int)(2 * ms);
@@ -154,8 +155,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 	struct link *link = timer->data;
 	struct err err;
 	(void)loop, (void)events;
-	advise_on_timeout(
-		link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
+	advise_on_timeout(link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
 	end(link, err.text);
 }
 

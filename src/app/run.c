@@ -74,8 +74,7 @@ static bool is_loopback(const struct address *address)
 {
 	if (address->any.sa_family == AF_INET)
 		return ntohl(address->v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
-	return address->any.sa_family == AF_UNIX ||
-		IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+	return address->any.sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
 /* Port 0 is none that could be connected to, but here it stands for any. */
@@ -119,7 +118,8 @@ static bool choose_address(struct order *order, struct err *err)
 	}
 	bool is_unix = order->address.any.sa_family == AF_UNIX;
 	if (is_unix && wants_port)
-		err_set(err, "COMMAND asks for {host} or {port}, which a unix socket does not have");
+		err_set(err,
+			"COMMAND asks for {host} or {port}, which a unix socket does not have");
 	else if (!is_unix && wants_socket)
 		err_set(err, "COMMAND asks for {socket}, but --listen is no unix socket");
 	else

@@ -106,8 +106,8 @@ char **run_arguments_environment(struct arena *arena, const struct address *addr
 		if (!is_ours(environ[i]))
 			out[used++] = environ[i];
 	for (size_t i = 0; out && i < WORDS; i++)
-		if (values.text[i] && !(out[used++] = arena_format(arena, "%s=%s", variables[i],
-						values.text[i])))
+		if (values.text[i] &&
+			!(out[used++] = arena_format(arena, "%s=%s", variables[i], values.text[i])))
 			return NULL;
 	return out;
 }

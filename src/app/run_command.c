@@ -70,8 +70,8 @@ bool run_command_prepare(struct run_command *command, struct ev_loop *loop, stru
 }
 
 /* Without us it would talk to nobody: it is not left behind. */
-static void become(
-	const struct run_command *command, pid_t parent, char **argv, char **environment, int report)
+static void become(const struct run_command *command, pid_t parent, char **argv, char **environment,
+	int report)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
@@ -96,8 +96,7 @@ static int hear_report(int fd)
 	return n == sizeof error ? error : 0;
 }
 
-static bool could_not_run(
-	struct run_command *command, const char *name, int error, struct err *err)
+static bool could_not_run(struct run_command *command, const char *name, int error, struct err *err)
 {
 	command->status = error == ENOENT ? 127 : 126;
 	command->pid = 0;

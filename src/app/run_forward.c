@@ -41,7 +41,8 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 		ev_break(forward->lane.loop, EVBREAK_ALL);
 }
 
-/* A client that broke off has its reasons; it is the gateway's failures that nobody else would tell. */
+/* A client that broke off has its reasons; it is the gateway's failures that nobody else would
+ * tell. */
 static void on_link_ended(void *owner, const char *why)
 {
 	struct forwarded *connection = owner;

@@ -166,8 +166,8 @@ static void begin(struct dial *dial)
 		return;
 	}
 	/* An answer at once may have ended the dial: NULL is not to be kept. */
-	struct lookup *lookup = resolver_lookup(dial->setup.resolver, dial->endpoint.host,
-		dial->endpoint.port, on_resolved, dial);
+	struct lookup *lookup = resolver_lookup(
+		dial->setup.resolver, dial->endpoint.host, dial->endpoint.port, on_resolved, dial);
 	if (lookup)
 		dial->lookup = lookup;
 }

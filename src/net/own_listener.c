@@ -1,5 +1,7 @@
 #include "net/own_listener.h"
 
+#include "net/tcp_peer_uid.h"
+
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -13,8 +15,8 @@
 
 static bool make_directory_in(struct own_listener *listener, const char *parent)
 {
-	int len = snprintf(listener->directory,
-		sizeof listener->directory - sizeof SOCKET_NAME, "%s/gatehouse-XXXXXX", parent);
+	int len = snprintf(listener->directory, sizeof listener->directory - sizeof SOCKET_NAME,
+		"%s/gatehouse-XXXXXX", parent);
 	if (len > 0 && (size_t)len < sizeof listener->directory - sizeof SOCKET_NAME &&
 		mkdtemp(listener->directory))
 		return true;
@@ -64,9 +66,10 @@ static void explain(const struct own_listener *listener, struct err *err)
 	int error = errno;
 	address_text(&listener->address.any, listener->address.len, text);
 	err_set(err, "%s: %s", text,
-		error != EADDRINUSE                              ? strerror(error)
-		: listener->address.any.sa_family == AF_UNIX ? "there is such a file already"
-							     : "another program listens there");
+		error != EADDRINUSE ? strerror(error)
+			: listener->address.any.sa_family == AF_UNIX
+			? "there is such a file already"
+			: "another program listens there");
 }
 
 bool own_listener_open(

@@ -74,7 +74,7 @@ static enum io stdio_read(struct stream *stream, struct buf *buf)
 	if (stdio->input_over)
 		return IO_EOF;
 	ssize_t n = stdio->in.kind == STDIO_SOCKET ? recv(fd, at, buf_room(buf), MSG_DONTWAIT)
-	                                           : read(fd, at, buf_room(buf));
+						   : read(fd, at, buf_room(buf));
 	if (n < 0)
 		return failed(stdio, "input");
 	if (n == 0) {
@@ -233,7 +233,8 @@ void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_
 	stdio->lost.data = stdio;
 }
 
-/* The writing end of a pipe is never readable: what wakes its watcher is that the reader is gone. */
+/* The writing end of a pipe is never readable: what wakes its watcher is that the reader is gone.
+ */
 void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events)
 {
 	stdio->events = *events;

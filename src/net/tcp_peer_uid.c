@@ -1,4 +1,4 @@
-#include "net/own_listener.h"
+#include "net/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -59,12 +59,14 @@ struct question {
 
 static struct question question_of(const struct seen *seen)
 {
-	struct question question = {
-		.header = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-			.nlmsg_flags = NLM_F_REQUEST},
-		.request = {.sdiag_family = (uint8_t)seen->family, .sdiag_protocol = IPPROTO_TCP,
+	struct question question = {.header = {.nlmsg_len = sizeof question,
+					    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+					    .nlmsg_flags = NLM_F_REQUEST},
+		.request = {.sdiag_family = (uint8_t)seen->family,
+			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_states = ~0u,
-			.id = {.idiag_sport = seen->local_port, .idiag_dport = seen->remote_port,
+			.id = {.idiag_sport = seen->local_port,
+				.idiag_dport = seen->remote_port,
 				.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
 	memcpy(question.request.id.idiag_src, &seen->local, sizeof seen->local);
 	memcpy(question.request.id.idiag_dst, &seen->remote, sizeof seen->remote);
@@ -111,7 +113,8 @@ static void ask_kernel(const struct seen *seen, struct holder *out)
 	close(fd);
 }
 
-/* /proc/net/tcp, where there is no sock_diag: each address 32 bits at a time, in the machine's order. */
+/* /proc/net/tcp, where there is no sock_diag: each address 32 bits at a time, in the machine's
+ * order. */
 static void write_end(const struct in6_addr *address, in_port_t port, bool is_v6, char out[END_MAX])
 {
 	const uint32_t *words = address->s6_addr32;

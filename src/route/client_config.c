@@ -50,8 +50,7 @@ void client_config_overlay(struct client_config *config, const struct client_con
 }
 
 /* "~/": the user's own, so that a system's file can speak of it. */
-static const char *item_own_path(
-	struct reader *reader, const struct place *place, const char *text)
+static const char *item_own_path(struct reader *reader, const struct place *place, const char *text)
 {
 	const char *home = getenv("HOME");
 	if (strncmp(text, "~/", 2) != 0)
@@ -65,7 +64,7 @@ static const char *item_key_source(
 	struct reader *reader, const struct place *place, const char *text)
 {
 	return client_key_is_uri(text) ? reader_copy(reader, text)
-	                               : item_own_path(reader, place, text);
+				       : item_own_path(reader, place, text);
 }
 
 static const char *item_gateway(struct reader *reader, const struct place *place, const char *text)
@@ -108,8 +107,7 @@ static const struct field gateway_fields[] = {
 	{"family", field_choice, FIELD_AT(struct client_config, family), .choices = families},
 	{"connect_timeout", field_duration, FIELD_AT(struct client_config, connect_timeout_ms),
 		.max = DAY_MS},
-	{"keepalive", field_duration, FIELD_AT(struct client_config, keepalive_ms),
-		.max = DAY_MS},
+	{"keepalive", field_duration, FIELD_AT(struct client_config, keepalive_ms), .max = DAY_MS},
 	{0},
 };
 
@@ -150,8 +148,7 @@ static bool is_better(const struct settings *settings, const struct server_name 
 	return len > settings->matched_len;
 }
 
-static void read_gateway(
-	struct settings *settings, const struct place *place, const cJSON *member)
+static void read_gateway(struct settings *settings, const struct place *place, const cJSON *member)
 {
 	struct client_config config = client_config_nothing;
 	struct server_name pattern;
@@ -260,8 +257,7 @@ static void read_settings(struct settings *settings, const char *path)
 	free(text);
 }
 
-static void look_in(
-	struct client_lookup *lookup, const char *path, struct report *report)
+static void look_in(struct client_lookup *lookup, const char *path, struct report *report)
 {
 	struct settings settings = {.reader = {.report = report, .arena = lookup->arena},
 		.defaults = &lookup->defaults};

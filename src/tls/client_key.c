@@ -28,7 +28,8 @@ int on_passphrase(char *out, int size, int writing, void *owner)
 	return -1;
 }
 
-/* Why a key did not open: nobody had a passphrase, it was another one, or the file is no such thing. */
+/* Why a key did not open: nobody had a passphrase, it was another one, or the file is no such
+ * thing. */
 static void explain(const struct asking *asking, struct err *err)
 {
 	const char *reason = tls_error_take();
@@ -60,8 +61,7 @@ static bool read_certificates(struct key_parts *parts, BIO *pem, struct err *err
 	return ok;
 }
 
-static bool read_key(
-	struct key_parts *parts, BIO *pem, struct asking *asking, struct err *err)
+static bool read_key(struct key_parts *parts, BIO *pem, struct asking *asking, struct err *err)
 {
 	ERR_clear_error();
 	parts->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, asking);
@@ -123,8 +123,9 @@ static bool read_pkcs12(struct key_parts *parts, const uint8_t *data, size_t len
 	if (ok)
 		ok = PKCS12_parse(p12, passphrase, &parts->key, &parts->leaf, &parts->chain) == 1;
 	if (!ok && !asking->failed && is_unsupported())
-		err_set(err, "encrypted in a way that OpenSSL 3 takes for too weak; "
-			     "\"openssl pkcs12 -legacy\" can write it anew");
+		err_set(err,
+			"encrypted in a way that OpenSSL 3 takes for too weak; "
+			"\"openssl pkcs12 -legacy\" can write it anew");
 	else if (!ok)
 		explain(asking, err);
 	ERR_clear_error();
@@ -140,8 +141,8 @@ static void parts_free(struct key_parts *parts)
 	EVP_PKEY_free(parts->key);
 }
 
-static bool load_file(struct key_parts *parts, struct file_mark *mark, struct asking *asking,
-	struct err *err)
+static bool load_file(
+	struct key_parts *parts, struct file_mark *mark, struct asking *asking, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
@@ -149,7 +150,7 @@ static bool load_file(struct key_parts *parts, struct file_mark *mark, struct as
 		return false;
 	bool is_der = data[0] == 0x30; /* a SEQUENCE; no PEM file begins with "0" */
 	bool ok = is_der ? read_pkcs12(parts, data, len, asking, err)
-	                 : read_pem(parts, data, len, asking, err);
+			 : read_pem(parts, data, len, asking, err);
 	OPENSSL_cleanse(data, len);
 	free(data);
 	return ok;
@@ -161,7 +162,7 @@ static bool load_source(struct key_parts *parts, struct file_mark *mark,
 	struct asking asking = {.setup = setup, .what = source};
 	parts->chain = sk_X509_new_null();
 	bool ok = client_key_is_uri(source) ? pkcs11_load(parts, source, &asking, err)
-	                                    : load_file(parts, mark, &asking, err);
+					    : load_file(parts, mark, &asking, err);
 	if (!ok)
 		err_prefix(err, "%s: ", source);
 	return ok;
@@ -173,8 +174,8 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-static bool take_leaf(struct credential *credential, struct key_parts *parts, const char *source,
-	struct err *err)
+static bool take_leaf(
+	struct credential *credential, struct key_parts *parts, const char *source, struct err *err)
 {
 	if (!parts->leaf) {
 		err_set(err, "%s: there is no certificate in it", source);

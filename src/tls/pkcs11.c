@@ -1,4 +1,5 @@
-/* OpenSSL 3 finds tokens by a provider; where there is only the older kind, an engine, that is used. */
+/* OpenSSL 3 finds tokens by a provider; where there is only the older kind, an engine, that is
+ * used. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "tls/client_key_inside.h"
