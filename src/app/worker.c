@@ -94,8 +94,9 @@ static bool is_full(const struct worker *worker)
 }
 
 /* False when there is nothing more to accept now. */
-static bool accept_failed(struct worker *worker)
+static bool accept_failed(struct acceptor *acceptor)
 {
+	struct worker *worker = acceptor->worker;
 	switch (errno) {
 	case EAGAIN:
 		return false;
@@ -108,6 +109,10 @@ static bool accept_failed(struct worker *worker)
 		pause_accepting(worker, errno == EMFILE || errno == ENFILE
 				? "out of file descriptors (LimitNOFILE=)"
 				: "out of memory for sockets");
+		return false;
+	case EINVAL:
+		log_error("%s: another process has shut this socket down", acceptor->listener->text);
+		ev_io_stop(worker->loop, &acceptor->io);
 		return false;
 	default:
 		return true; /* that connection is gone already, or a signal came */
@@ -164,7 +169,7 @@ static bool accept_one(struct acceptor *acceptor)
 	}
 	int fd = accept4(acceptor->io.fd, &source.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
-		return accept_failed(worker);
+		return accept_failed(acceptor);
 	if (worker->pause_reason)
 		log_info("accepting again");
 	worker->pause_reason = NULL;

@@ -93,6 +93,14 @@ for my $fd (10, 11) {
 }
 POSIX::dup2(10, 3); POSIX::dup2(11, 4);
 POSIX::close($_) for 10, 11;
+if ($ENV{SHUT} && !fork) { # a starter that shuts what it passed
+	for (1 .. 1000) {
+		last if -e $ENV{SHUT};
+		select(undef, undef, undef, .02);
+	}
+	shutdown($sockets[0], 2);
+	exit;
+}
 $ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 2; $ENV{LISTEN_FDNAMES} = "front:side";
 exec @command or die $!;
 PERL
@@ -115,6 +123,25 @@ config "[\"127.0.0.1:$front\", \"unix:$TMP/side.sock\"]" >"$TMP/config.json"
 GATEHOUSE_WRAP="$activated $GATEHOUSE_WRAP" start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 ok "a passed socket, by its address" served "127.0.0.1:$front"
 ok "the other, by its path" served "unix:$TMP/side.sock"
+ok "it ends well" stop_gatehouse
+rm -f "$TMP/side.sock"
+
+config '["fd:front", "fd:side"]' >"$TMP/config.json"
+SHUT=$TMP/shut GATEHOUSE_WRAP="$activated $GATEHOUSE_WRAP" start_gatehouse "$TMP/config.json" ||
+	bail_out "no gatehouse"
+ok "both passed sockets serve" served "127.0.0.1:$front"
+: >"$TMP/shut"
+logs "one that its starter shuts is told of" level=error \
+	"msg=fd:front: another process has shut this socket down"
+processor_ticks() {
+	local fields
+	read -r -a fields <<<"$(sed 's/.*) //' "/proc/$gatehouse_pid/stat")"
+	echo $((fields[11] + fields[12]))
+}
+before=$(processor_ticks)
+wait_for 1 false # what is measured is this time
+ok "and costs no processor time" test $(($(processor_ticks) - before)) -lt 20
+ok "the other one serves on" served "unix:$TMP/side.sock"
 ok "it ends well" stop_gatehouse
 rm -f "$TMP/side.sock"
 
