@@ -25,6 +25,9 @@ install: $(BUILD)/gatehouse
 	install -D -m 755 $(BUILD)/gatehouse '$(DESTDIR)$(BINDIR)/gatehouse'
 	$(call put,man/gatehouse.8,$(MANDIR)/man8)
 	$(call put,man/gatehouse.json.5,$(MANDIR)/man5)
+	$(call put,man/gatehouse-connect.1,$(MANDIR)/man1)
+	ln -sf gatehouse-connect.1 '$(DESTDIR)$(MANDIR)/man1/gatehouse-run.1'
+	$(call put,man/gatehouse-client.json.5,$(MANDIR)/man5)
 	$(call put,conf/gatehouse.service,$(UNITDIR))
 	$(call put,conf/gatehouse.socket,$(UNITDIR))
 	$(call put,conf/gatehouse.sysusers,$(SYSUSERSDIR))
@@ -41,6 +44,8 @@ install: $(BUILD)/gatehouse
 uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/gatehouse' \
 		'$(DESTDIR)$(MANDIR)/man8/gatehouse.8' '$(DESTDIR)$(MANDIR)/man5/gatehouse.json.5' \
+		'$(DESTDIR)$(MANDIR)/man1/gatehouse-connect.1' '$(DESTDIR)$(MANDIR)/man1/gatehouse-run.1' \
+		'$(DESTDIR)$(MANDIR)/man5/gatehouse-client.json.5' \
 		'$(DESTDIR)$(UNITDIR)/gatehouse.service' '$(DESTDIR)$(UNITDIR)/gatehouse.socket' \
 		'$(DESTDIR)$(SYSUSERSDIR)/gatehouse.conf' '$(DESTDIR)$(TMPFILESDIR)/gatehouse.conf'
 	rm -f '$(DESTDIR)$(COMPLETIONDIR)/gatehouse'
