@@ -105,8 +105,12 @@ static bool parse_crls(struct trust *trust, BIO *bio, struct err *err)
 		ERR_clear_error();
 		return true;
 	}
+	if (found > 0) {
+		err_set(err, "revocation list %d cannot be read (%s)", found + 1, tls_error_take());
+		return false;
+	}
 	BIO_reset(bio);
-	if (found == 0 && (crl = d2i_X509_CRL_bio(bio, NULL)) != NULL) {
+	if ((crl = d2i_X509_CRL_bio(bio, NULL)) != NULL) {
 		bool ok = add_crl(trust, crl, err);
 		X509_CRL_free(crl);
 		ERR_clear_error();

@@ -200,6 +200,9 @@ fails "a certificate that is no CA's" "$(other_ca '"pki/alice.crt"')" \
 	'\.ca: ".*alice.crt": holds a certificate that is no CA'
 fails "no such list" "$(host broken '' ', "crl": "none.crl"')" '\.crl: ".*none.crl": no such file'
 fails "no list in it" "$(host broken '' ', "crl": "garbage.pem"')" '\.crl: ".*garbage.pem": no CRL'
+{ cat pki/ca.crl && echo "-----BEGIN X509 CRL-----" && echo half; } >half.crl
+fails "a second list that is none" "$(host broken '' ', "crl": "half.crl"')" \
+	'\.crl: ".*half.crl": revocation list 2 cannot be read'
 fails "rules that can mean nothing, each where it stands" \
 	"$(host broken '"allow_uri": ["spiffe://a/b", "spiffe://*"], "allow_email": "here"')" \
 	'acl.allow_uri\[1\]: "spiffe://\*" .*acl.allow_email: "here" is not an email'
