@@ -1,5 +1,7 @@
 #include "app/serve.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +81,21 @@ static void close_new(struct gatehouse *gatehouse, struct listener **wanted, siz
 			listener_close(wanted[i]);
 }
 
+static void tell(const struct listener *listener, const char *message)
+{
+	struct log_line line;
+	log_begin(&line, LOG_INFO_LEVEL, message);
+	log_text(&line, "listener", listener->text);
+	log_end(&line);
+}
+
+static void tell_new(const struct gatehouse *gatehouse, struct listener **wanted, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!is_in(gatehouse->listeners, gatehouse->listener_count, wanted[i]))
+			tell(wanted[i], "listener opened");
+}
+
 static void retire(struct gatehouse *gatehouse, struct listener *listener)
 {
 	size_t size = (gatehouse->retired_count + 1) * sizeof *gatehouse->retired;
@@ -87,6 +104,7 @@ static void retire(struct gatehouse *gatehouse, struct listener *listener)
 		abort();
 	gatehouse->retired = more;
 	gatehouse->retired[gatehouse->retired_count++] = listener;
+	tell(listener, "listener closed");
 	listener_hide(listener);
 }
 
@@ -108,6 +126,8 @@ bool listening_follow(
 		free(wanted);
 		return false;
 	}
+	if (gatehouse->listeners)
+		tell_new(gatehouse, wanted, count);
 	for (unsigned i = 0; i < gatehouse->listener_count; i++)
 		if (!is_in(wanted, count, gatehouse->listeners[i]))
 			retire(gatehouse, gatehouse->listeners[i]);

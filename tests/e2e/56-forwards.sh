@@ -207,10 +207,12 @@ wait_for "$PATIENCE" has_accepted backend "$((served + 1))" || bail_out "no conn
 not_ok "a forward that is not there yet" is_listening "127.0.0.1:$more"
 reload "$MORE"
 is "a forward that comes with a reload" "$(say "127.0.0.1:$more" new)" "hello new"
+logs "the log tells of it" "msg=listener opened" "listener=127.0.0.1:$more"
 is "the others are as they were" "$(say "127.0.0.1:$listen" old)" "hello old"
 reload ""
 not_listening() { ! is_listening "127.0.0.1:$more"; }
 ok "a forward that goes with a reload" wait_for "$PATIENCE" not_listening
+logs "the log tells of that" "msg=listener closed" "listener=127.0.0.1:$more"
 reload "$MORE"
 reload ""
 reload "$MORE"
