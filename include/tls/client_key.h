@@ -25,6 +25,9 @@ bool client_key_is_current(struct credential *credential);
 
 bool client_key_is_uri(const char *source);
 
+/* A source as it may be shown: without the PIN that a URI may hold. */
+void client_key_text(const char *source, char *out, size_t size);
+
 /* A key whose file others can read, or group members that were not meant to: its mode; else 0. */
 unsigned client_key_loose_mode(const char *path);
 

@@ -1,5 +1,6 @@
 #include "app/advice.h"
 
+#include "tls/client_key.h"
 #include "tls/identity.h"
 #include "tls/tls_fault.h"
 #include "wire/alert.h"
@@ -71,11 +72,12 @@ static void write_shown(const struct gateway *gateway, char *out, size_t size)
 {
 	const struct client_config *config = &gateway->settings->config;
 	struct identity *identity = identity_of(gateway->credential->leaf);
-	char text[IDENTITY_TEXT_MAX] = "?";
+	char who[IDENTITY_TEXT_MAX] = "?", source[256];
 	if (identity)
-		identity_text(identity, text);
+		identity_text(identity, who);
 	identity_free(identity);
-	snprintf(out, size, "%s (%s)", config->cert ? config->cert : config->key, text);
+	client_key_text(config->cert ? config->cert : config->key, source, sizeof source);
+	snprintf(out, size, "%s (%s)", source, who);
 }
 
 static void advise_without_certificate(

@@ -5,15 +5,26 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define PASSPHRASE_MAX 256
+#define PASSPHRASE_MAX  256
+#define SOURCE_TEXT_MAX 512
 
 bool client_key_is_uri(const char *source)
 {
 	return strncasecmp(source, "pkcs11:", 7) == 0;
+}
+
+void client_key_text(const char *source, char *out, size_t size)
+{
+	static const char pin[] = "pin-value=";
+	const char *secret = client_key_is_uri(source) ? strstr(source, pin) : NULL;
+	size_t before = secret ? (size_t)(secret - source) + sizeof pin - 1 : strlen(source);
+	const char *behind = secret ? source + before + strcspn(source + before, ";&?") : "";
+	snprintf(out, size, "%.*s%s%s", (int)before, source, secret ? "..." : "", behind);
 }
 
 int on_passphrase(char *out, int size, int writing, void *owner)
@@ -141,12 +152,12 @@ static void parts_free(struct key_parts *parts)
 	EVP_PKEY_free(parts->key);
 }
 
-static bool load_file(
-	struct key_parts *parts, struct file_mark *mark, struct asking *asking, struct err *err)
+static bool load_file(struct key_parts *parts, struct file_mark *mark, const char *path,
+	struct asking *asking, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
-	if (!file_mark_read(mark, asking->what, &data, &len, err))
+	if (!file_mark_read(mark, path, &data, &len, err))
 		return false;
 	bool is_der = data[0] == 0x30; /* a SEQUENCE; no PEM file begins with "0" */
 	bool ok = is_der ? read_pkcs12(parts, data, len, asking, err)
@@ -159,12 +170,14 @@ static bool load_file(
 static bool load_source(struct key_parts *parts, struct file_mark *mark,
 	const struct client_key_setup *setup, const char *source, struct err *err)
 {
-	struct asking asking = {.setup = setup, .what = source};
+	char text[SOURCE_TEXT_MAX];
+	client_key_text(source, text, sizeof text);
+	struct asking asking = {.setup = setup, .what = text};
 	parts->chain = sk_X509_new_null();
 	bool ok = client_key_is_uri(source) ? pkcs11_load(parts, source, &asking, err)
-					    : load_file(parts, mark, &asking, err);
+					    : load_file(parts, mark, source, &asking, err);
 	if (!ok)
-		err_prefix(err, "%s: ", source);
+		err_prefix(err, "%s: ", text);
 	return ok;
 }
 
@@ -174,11 +187,18 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
+static void fail_at(struct err *err, const char *source, const char *what)
+{
+	char text[SOURCE_TEXT_MAX];
+	client_key_text(source, text, sizeof text);
+	err_set(err, "%s: %s", text, what);
+}
+
 static bool take_leaf(
 	struct credential *credential, struct key_parts *parts, const char *source, struct err *err)
 {
 	if (!parts->leaf) {
-		err_set(err, "%s: there is no certificate in it", source);
+		fail_at(err, source, "there is no certificate in it");
 		return false;
 	}
 	credential->leaf = parts->leaf;
@@ -193,9 +213,12 @@ static bool take_leaf(
 static bool take_key(struct credential *credential, struct key_parts *parts, const char *source,
 	const char *cert_source, struct err *err)
 {
+	char text[SOURCE_TEXT_MAX];
 	if (!parts->key) {
-		err_set(err, "%s: there is no private key in it%s", source,
-			source == cert_source ? "; name its file with --key" : "");
+		fail_at(err, source,
+			source == cert_source
+				? "there is no private key in it; name its file with --key"
+				: "there is no private key in it");
 		return false;
 	}
 	credential->key = parts->key;
@@ -204,7 +227,10 @@ static bool take_key(struct credential *credential, struct key_parts *parts, con
 	if (X509_check_private_key(credential->leaf, credential->key) == 1)
 		return true;
 	ERR_clear_error();
-	err_set(err, "%s: is the key of another certificate than %s", source, cert_source);
+	client_key_text(cert_source, text, sizeof text);
+	err_set(err, "is the key of another certificate than %s", text);
+	client_key_text(source, text, sizeof text);
+	err_prefix(err, "%s: ", text);
 	return false;
 }
 

@@ -58,6 +58,7 @@ static bool try_engine(struct key_parts *parts, const char *uri, UI_METHOD *ui, 
 	ENGINE *engine = ENGINE_by_id("pkcs11");
 	if (!engine)
 		return false;
+	ENGINE_ctrl_cmd(engine, "QUIET", 0, NULL, NULL, 1); /* what is wrong we tell ourselves */
 	bool ok = ENGINE_init(engine) == 1;
 	if (ok) {
 		load_by_engine(parts, engine, uri, ui, asking);
