@@ -7,6 +7,7 @@
 HELD=100    # connections at a time
 WATCHED=1.5 # seconds in which the process must do next to nothing
 TICKS=15    # of 10 ms: a loop that spins takes all of the 150
+WAKES=30    # in that time, of all threads: looking 20 times a second would be 60 for two workers
 
 pki_ca root
 pki_cert root site site.test
@@ -37,6 +38,10 @@ processor_ticks() { # PID: that it has used so far, in user and kernel
 	echo $((fields[11] + fields[12]))
 }
 
+wakes() { # PID: how often its threads have slept so far
+	cat "/proc/$1/task"/*/status | awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum }'
+}
+
 is_served() {
 	tlsload --count 1 --sni site.test --ca "$PKI/root.crt" --request x --half-close --expect hi \
 		"127.0.0.1:$front" >"$TMP/served" 2>&1
@@ -48,10 +53,14 @@ rests_while() {
 	wait_for "$PATIENCE" grep -q "^holding $HELD failed 0" "$TMP/held.out" ||
 		bail_out "holdmany: $(cat "$TMP/held.err")"
 	is_served # the workers have seen what came before this
-	local before used
+	local before used woken
+	woken=$(wakes "$gatehouse_pid")
 	before=$(processor_ticks "$gatehouse_pid")
 	sleep "$WATCHED" # what is measured is this time
 	used=$(($(processor_ticks "$gatehouse_pid") - before))
+	woken=$(($(wakes "$gatehouse_pid") - woken))
+	# Only TCP knows SO_RCVLOWAT.
+	[[ $2 == unix:* ]] || ok "$1: the kernel does the waiting ($woken wakes)" test "$woken" -le "$WAKES"
 	if ((used <= TICKS)); then
 		pass "$1: no processor time"
 	else

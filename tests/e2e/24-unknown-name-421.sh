@@ -43,8 +43,15 @@ like "and the connection ends" "$head" $'\n'"Connection: close"
 like "the page says what is the matter" "$body" '^<!doctype html>.*421 Misdirected Request.*</html>'
 unlike "and echoes nothing" "$body$head" 'two.apps'
 
-get two.apps.example.test --head >"$TMP/head-only"
-is "HEAD: the head alone, and the length of the page" "$(tr -d '\r' <"$TMP/head-only")" "$head"
+raw() { # REQUEST [OPTION of s_client...]: everything that comes back
+	printf '%b\r\n\r\n' "$1" | openssl s_client -connect "127.0.0.1:$front" \
+		-servername two.apps.example.test -quiet -ign_eof "${@:2}" 2>/dev/null | tr -d '\r'
+}
+is "HEAD: the head alone, with the length of the page" "$(raw 'HEAD / HTTP/1.1')" "$head"
+is "a request that comes in pieces" "$( (printf 'HEAD / HT'; sleep 0.1; printf \
+	'TP/1.1\r\nHost: x\r\n'; sleep 0.1; printf '\r\n') | openssl s_client -connect \
+	"127.0.0.1:$front" -servername two.apps.example.test -quiet -ign_eof 2>/dev/null |
+	tr -d '\r')" "$head"
 like "who offers h2 alone gets it too, unnegotiated" \
 	"$(printf 'GET / HTTP/1.1\r\n\r\n' | openssl s_client -connect "127.0.0.1:$front" \
 		-servername two.apps.example.test -alpn h2 -ign_eof 2>/dev/null)" \
