@@ -1,7 +1,7 @@
 /*
- * The control socket: who connects may be the daemon's own user or root, says one line, gets one line
- * back. It runs on the main loop and never waits for a client: one that is slow, silent or says too
- * much is let go.
+ * The control socket: who connects may be the daemon's own user or root, says one line, gets one
+ * line back. It runs on the main loop and never waits for a client: one that is slow, silent or
+ * says too much is let go.
  */
 #ifndef GATEHOUSE_ADMIN_CONTROL_H
 #define GATEHOUSE_ADMIN_CONTROL_H
@@ -13,7 +13,7 @@
 #include <ev.h>
 #include <sys/types.h>
 
-#define CONTROL_LINE_MAX  (64 * 1024)
+#define CONTROL_LINE_MAX   (64 * 1024)
 #define CONTROL_CALLS_MOST 16
 
 struct control;

@@ -31,8 +31,8 @@ struct reload_facts {
 struct facts_told {
 	struct routes *routes; /* lent to facts_tell, a reference out of facts_look */
 	struct reload_facts reload;
-	bool is_stopping; /* SIGTERM: draining to the end */
-	bool is_drained;  /* "drain all" */
+	bool is_stopping;   /* SIGTERM: draining to the end */
+	bool is_drained;    /* "drain all" */
 	char drained[1024]; /* hosts and servers, with ", " between */
 	char listens[512];  /* addresses, with "," between */
 	unsigned listeners, generations;

@@ -1,8 +1,8 @@
 /*
- * The administrator's HTTP (libmicrohttpd), on a thread of its own: what it is asked, however slowly
- * and however often, costs no worker anything but processor time, and that at a lower priority.
- * GET and HEAD alone; a connection that says nothing for ten seconds is closed, and so is the one
- * that has been quiet longest when there are too many.
+ * The administrator's HTTP (libmicrohttpd), on a thread of its own: what it is asked, however
+ * slowly and however often, costs no worker anything but processor time, and that at a lower
+ * priority. GET and HEAD alone; a connection that says nothing for ten seconds is closed, and so is
+ * the one that has been quiet longest when there are too many.
  */
 #ifndef GATEHOUSE_ADMIN_HTTP_H
 #define GATEHOUSE_ADMIN_HTTP_H

@@ -27,16 +27,16 @@ void admin_adopt(struct admin *admin, const struct config *config);
 bool admin_is_wanted(const struct admin *admin);
 
 /* A reload has ended. */
-void admin_reloaded(
-	struct admin *admin, const struct routes *before, const struct loaded *loaded);
+void admin_reloaded(struct admin *admin, const struct routes *before, const struct loaded *loaded);
 void admin_reload_unchanged(struct admin *admin, uint64_t took_us);
 void admin_reload_refused(struct admin *admin, const struct findings *findings);
 
 /* All that listens for administrators. */
-void admin_each_listener(struct admin *admin,
-	void (*visit)(void *owner, struct listener *listener), void *owner);
+void admin_each_listener(
+	struct admin *admin, void (*visit)(void *owner, struct listener *listener), void *owner);
 
-/* An upgrade has ended: `pid` serves, who has those listeners now; or (`error`) all is as before. */
+/* An upgrade has ended: `pid` serves, who has those listeners now; or (`error`) all is as before.
+ */
 void admin_upgraded(struct admin *admin, pid_t pid);
 void admin_upgrade_failed(struct admin *admin, const char *error);
 

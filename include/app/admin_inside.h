@@ -44,8 +44,8 @@ void answer_begin(struct text *answer); /* {"ok":true */
 void answer_give(struct control_call *call, struct text *answer);
 
 /* A caller of "reload" hears of a load that has ended. */
-void admin_tell_reload(struct admin *admin, const struct routes *before,
-	const struct routes *after, const struct findings *findings);
+void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,
+	const struct findings *findings);
 
 /* A caller of "upgrade" hears who serves now, or (`error`) why it is still this process. */
 void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error);

@@ -97,14 +97,16 @@ unsigned refusals_copy(struct refusals *refusals, struct refusal *out);
 
 struct counters {
 	_Alignas(CACHE_LINE) counter connections;
-	counter active, up, down; /* gauge: active; bytes, of live connections up to the last second */
+	counter active, up,
+		down; /* gauge: active; bytes, of live connections up to the last second */
 	counter acl_admitted, acl_denied, dial_errors;
 	counter endings[ENDINGS];
 	struct histogram durations, handshakes;
 	/* Gauges, set once a second while somebody wants them (see `beat_us`). */
 	counter pipes;
-	counter turn_us, turn_before_us; /* the longest turn of the loop, of this period and the last */
-	counter beat_us;                 /* clock_now_us of the last second's turn; 0: not beating */
+	counter turn_us,
+		turn_before_us; /* the longest turn of the loop, of this period and the last */
+	counter beat_us;        /* clock_now_us of the last second's turn; 0: not beating */
 	struct refusals refusals;
 };
 

@@ -2,7 +2,8 @@
  * What each route has carried, over reloads: the first TALLIES_MOST routes that see a connection
  * have a tally each, all others share one, and so do connections that found no route. A million
  * hosts, or a flood of unknown names, so make a bounded number of series; and which of them a
- * connection counts in never changes while its route is configured, so that no series runs backwards.
+ * connection counts in never changes while its route is configured, so that no series runs
+ * backwards.
  *
  * Every worker adds to the same tally, a few times in a connection's life.
  */
@@ -16,7 +17,8 @@
 struct tally {
 	const char *host, *alpn; /* "*.example.com" and "ssh", or "" */
 	bool is_terminated;
-	atomic_ullong connections, errors, up, down; /* errors: refused for whatever reason; bytes */
+	atomic_ullong connections, errors, up,
+		down; /* errors: refused for whatever reason; bytes */
 	atomic_uint active;
 };
 

@@ -1,7 +1,7 @@
 /*
- * What a session adds to the counters of its worker and to the tally of its route, step by step. The
- * bytes of sessions that live are added once a second, for as long as somebody wants to see them
- * (counting_follow); otherwise at their end.
+ * What a session adds to the counters of its worker and to the tally of its route, step by step.
+ * The bytes of sessions that live are added once a second, for as long as somebody wants to see
+ * them (counting_follow); otherwise at their end.
  */
 #ifndef GATEHOUSE_SESSION_COUNTING_H
 #define GATEHOUSE_SESSION_COUNTING_H

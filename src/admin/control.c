@@ -145,8 +145,8 @@ static void hear_line(struct control_call *call, char *newline)
 
 static void hear(struct control_call *call)
 {
-	ssize_t n = recv(call->io.fd, call->line + call->len, CONTROL_LINE_MAX - call->len,
-		MSG_DONTWAIT);
+	ssize_t n = recv(
+		call->io.fd, call->line + call->len, CONTROL_LINE_MAX - call->len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -235,7 +235,8 @@ static bool has_directory(const char *path, struct err *err)
 	struct stat facts;
 	bool ok = copy && stat(dirname(copy), &facts) == 0 && S_ISDIR(facts.st_mode);
 	if (!ok)
-		err_set(err, "there is no directory for it (RuntimeDirectory= of a unit makes one)");
+		err_set(err,
+			"there is no directory for it (RuntimeDirectory= of a unit makes one)");
 	free(copy);
 	return ok;
 }
@@ -249,7 +250,8 @@ static bool listen_on(struct control *control, uid_t user, struct err *err)
 	control->listener = listener_open(address, 1, err);
 	if (!control->listener)
 		return false;
-	if (chmod(control->path, 0600) == 0 && (user == geteuid() || chown(control->path, user, (gid_t)-1) == 0))
+	if (chmod(control->path, 0600) == 0 &&
+		(user == geteuid() || chown(control->path, user, (gid_t)-1) == 0))
 		return true;
 	err_set(err, "%s", strerror(errno));
 	return false;

@@ -107,13 +107,13 @@ void facts_remember(struct facts *facts)
 	facts_totals(facts, &totals);
 	clock_gettime(CLOCK_REALTIME, &now);
 	pthread_mutex_lock(&facts->lock);
-	facts->history[facts->remembered++ % HISTORY_MOST] = (struct moment){
-		.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
-		.active = totals.active,
-		.connections = totals.connections,
-		.up = totals.up,
-		.down = totals.down,
-		.refused = totals.refused};
+	facts->history[facts->remembered++ % HISTORY_MOST] =
+		(struct moment){.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+			.active = totals.active,
+			.connections = totals.connections,
+			.up = totals.up,
+			.down = totals.down,
+			.refused = totals.refused};
 	pthread_mutex_unlock(&facts->lock);
 }
 

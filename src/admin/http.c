@@ -10,14 +10,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MOST  64u
-#define CROWDED           48 /* from here on the quietest makes room for the next */
-#define TIMEOUT_SECONDS   10u
-#define REQUEST_MEMORY    ((size_t)16 * 1024) /* a head that is larger is answered 431 */
-#define ADMIN_NICE        5
+#define CONNECTIONS_MOST 64u
+#define CROWDED          48 /* from here on the quietest makes room for the next */
+#define TIMEOUT_SECONDS  10u
+#define REQUEST_MEMORY   ((size_t)16 * 1024) /* a head that is larger is answered 431 */
+#define ADMIN_NICE       5
 
 struct slot {
-	int fd; /* -1: free */
+	int fd;          /* -1: free */
 	uint64_t active; /* when it last began a request, as a turn of a counter */
 };
 
@@ -65,8 +65,8 @@ static const char *const headers[][2] = {
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
 	struct text *body, const char *allow)
 {
-	struct MHD_Response *response = MHD_create_response_from_buffer(
-		body->len, body->at, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *response =
+		MHD_create_response_from_buffer(body->len, body->at, MHD_RESPMEM_MUST_FREE);
 	if (!response) {
 		text_finish(body);
 		return MHD_NO;
@@ -81,8 +81,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 	return queued;
 }
 
-static enum MHD_Result complain(struct MHD_Connection *connection, unsigned status,
-	const char *error, const char *allow)
+static enum MHD_Result complain(
+	struct MHD_Connection *connection, unsigned status, const char *error, const char *allow)
 {
 	struct text body = {0};
 	json_open(&body, NULL, '{');
@@ -145,7 +145,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 	}
 	const struct page *page = find(http, path);
 	return page ? show(http, connection, page)
-	            : complain(connection, 404, "no such page", NULL);
+		    : complain(connection, 404, "no such page", NULL);
 }
 
 static void close_quietest(struct http *http)
@@ -223,8 +223,8 @@ static bool start(struct http *http, struct err *err)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before); /* no signal is for that thread */
 	if (fd >= 0)
-		http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL,
-			on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
+		http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0,
+			NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
 			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
 			MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_SECONDS,
 			MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY,

@@ -125,7 +125,8 @@ static void write_routes(struct text *out, struct tallies *tallies)
 	for (size_t i = 0; i < count; i++)
 		route_line(out, "gatehouse_route_connections_total", &rows[i], "",
 			rows[i].connections);
-	family(out, "gatehouse_route_active_connections", "gauge", "Connections open now, by route.");
+	family(out, "gatehouse_route_active_connections", "gauge",
+		"Connections open now, by route.");
 	for (size_t i = 0; i < count; i++)
 		route_line(out, "gatehouse_route_active_connections", &rows[i], "", rows[i].active);
 	family(out, "gatehouse_route_bytes_total", "counter", "Bytes delivered, by route.");
@@ -155,7 +156,8 @@ static void write_reloads(struct text *out, const struct reload_facts *reload)
 	single(out, "gatehouse_reload_last_success_timestamp_seconds", "gauge",
 		"When the configuration was last loaded and found good.",
 		(unsigned long long)reload->succeeded_at);
-	family(out, "gatehouse_reload_duration_seconds", "gauge", "How long the last good load took.");
+	family(out, "gatehouse_reload_duration_seconds", "gauge",
+		"How long the last good load took.");
 	text_add(out, "gatehouse_reload_duration_seconds %.6f\n", (double)reload->took_us / 1e6);
 }
 
@@ -199,8 +201,8 @@ static void write_servers(struct text *out, const struct routes *routes)
 
 /* The process. */
 
-static void write_inside(struct text *out, const struct totals *totals,
-	const struct facts_told *told)
+static void write_inside(
+	struct text *out, const struct totals *totals, const struct facts_told *told)
 {
 	single(out, "gatehouse_draining", "gauge", "1 while no new connections are taken.",
 		told->is_stopping || told->is_drained);

@@ -26,8 +26,8 @@ static char *copy_value(const char *text, size_t from, size_t to, struct err *er
 	return NULL;
 }
 
-static bool add(struct request *request, const struct json_member *member, char *value,
-	struct err *err)
+static bool add(
+	struct request *request, const struct json_member *member, char *value, struct err *err)
 {
 	char *name = malloc(member->name_len + 1);
 	if (!name || request->count == REQUEST_MEMBERS_MOST) {

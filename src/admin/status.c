@@ -121,7 +121,9 @@ static void tell_route(struct text *out, const struct tally_row *row)
 	json_text(out, "route", row->host);
 	json_text(out, "alpn", row->alpn[0] ? row->alpn : NULL);
 	json_text(out, "mode",
-		row->host[0] == '_' ? NULL : row->is_terminated ? "terminate" : "passthrough");
+		row->host[0] == '_'          ? NULL
+			: row->is_terminated ? "terminate"
+					     : "passthrough");
 	json_number(out, "active", row->active);
 	json_number(out, "connections", (long long)row->connections);
 	json_number(out, "up", (long long)row->up);
@@ -152,10 +154,10 @@ static void tell_server(struct text *out, const struct server_row *row)
 	json_open(out, NULL, '{');
 	json_text(out, "server", row->text);
 	json_text(out, "state",
-		row->is_drained        ? "drained"
-			: !state             ? "not watched"
-			: server_is_up(row)  ? "up"
-			                     : "down");
+		row->is_drained             ? "drained"
+			: !state            ? "not watched"
+			: server_is_up(row) ? "up"
+					    : "down");
 	json_flag(out, "checked", row->is_checked);
 	if (state) {
 		json_number(out, "active", atomic_load(&state->active));

@@ -72,8 +72,8 @@ static unsigned what_is_wanted(const struct config *config, struct wanted out[2]
 {
 	unsigned count = 0;
 	if (config->health.enabled)
-		out[count++] = (struct wanted){
-			config->health.listen, config->health.where, HTTP_HEALTH};
+		out[count++] =
+			(struct wanted){config->health.listen, config->health.where, HTTP_HEALTH};
 	if (!config->metrics.enabled)
 		return count;
 	if (count > 0 && strcmp(out[0].listen, config->metrics.listen) == 0)
@@ -110,8 +110,7 @@ static void open_http(struct admin *admin, const struct config *config, struct r
 /* Started as root, we are somebody else by the time that anybody asks. */
 static uid_t user_to_be(const struct config *config)
 {
-	struct passwd *entry =
-		config->user && geteuid() == 0 ? getpwnam(config->user) : NULL;
+	struct passwd *entry = config->user && geteuid() == 0 ? getpwnam(config->user) : NULL;
 	return entry ? entry->pw_uid : geteuid();
 }
 
@@ -129,8 +128,8 @@ static void open_control(struct admin *admin, const struct config *config, struc
 	admin->opened_control =
 		control_open(admin->gatehouse->loop, path, user_to_be(config), &err);
 	if (!admin->opened_control)
-		report_error(report, "%s: control.socket: \"%s\": %s", admin->gatehouse->path,
-			path, err.text);
+		report_error(report, "%s: control.socket: \"%s\": %s", admin->gatehouse->path, path,
+			err.text);
 }
 
 bool admin_prepare(struct admin *admin, const struct config *config, struct report *report)
@@ -225,8 +224,7 @@ static void note_success(struct admin *admin, enum reload_outcome outcome, uint6
 	reload->error[0] = '\0';
 }
 
-void admin_reloaded(
-	struct admin *admin, const struct routes *before, const struct loaded *loaded)
+void admin_reloaded(struct admin *admin, const struct routes *before, const struct loaded *loaded)
 {
 	struct routes_change change = routes_compare(before, loaded->routes);
 	note_success(admin, RELOAD_DONE, loaded->took_us);
@@ -265,8 +263,8 @@ void admin_reload_refused(struct admin *admin, const struct findings *findings)
 
 /* Upgrades. */
 
-void admin_each_listener(struct admin *admin,
-	void (*visit)(void *owner, struct listener *listener), void *owner)
+void admin_each_listener(
+	struct admin *admin, void (*visit)(void *owner, struct listener *listener), void *owner)
 {
 	for (unsigned i = 0; i < 2; i++)
 		if (admin->servers[i])

@@ -117,7 +117,9 @@ static bool tell_route(void *owner, const struct route *route)
 	json_text(telling->out, "route", route->host);
 	json_text(telling->out, "alpn", alpn[0] ? alpn : NULL);
 	json_text(telling->out, "mode",
-		route->is_forward ? "forward" : route->tls ? "terminate" : "passthrough");
+		route->is_forward    ? "forward"
+			: route->tls ? "terminate"
+				     : "passthrough");
 	json_text(telling->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
 	tell_backend(telling->out, route->backend);
 	tell_tally(telling->out, atomic_load(&((struct route *)route)->tally));
@@ -193,7 +195,8 @@ static void explained(struct control_call *call, char *text, bool is_json)
 	free(text);
 }
 
-static void do_explain(struct admin *admin, struct control_call *call, const struct request *request)
+static void do_explain(
+	struct admin *admin, struct control_call *call, const struct request *request)
 {
 	const char *from = request_text(request, "from");
 	bool is_json = request_flag(request, "json");
@@ -201,7 +204,8 @@ static void do_explain(struct admin *admin, struct control_call *call, const str
 	struct address source;
 	struct err err = {"out of memory"};
 	char *text = NULL;
-	if (asked && ask_for(asked, request, &err) && (!from || parse_source(from, &source, &err))) {
+	if (asked && ask_for(asked, request, &err) &&
+		(!from || parse_source(from, &source, &err))) {
 		struct asker asker = {NULL, from ? &source : NULL};
 		text = explain_into_text(admin->gatehouse->routes, asked, &asker, is_json);
 	}
@@ -259,7 +263,8 @@ static void do_reload(struct admin *admin, struct control_call *call, const stru
 		admin->reloading = call;
 }
 
-static void do_upgrade(struct admin *admin, struct control_call *call, const struct request *request)
+static void do_upgrade(
+	struct admin *admin, struct control_call *call, const struct request *request)
 {
 	struct err err;
 	(void)request;
@@ -300,14 +305,16 @@ static bool tell_change(void *owner, char what, const char *host)
 		return false;
 	json_open(telling->out, NULL, '{');
 	json_text(telling->out, "change",
-		what == '+' ? "added" : what == '-' ? "removed" : "changed");
+		what == '+'           ? "added"
+			: what == '-' ? "removed"
+				      : "changed");
 	json_text(telling->out, "route", host);
 	json_close(telling->out, '}');
 	return true;
 }
 
-static void tell_findings(struct text *out, const char *key, enum severity severity,
-	const struct findings *findings)
+static void tell_findings(
+	struct text *out, const char *key, enum severity severity, const struct findings *findings)
 {
 	unsigned left = CHANGES_MOST;
 	json_open(out, key, '[');
@@ -319,8 +326,8 @@ static void tell_findings(struct text *out, const char *key, enum severity sever
 	json_close(out, ']');
 }
 
-void admin_tell_reload(struct admin *admin, const struct routes *before,
-	const struct routes *after, const struct findings *findings)
+void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,
+	const struct findings *findings)
 {
 	struct control_call *call = admin->reloading;
 	struct text answer = {0};

@@ -18,7 +18,7 @@ static struct drained **find(struct admin *admin, const char *name)
 static size_t mark(struct routes *routes, const struct drained *drained, bool is_drained)
 {
 	return drained->is_server ? routes_drain_server(routes, drained->name, is_drained)
-	                          : routes_drain_host(routes, drained->name, is_drained);
+				  : routes_drain_host(routes, drained->name, is_drained);
 }
 
 void drained_apply(struct admin *admin, struct routes *routes)

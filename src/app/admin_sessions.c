@@ -95,8 +95,7 @@ static bool matches(const struct session *session, const struct filter *filter)
 {
 	if (filter->id >= 0 && session->id != (unsigned long long)filter->id)
 		return false;
-	if (filter->route &&
-		(!session->route || strcmp(session->route->host, filter->route) != 0))
+	if (filter->route && (!session->route || strcmp(session->route->host, filter->route) != 0))
 		return false;
 	if (filter->has_from && !comes_from(session, filter))
 		return false;
@@ -153,7 +152,8 @@ static void tell_who(const struct session *session, struct text *out)
 	session_source_text(session, source);
 	json_text(out, "source", source);
 	json_text(out, "listener", session->listener->text);
-	json_text(out, "sni", session->hello && session->hello->sni[0] ? session->hello->sni : NULL);
+	json_text(
+		out, "sni", session->hello && session->hello->sni[0] ? session->hello->sni : NULL);
 	if (shown)
 		identity_text(shown, identity);
 	json_text(out, "identity", shown ? identity : NULL);
@@ -168,10 +168,10 @@ static void tell_where(const struct session *session, struct text *out)
 	json_text(out, "route", route ? route->host : NULL);
 	json_text(out, "alpn", alpn[0] ? alpn : NULL);
 	json_text(out, "mode",
-		!route                    ? NULL
+		!route                      ? NULL
 			: route->is_forward ? "forward"
 			: route->tls        ? "terminate"
-			                    : "passthrough");
+					    : "passthrough");
 	json_text(out, "upstream", session_upstream_text(session));
 }
 
@@ -293,8 +293,8 @@ static void ask_workers(struct admin *admin, struct session_query *query)
 	}
 }
 
-static void ask(struct admin *admin, struct control_call *call, const struct request *request,
-	bool kills)
+static void ask(
+	struct admin *admin, struct control_call *call, const struct request *request, bool kills)
 {
 	unsigned count = admin->gatehouse->worker_count;
 	const char *limit = request_text(request, "limit");

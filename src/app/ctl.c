@@ -108,7 +108,8 @@ static bool connect_to(int fd, const char *path, struct err *err)
 	err_set(err, "%s: %s%s", path, strerror(errno),
 		errno == ENOENT || errno == ECONNREFUSED
 			? " (does gatehouse run, with \"control\" in its configuration?)"
-			: errno == EACCES ? " (only root and gatehouse's own user may ask)" : "");
+			: errno == EACCES ? " (only root and gatehouse's own user may ask)"
+					  : "");
 	return false;
 }
 

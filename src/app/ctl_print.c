@@ -84,12 +84,14 @@ static void print_name(FILE *file, const char *name)
 		fputc(*name == '_' ? ' ' : *name, file);
 }
 
-/* Characters, not bytes: names and identities may be in any language. */
+/* As print_safe prints it. Characters, not bytes: names may be in any language. */
 static int width_of(const char *text)
 {
 	int width = 0;
-	for (; *text; text++)
-		width += ((unsigned char)*text & 0xc0) != 0x80;
+	for (; *text; text++) {
+		unsigned char byte = (unsigned char)*text;
+		width += byte < 0x20 || byte == 0x7f ? 4 : (byte & 0xc0) != 0x80;
+	}
 	return width;
 }
 

@@ -128,8 +128,7 @@ struct tally *tallies_of(struct tallies *tallies, struct routes *routes, struct 
 	tally = atomic_load(&route->tally);
 	if (!tally) {
 		size_t at = place_of(tallies, route, &is_there);
-		struct entry *entry =
-			is_there ? tallies->entries[at] : add(tallies, route, at);
+		struct entry *entry = is_there ? tallies->entries[at] : add(tallies, route, at);
 		tally = entry ? adopt(routes, route, entry) : NULL;
 		if (!tally)
 			atomic_store(&route->tally, tally = &tallies->other);

@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#define BEAT_SECONDS   1.0
-#define PERIOD_BEATS   15 /* after so many the longest turn of the loop is that of the last period */
+#define BEAT_SECONDS 1.0
+#define PERIOD_BEATS 15 /* after so many the longest turn of the loop is that of the last period   \
+			 */
 #define FOLDED_AT_ONCE 2048
 #define PAUSE_SECONDS  0.02
 
@@ -25,8 +26,8 @@ void count_started(struct session *session)
 
 void count_routed(struct session *session)
 {
-	struct tally *tally = tallies_of(
-		session->service->limits->tallies, session->routes, session->route);
+	struct tally *tally =
+		tallies_of(session->service->limits->tallies, session->routes, session->route);
 	session->tally = tally;
 	atomic_fetch_add_explicit(&tally->connections, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&tally->active, 1, memory_order_relaxed);
@@ -83,7 +84,8 @@ static void keep_refusal(const struct session *session, enum ending ending, cons
 	clock_gettime(CLOCK_REALTIME, &now);
 	refusal.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	session_source_text(session, refusal.source);
-	snprintf(refusal.name, sizeof refusal.name, "%s", session->hello ? session->hello->sni : "");
+	snprintf(
+		refusal.name, sizeof refusal.name, "%s", session->hello ? session->hello->sni : "");
 	snprintf(refusal.why, sizeof refusal.why, "%s", why);
 	refusals_add(&session->service->counters->refusals, &refusal);
 }

@@ -33,7 +33,8 @@ ctl() {
 }
 
 raw() { # LINE: straight to the socket
-	printf '%s\n' "$1" | perl -MIO::Socket::UNIX -e '
+	# shellcheck disable=SC2016 # of perl
+	printf "%s\n" "$1" | perl -MIO::Socket::UNIX -e '$SIG{PIPE} = "IGNORE";
 		my $s = IO::Socket::UNIX->new(Peer => shift) or die $!;
 		print $s join("", <STDIN>); $s->flush; print <$s>' "$TMP/control.sock"
 }
