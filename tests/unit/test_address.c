@@ -132,11 +132,45 @@ static void writes_what_it_does_not_know(void **state)
 	assert_string_equal(out, "unknown");
 }
 
+/* With the port that is taken for granted, 443; NULL: refused. */
+static void assert_near(const char *text, const char *host, unsigned port)
+{
+	struct endpoint endpoint;
+	struct err err;
+	if (endpoint_parse_near(text, 443, &endpoint, &err) != (host != NULL))
+		fail_msg("%s", text);
+	if (!host)
+		return;
+	assert_string_equal(endpoint.host, host);
+	assert_int_equal(endpoint.port, port);
+}
+
+static void a_port_may_be_taken_for_granted(void **state)
+{
+	(void)state;
+	assert_near("gw.example.com", "gw.example.com", 443);
+	assert_near("gw.example.com:8443", "gw.example.com", 8443);
+	assert_near("192.0.2.1", "192.0.2.1", 443);
+	assert_near("2001:db8::1", "2001:db8::1", 443);
+	assert_near("[2001:db8::1]", "2001:db8::1", 443);
+	assert_near("[2001:db8::1]:8443", "2001:db8::1", 8443);
+	assert_near("fe80::1%lo", "fe80::1%lo", 443);
+	assert_near("unix:/run/x", "/run/x", 0);
+	assert_near("", NULL, 0);
+	assert_near(":443", NULL, 0);
+	assert_near("gw:", NULL, 0);
+	assert_near("gw:0", NULL, 0);
+	assert_near("a b", NULL, 0);
+	assert_near("[::1", NULL, 0);
+	assert_near("127.1", NULL, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(takes_what_can_be_an_endpoint),
 		cmocka_unit_test(refuses_what_is_no_endpoint),
+		cmocka_unit_test(a_port_may_be_taken_for_granted),
 		cmocka_unit_test(bounds_hosts_and_paths),
 		cmocka_unit_test(writes_clients_of_unix_sockets),
 		cmocka_unit_test(writes_what_it_does_not_know),
