@@ -161,6 +161,9 @@ identity() { # PID: with the time of its start, so that a number used again is a
 spawn() { # NAME COMMAND...: in the background; sets NAME_pid; output in $TMP/NAME.out and .err
 	local name=$1
 	shift
+	# Now, and not when it is its turn: nobody is to see what another of that name said.
+	: >"$TMP/$name.out"
+	: >"$TMP/$name.err"
 	"$@" >"$TMP/$name.out" 2>"$TMP/$name.err" </dev/null &
 	printf -v "${name}_pid" %s "$!"
 	identity "$!" >>"$TMP/.processes"

@@ -307,6 +307,9 @@ static int open_connection(const struct endpoint *peer, const char *text)
 	int fd;
 	if (talk.listen) {
 		int listener = open_listener(peer, text);
+		struct pollfd ready = {.fd = listener, .events = POLLIN};
+		if (poll(&ready, 1, (int)talk.timeout * 1000) <= 0)
+			die("%s: nobody came", text);
 		fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 		close(listener);
 	} else if ((fd = socket(peer->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0) {
