@@ -72,7 +72,7 @@ static void write_shown(const struct gateway *gateway, char *out, size_t size)
 {
 	const struct client_config *config = &gateway->settings->config;
 	struct identity *identity = identity_of(gateway->credential->leaf);
-	char who[IDENTITY_TEXT_MAX] = "?", source[256];
+	char who[IDENTITY_TEXT_MAX] = "?", source[240];
 	if (identity)
 		identity_text(identity, who);
 	identity_free(identity);
