@@ -1,7 +1,7 @@
 #!/bin/bash
 # connect joins stdin and stdout to a TLS connection: every byte, both ends, whatever they are.
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
-# needs: openssl socat
+# needs: openssl socat perl util-linux
 . "${0%/*}/lib.sh"
 
 export HOME=$TMP/home XDG_CONFIG_HOME=
@@ -143,6 +143,59 @@ mkdir "$TMP/cas"
 cp "$PKI/root.crt" "$TMP/cas/root.pem"
 is "a directory of CAs" "$(pinned --ca "$TMP/cas")" x
 is "one of two CAs" "$(pinned --ca "$PKI/clients.crt" --ca "$PKI/root.crt")" x
+
+# --- the way there ---
+
+mkfifo "$TMP/silent"
+exec 9<>"$TMP/silent"
+# What the kernel has running for the connection of such a connect: 00 nothing, 02 keepalive.
+timer_of() { # ARGUMENT...
+	local before pid port
+	before=$(accepts echo)
+	"$GATEHOUSE" connect --ca "$PKI/root.crt" --sni app.test "$@" "127.0.0.1:$front" \
+		<&9 >/dev/null 2>&1 &
+	pid=$!
+	identity "$pid" >>"$TMP/.processes"
+	wait_for "$PATIENCE" has_accepted echo $((before + 1))
+	printf -v port %04X "$front"
+	awk -v to="0100007F:$port" '$3 == to && $4 == "01" { print substr($6, 1, 2) }' /proc/net/tcp
+	kill "$pid"
+	wait "$pid" 2>/dev/null
+}
+is "TCP keepalive is on" "$(timer_of)" 02
+is "as it is told" "$(timer_of --keepalive 5s)" 02
+is "or off" "$(timer_of --keepalive 0)" 00
+exec 9>&-
+
+# A name with two addresses, of which one drops all that comes: whichever is tried first, the other
+# one answers soon.
+if [[ $(id -u) == 0 ]] && unshare -m true 2>/dev/null; then
+	printf '127.0.0.2 two.test\n127.0.0.3 two.test\n' >"$TMP/hosts"
+	free_port two
+	pki_cert root two two.test
+	reaches() { # DEAF LIVE
+		spawn deaf perl -e 'use Socket; use Fcntl; socket(my $s, PF_INET, SOCK_STREAM, 0);
+			my $at = sockaddr_in($ARGV[1], inet_aton($ARGV[0])); setsockopt($s, SOL_SOCKET,
+			SO_REUSEADDR, 1); bind($s, $at) or die; listen($s, 0); my @full; for (1..3) {
+			socket(my $c, PF_INET, SOCK_STREAM, 0); fcntl($c, F_SETFL, O_NONBLOCK);
+			connect($c, $at); push @full, $c } $| = 1; print "full\n"; sleep 300' "$1" "$two"
+		wait_for "$PATIENCE" grep -q full "$TMP/deaf.out"
+		spawn live talk --listen --tls --cert "$PKI/two.crt" --key "$PKI/two.key" "$2:$two" send=3 wait
+		wait_for "$PATIENCE" grep -q listening "$TMP/live.out"
+		# shellcheck disable=SC2016 # the inner shell expands it
+		unshare -m sh -c 'mount --bind "$1" /etc/hosts && exec "$2" connect -v --connect-timeout 5s \
+			--ca "$3" "two.test:$4"' - "$TMP/hosts" "$GATEHOUSE" "$PKI/root.crt" "$two" \
+			</dev/null 2>"$TMP/two.err" | wc -c
+		stop "$deaf_pid"
+		stop "$live_pid" KILL 2>/dev/null
+	}
+	is "one of two addresses answers" "$(reaches 127.0.0.2 127.0.0.3)" 3
+	like "and it is that one" "$(cat "$TMP/two.err")" "connected to 127.0.0.3:$two"
+	is "or the other" "$(reaches 127.0.0.3 127.0.0.2)" 3
+	like "and it is that one" "$(cat "$TMP/two.err")" "connected to 127.0.0.2:$two"
+else
+	skip 4 "only root can have another /etc/hosts"
+fi
 
 # --- what it tells ---
 
