@@ -116,6 +116,15 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 		ev_io_start(loop, &forward->acceptor);
 }
 
+static void complain(struct run_forward *forward, const char *text)
+{
+	ev_tstamp now = ev_now(forward->lane.loop);
+	if (now - forward->complained_at < 1.)
+		return;
+	forward->complained_at = now;
+	tell(forward, text);
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct run_forward *forward = io->data;
@@ -125,7 +134,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	if (fd >= 0)
 		begin(forward, fd);
 	else if (errno == EPERM)
-		tell(forward, why.text);
+		complain(forward, why.text);
 	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 		pause_accepting(forward, errno);
 }
