@@ -19,6 +19,7 @@ struct pipe {
 struct pipes;
 
 struct pipes *pipes_create(void);
+void pipes_limit(struct pipes *pipes, unsigned most); /* taken and pooled; at first there is none */
 void pipes_destroy(struct pipes *pipes); /* NULL is fine; those taken must have come back */
 
 struct pipe *pipes_take(struct pipes *pipes);

@@ -18,6 +18,7 @@ struct walk;
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
+	unsigned connections_most, pipes_most; /* by the descriptors: of all, of each worker */
 	atomic_bool drained; /* by the administrator: no host takes new connections */
 	struct sources *sources;
 	struct tallies *tallies;

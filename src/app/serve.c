@@ -2,6 +2,7 @@
 
 #include "app/commands.h"
 #include "app/cpus.h"
+#include "app/descriptors.h"
 #include "app/systemd.h"
 #include "app/user.h"
 #include "app/version.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #define QUIET_SECONDS        0.2 /* an editor's several steps are one change */
@@ -233,18 +233,9 @@ static void keep_heap_steady(void)
 	mallopt(M_TOP_PAD, 256 * 1024);
 }
 
-/* Each connection takes two descriptors or four: as many as we may have. */
-static void raise_descriptor_limit(void)
-{
-	struct rlimit limit;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 static bool start_workers(struct gatehouse *gatehouse, struct err *err)
 {
+	descriptors_share(&gatehouse->limits, gatehouse->worker_count);
 	for (unsigned i = 0; i < gatehouse->worker_count; i++) {
 		gatehouse->workers[i] = worker_create(
 			i, &gatehouse->limits, gatehouse->loop, &gatehouse->worker_ended, err);
@@ -437,7 +428,7 @@ int serve_main(int argc, char **argv)
 	}
 	open_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
+	descriptors_raise_limit();
 	keep_heap_steady();
 	launcher_fork(&gatehouse.launcher);
 	handover_init(&gatehouse.handover);

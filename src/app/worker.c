@@ -87,10 +87,17 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 	resume_accepting(timer->data);
 }
 
-static bool is_full(const struct worker *worker)
+#define NO_DESCRIPTORS "out of file descriptors (LimitNOFILE=)"
+
+/* NULL, or why nobody is let in now. */
+static const char *why_full(const struct worker *worker)
 {
+	const struct limits *limits = worker->service.limits;
 	unsigned most = routes_config(worker->service.routes)->proxy.max_connections;
-	return most > 0 && atomic_load(&worker->service.limits->connections) >= most;
+	unsigned now = atomic_load(&limits->connections);
+	if (most > 0 && now >= most)
+		return "max_connections reached";
+	return now >= limits->connections_most ? NO_DESCRIPTORS : NULL;
 }
 
 /* False when there is nothing more to accept now. */
@@ -107,7 +114,7 @@ static bool accept_failed(struct acceptor *acceptor)
 		if (pipes_trim(worker->service.lane.pipes) > 0)
 			return true;
 		pause_accepting(worker, errno == EMFILE || errno == ENFILE
-				? "out of file descriptors (LimitNOFILE=)"
+				? NO_DESCRIPTORS
 				: "out of memory for sockets");
 		return false;
 	case EINVAL:
@@ -163,8 +170,9 @@ static bool accept_one(struct acceptor *acceptor)
 		struct sockaddr_in6 v6;
 	} source;
 	socklen_t len = sizeof source;
-	if (is_full(worker)) {
-		pause_accepting(worker, "max_connections reached");
+	const char *full = why_full(worker);
+	if (full) {
+		pause_accepting(worker, full);
 		return false;
 	}
 	int fd = accept4(acceptor->io.fd, &source.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -378,6 +386,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 		worker_free(worker);
 		return NULL;
 	}
+	pipes_limit(worker->service.lane.pipes, limits->pipes_most);
 	flood_init(&worker->service.flood, worker->loop);
 	counting_init(&worker->service);
 	revalidate_init(&worker->service);

@@ -1,6 +1,7 @@
 #include "net/pipes.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -11,14 +12,22 @@
 
 struct pipes {
 	struct pipe *idle;
-	unsigned idle_count, taken;
+	unsigned idle_count, taken, most;
 	unsigned refusals;    /* how many more takes go unasked */
 	bool grow_refused;
 };
 
 struct pipes *pipes_create(void)
 {
-	return calloc(1, sizeof(struct pipes));
+	struct pipes *pipes = calloc(1, sizeof *pipes);
+	if (pipes)
+		pipes->most = UINT_MAX;
+	return pipes;
+}
+
+void pipes_limit(struct pipes *pipes, unsigned most)
+{
+	pipes->most = most;
 }
 
 static void pipe_close(struct pipe *pipe)
@@ -59,6 +68,8 @@ struct pipe *pipes_take(struct pipes *pipes)
 	if (pipe) {
 		pipes->idle = pipe->next;
 		pipes->idle_count--;
+	} else if (pipes->taken >= pipes->most) {
+		return NULL;
 	} else if (pipes->refusals > 0) {
 		pipes->refusals--;
 		return NULL;

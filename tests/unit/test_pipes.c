@@ -113,6 +113,22 @@ static void test_keeps_no_more_than_it_may_need(void **state)
 	pipes_destroy(NULL);
 }
 
+static void test_has_a_limit(void **state)
+{
+	struct pipes *pipes = pipes_create();
+	(void)state;
+	pipes_limit(pipes, 2);
+	struct pipe *one = pipes_take(pipes), *other = pipes_take(pipes);
+	assert_non_null(other);
+	assert_null(pipes_take(pipes));
+	pipes_give(pipes, one);
+	assert_non_null(one = pipes_take(pipes));
+	assert_null(pipes_take(pipes));
+	pipes_give(pipes, one);
+	pipes_give(pipes, other);
+	pipes_destroy(pipes);
+}
+
 /* Without descriptors it says NULL, asks the kernel only now and then, and comes back by itself. */
 static void test_no_descriptors(void **state)
 {
@@ -182,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_grows),
 		cmocka_unit_test(test_trims),
 		cmocka_unit_test(test_keeps_no_more_than_it_may_need),
+		cmocka_unit_test(test_has_a_limit),
 		cmocka_unit_test(test_no_descriptors),
 		cmocka_unit_test(test_tiny_pipes_are_none),
 	};
