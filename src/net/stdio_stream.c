@@ -97,9 +97,9 @@ static enum io stdio_write(struct stream *stream, struct buf *buf)
 {
 	struct stdio_stream *stdio = of(stream);
 	int fd = stdio->out.io.fd;
-	const uint8_t *at = buf->data + buf->start;
 	if (buf_used(buf) == 0)
 		return IO_DONE;
+	const uint8_t *at = buf->data + buf->start;
 	ssize_t n = stdio->out.kind == STDIO_SOCKET
 		? send(fd, at, buf_used(buf), MSG_DONTWAIT | MSG_NOSIGNAL)
 		: write(fd, at, buf_used(buf));
