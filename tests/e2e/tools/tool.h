@@ -84,7 +84,9 @@ static inline struct endpoint parse_endpoint(const char *text)
 	const char *colon = strrchr(text, ':');
 	if (!colon || (size_t)(colon - text) >= sizeof host)
 		die("expected HOST:PORT or unix:PATH, got \"%s\"", text);
-	snprintf(host, sizeof host, "%.*s", (int)(colon - text), text);
+	bool is_bracketed = text[0] == '[' && colon[-1] == ']';
+	snprintf(host, sizeof host, "%.*s", (int)(colon - text) - 2 * is_bracketed,
+		text + is_bracketed);
 	int problem = getaddrinfo(host, colon + 1, &hints, &found);
 	if (problem)
 		die("%s: %s", text, gai_strerror(problem));
