@@ -15,6 +15,7 @@ struct tls_stream {
 	const char *refusal;       /* why a callback of ours refused the handshake */
 	char *error_text;
 	enum io input_ended;       /* IO_DONE while it has not */
+	unsigned key_updates;      /* from the peer, since it last said anything else */
 	bool secured; /* the handshake was done: OpenSSL forgets that when it fails later */
 	bool failed, end_said;
 	bool asked;   /* a client's stream: the server asked for a certificate */

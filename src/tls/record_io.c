@@ -53,7 +53,7 @@ static int on_read(BIO *bio, char *out, size_t size, size_t *got)
 {
 	struct record_io *io = BIO_get_data(bio);
 	BIO_clear_retry_flags(bio);
-	if (!record_io_has_input(io) && !refill(io)) {
+	if (io->error || (!record_io_has_input(io) && !refill(io))) {
 		if (!io->eof && !io->error)
 			BIO_set_retry_read(bio);
 		return 0;

@@ -3,6 +3,7 @@
 #include "tls/identity.h"
 #include "tls/tls_error.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,9 @@
 
 /* A peer that only asks (key updates) and never reads is not answered beyond this. */
 #define UNSENT_MOST (512 * 1024)
+
+/* Nor one that says nothing in between: each costs as much time as thousands of bytes of data do. */
+#define KEY_UPDATES_MOST 32
 
 
 static struct tls_stream *of(const struct stream *stream)
@@ -43,7 +47,7 @@ const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)
 /* Why OpenSSL gave up, the nearest cause first. */
 static enum io fail(struct tls_stream *tls)
 {
-	if (tls->io.error && tls->peer)
+	if (tls->io.error && tls->peer && !tls->refusal)
 		tls_connect_hear_alert(tls);
 	unsigned long code = ERR_peek_last_error();
 	int reason = ERR_GET_REASON(code);
@@ -100,6 +104,21 @@ static enum io tls_handshake(struct stream *stream)
 	return io;
 }
 
+/* OpenSSL works off whatever there is before it comes back to us; without input it must. */
+static void on_message(
+	int is_ours, int version, int type, const void *data, size_t len, SSL *ssl, void *owner)
+{
+	struct tls_stream *tls = owner;
+	(void)version, (void)ssl;
+	if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 ||
+		*(const uint8_t *)data != SSL3_MT_KEY_UPDATE)
+		return;
+	if (++tls->key_updates <= KEY_UPDATES_MOST)
+		return;
+	tls->refusal = "peer asks for new keys again and again";
+	tls->io.error = EPROTO;
+}
+
 static enum io tls_read(struct stream *stream, struct buf *buf)
 {
 	struct tls_stream *tls = of(stream);
@@ -115,6 +134,8 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		size_t n = 0;
 		int result = SSL_read_ex(tls->ssl, buf->data + buf->end, buf_room(buf), &n);
 		buf->end += n;
+		if (n > 0)
+			tls->key_updates = 0;
 		if (result != 1)
 			io = outcome(tls, result);
 		else if (record_io_is_dry(&tls->io) && SSL_pending(tls->ssl) == 0)
@@ -234,6 +255,8 @@ struct tls_stream *tls_stream_create(
 	tls->ssl = ssl;
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_app_data(ssl, tls);
+	SSL_set_msg_callback(ssl, on_message);
+	SSL_set_msg_callback_arg(ssl, tls);
 	return tls;
 }
 

@@ -162,13 +162,13 @@ finish
 judge "close_notify without a FIN" close_notify fin "done"
 is "close_notify without a FIN: the server could still talk" "$(received client)" 301000
 
-# Nobody reads, nobody ends: asking for new keys again and again gets no room in memory.
+# Asking for new keys again and again gets no room in memory, and no time.
 converse terminate "keyupdate=400000 wait" wait "--timeout 60" "--timeout 60 --rcvbuf 4096"
 finish
 like "key updates without end" "$(saw client)" '^(reset|truncation)$'
 is "key updates without end: what the server sees" "$(saw server)" reset
 is "key updates without end: what the log says" "$(log_value end msg=connection)" \
-	"client: peer asks and does not read"
+	"client: peer asks for new keys again and again"
 
 ok "it ends well" stop_gatehouse
 done_testing
