@@ -52,6 +52,10 @@ struct servers;
 struct servers *servers_create(void);
 void servers_destroy(struct servers *servers);
 
+/* What is known under a name: a server's address, or that of a route that has a limit. NULL: memory. */
+struct server_state *server_state_ref(struct servers *servers, const char *text);
+void server_state_unref(struct servers *servers, struct server_state *state);
+
 /* In the arena, with references on its servers' states; backend_finish gives them back. NULL: memory. */
 struct backend *backend_create(
 	struct arena *arena, struct servers *servers, const struct backend_config *config);

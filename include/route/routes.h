@@ -29,9 +29,8 @@ struct route {
 	bool revalidate;
 	bool is_forward; /* plain in, TLS out; `offer_alpn` is for the server then */
 	atomic_bool drained; /* by the administrator: no new connections */
-	/* Sessions now; what it has carried, once it has (route/tally). With `drained` the only things
-	 * here that change. */
-	atomic_uint active;
+	struct server_state *places; /* its `active` is held to max_connections; NULL: no limit */
+	/* What it has carried, once it has (route/tally). With `drained` all that changes here. */
 	_Atomic(struct tally *) tally;
 };
 

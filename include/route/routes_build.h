@@ -22,6 +22,7 @@ struct routes {
 	struct pointers contexts; /* each with a reference */
 	struct pointers backends; /* each to be finished */
 	struct pointers acls;     /* each owned */
+	struct pointers places;   /* of routes with a limit: each with a reference */
 	struct pointers tallies;  /* of routes that have one; grows under the lock of the tallies */
 	const struct route *first_with_certificate;
 	struct tls_store_counts tls_counts;

@@ -53,7 +53,7 @@ static struct server_state *find_or_add(struct servers *servers, const char *tex
 	return found ? *found : NULL;
 }
 
-static struct server_state *state_ref(struct servers *servers, const char *text)
+struct server_state *server_state_ref(struct servers *servers, const char *text)
 {
 	pthread_mutex_lock(&servers->lock);
 	struct server_state *state = find_or_add(servers, text);
@@ -63,7 +63,7 @@ static struct server_state *state_ref(struct servers *servers, const char *text)
 	return state;
 }
 
-static void state_unref(struct servers *servers, struct server_state *state)
+void server_state_unref(struct servers *servers, struct server_state *state)
 {
 	pthread_mutex_lock(&servers->lock);
 	if (--state->refs == 0) {
@@ -92,7 +92,7 @@ struct backend *backend_create(
 		struct server *server = &backend->servers[backend->count];
 		server->text = arena_copy(arena, text, strlen(text));
 		server->backup = config->servers[i].backup;
-		server->state = has_state ? state_ref(servers, text) : NULL;
+		server->state = has_state ? server_state_ref(servers, text) : NULL;
 		if (!server->text || (has_state && !server->state))
 			return NULL;
 		backend->count++;
@@ -106,7 +106,7 @@ void backend_finish(struct backend *backend, struct servers *servers)
 		tls_peer_unref(backend->servers[i].tls);
 		tls_peer_unref(backend->servers[i].tls_check);
 		if (backend->servers[i].state)
-			state_unref(servers, backend->servers[i].state);
+			server_state_unref(servers, backend->servers[i].state);
 	}
 }
 

@@ -37,6 +37,9 @@ void routes_unref(struct routes *routes)
 	for (size_t i = 0; i < routes->acls.count; i++)
 		acl_free(routes->acls.items[i]);
 	tallies_leave(routes);
+	for (size_t i = 0; i < routes->places.count; i++)
+		server_state_unref(routes->servers, routes->places.items[i]);
+	free(routes->places.items);
 	free(routes->contexts.items);
 	free(routes->backends.items);
 	free(routes->acls.items);

@@ -218,6 +218,22 @@ static struct acl *build_acl(struct builder *builder, const struct route_config 
 	return acl;
 }
 
+/* Connections of before a reload hold their places after it. */
+static void limit(struct builder *builder, struct route *route, unsigned most, const char *where)
+{
+	char key[64];
+	struct ticket_binding name = route_ticket_binding(route, where);
+	size_t used = (size_t)snprintf(key, sizeof key, "places ");
+	route->max_connections = most;
+	if (most == 0)
+		return;
+	for (size_t i = 0; i < sizeof name.bytes; i++)
+		used += (size_t)snprintf(key + used, sizeof key - used, "%02x", name.bytes[i]);
+	route->places = server_state_ref(builder->setup->servers, key);
+	builder->no_memory |=
+		!route->places || !pointers_add(&builder->routes->places, route->places);
+}
+
 static void complain_of_backend(const struct backend_request *request, struct report *report,
 	const char *field, int index, const char *text)
 {
@@ -230,7 +246,7 @@ static void build_route(struct builder *builder, const char *host,
 	const struct route_config *config, struct route *route)
 {
 	route->host = host;
-	route->max_connections = config->max_connections;
+	limit(builder, route, config->max_connections, host);
 	route->revalidate = config->revalidate;
 	route->offer_alpn = copy_strings(builder, &config->offer_alpn);
 	struct backend_request request = {
@@ -351,7 +367,7 @@ static void build_forwards(struct builder *builder)
 			.where = config->where};
 		route->host = config->target.servers[0].address;
 		route->is_forward = true;
-		route->max_connections = config->max_connections;
+		limit(builder, route, config->max_connections, config->listeners[0].address);
 		route->offer_alpn = config->alpn;
 		route->backend = build_backend(builder, &request);
 	}

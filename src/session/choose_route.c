@@ -59,10 +59,12 @@ bool take_place(struct session *session)
 {
 	struct route *route = session->route;
 	count_routed(session);
-	unsigned before = atomic_fetch_add(&route->active, 1);
-	session->route_counted = route->max_connections == 0 || before < route->max_connections;
+	if (!route->places)
+		return true;
+	unsigned before = atomic_fetch_add(&route->places->active, 1);
+	session->route_counted = before < route->max_connections;
 	if (!session->route_counted)
-		atomic_fetch_sub(&route->active, 1);
+		atomic_fetch_sub(&route->places->active, 1);
 	return session->route_counted;
 }
 

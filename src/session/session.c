@@ -239,7 +239,7 @@ enum step_result session_end(struct session *session, const char *why)
 	if (session->server >= 0)
 		server_left(&session->route->backend->servers[session->server]);
 	if (session->route_counted)
-		atomic_fetch_sub(&session->route->active, 1);
+		atomic_fetch_sub(&session->route->places->active, 1);
 	if (session->source_counted)
 		sources_leave(service->limits->sources, &session->source.any);
 	link_out(session);
