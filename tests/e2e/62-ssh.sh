@@ -108,6 +108,9 @@ copy() { # scp's arguments
 	timeout -k 5 120 scp -q -F "$TMP/ssh/config" "$@"
 }
 
+timeout 60 ssh -F "$TMP/ssh/config" -p "$sshd_port" 127.0.0.1 true 2>"$TMP/direct.err" ||
+	skip_all "this account cannot log in by ssh: $(head -n 1 "$TMP/direct.err")"
+
 # --- a login ---
 
 is "a login with the flags in ProxyCommand" "$(timeout -k 5 60 ssh -F "$TMP/ssh/config" -o \
