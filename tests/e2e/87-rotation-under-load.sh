@@ -43,12 +43,16 @@ shown() { # the serial number of the certificate that is shown
 is_shown() { # NAME
 	[[ $(shown) == "$(openssl x509 -in "$PKI/$1.own.crt" -noout -serial)" ]]
 }
+quietly() { # COMMAND...: what it prints is no test's result
+	"$@" >"$TMP/quietly.out"
+}
+
 load() { # CLIENT COUNT
 	tlsload --count "$2" --concurrency 2 --sni rotate.test --ca "$PKI/ca.crt" --cert "$PKI/$1.crt" \
 		--key "$PKI/$1.key" --request hello --expect hello --half-close "$at"
 }
 
-ok "it works" load alice 5
+ok "it works" quietly load alice 5
 load_until() { # FILE is there
 	until [[ -e $1 ]]; do load alice 100; done
 }
@@ -59,11 +63,11 @@ install_files second "$PKI/ca.crt" "$PKI/ca.crl"
 ok "another key and certificate" wait_for 5 is_shown second
 install_files second "$PKI/ca.crt,$PKI/ca2.crt" "$PKI/ca.crl,$PKI/ca2.crl"
 ok "a second CA beside the first" wait_for 5 load anna 1
-ok "the first goes on" load bob 1
+ok "the first goes on" quietly load bob 1
 pki_crl ca bob
 install_files second "$PKI/ca.crt,$PKI/ca2.crt" "$PKI/ca.crl,$PKI/ca2.crl"
 refused() { # CLIENT
-	! load "$1" 1
+	! quietly load "$1" 1
 }
 ok "bob is revoked" wait_for 5 refused bob
 for i in 1 2 3; do
@@ -97,9 +101,9 @@ ok "until the list is what it was" wait_for 5 is_shown fourth
 cp "$PKI/fourth.crt" live/cert.pem
 echo '-----BEGIN CERTIFICATE-----' >live/ca.pem
 ok "half a CA" wait_for 5 refusals 2
-not_ok "is no open door" tlsload --count 1 --sni rotate.test --request hello --expect hello \
+not_ok "is no open door" quietly tlsload --count 1 --sni rotate.test --request hello --expect hello \
 	--half-close "$at"
-ok "what was there goes on" load alice 5
+ok "what was there goes on" quietly load alice 5
 ok "stops" stop_gatehouse
 
 done_testing
