@@ -182,6 +182,9 @@ ok "two are let in" wait_for "$PATIENCE" has_accepted backend "$((served + 2))"
 is "one too many gets nothing" "$(say "unix:$TMP/few.sock" third)" ""
 logs "one too many: the log says so" msg=connection "listener=unix:$TMP/few.sock" \
 	"end=max_connections of the forward reached"
+config '{"listen": "unix:'"$TMP"'/none.sock", "target": "127.0.0.1:1", "server_name": "x"}' >"$TMP/client.json"
+logs "a reload" msg=reloaded
+is "after a reload those that are there still count" "$(say "unix:$TMP/few.sock" third)" ""
 stop "$first_pid"
 wait_for "$PATIENCE" has_log msg=connection "listener=unix:$TMP/few.sock" step=relay
 is "when one has gone another may come" "$(say "unix:$TMP/few.sock" third)" "hello third"
@@ -189,7 +192,7 @@ stop "$second_pid"
 
 # --- reload ------------------------------------------------------------------------------------
 
-reloads=0
+reloads=1
 reload() { # MORE-FORWARDS
 	config "$1" >"$TMP/client.json"
 	reloads=$((reloads + 1))
