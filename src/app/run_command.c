@@ -97,8 +97,24 @@ static int hear_report(int fd)
 	return n == sizeof error ? error : 0;
 }
 
+/* execvp says "permission denied" also where it could not look into a directory of PATH. */
+static bool is_in_path(const char *name)
+{
+	char file[4096];
+	const char *path = getenv("PATH");
+	for (size_t len; path && *path; path += len + (path[len] == ':')) {
+		len = strcspn(path, ":");
+		int n = snprintf(file, sizeof file, "%.*s/%s", (int)len, path, name);
+		if (n > 0 && (size_t)n < sizeof file && access(file, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool could_not_run(struct run_command *command, const char *name, int error, struct err *err)
 {
+	if (error == EACCES && !strchr(name, '/') && !is_in_path(name))
+		error = ENOENT;
 	command->status = error == ENOENT ? 127 : 126;
 	command->pid = 0;
 	if (error == ENOENT && !strchr(name, '/'))
