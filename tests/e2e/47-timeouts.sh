@@ -84,6 +84,7 @@ like "a secured client is told properly" "$(cat "$TMP/slow.out")" 'saw close_not
 
 rawclient --file "$TMP/named.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 ended "a server with a name that does not answer" 1100 'fin|reset'
+wait_for "$PATIENCE" has_log msg=connection sni=named.test
 like "a server with a name that does not answer: the log" \
 	"$(log_lines msg=connection sni=named.test | tail -n 1)" "end=\"upstream .*:$hole: dial timeout\""
 

@@ -77,6 +77,7 @@ logs "all refuse, with TLS: the log" msg=connection sni=none-secured.test tls=TL
 	"end=upstream $dead: connection refused"
 
 rawclient --file "$TMP/nobody.test.hello" "127.0.0.1:$front" >/dev/null
+wait_for "$PATIENCE" has_log sni=nobody.test
 like "a name that does not exist" "$(log_value end sni=nobody.test)" '^upstream no-such-host.invalid:80: '
 
 # --- who is found elsewhere ---
@@ -84,6 +85,7 @@ like "a name that does not exist" "$(log_value end sni=nobody.test)" '^upstream 
 ok "a server on a unix socket" greeted unix.test
 logs "the log names it" msg=connection sni=unix.test "upstream=$onsocket"
 talk --tls --sni gone.test "127.0.0.1:$front" wait >/dev/null
+wait_for "$PATIENCE" has_log sni=gone.test
 like "a unix socket that is not there" "$(log_value end sni=gone.test)" \
 	"^upstream unix:$TMP/gone.sock: No such file"
 ok "a server known by name" greeted named.test

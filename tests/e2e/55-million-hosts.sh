@@ -84,7 +84,11 @@ config "$two" | sed 's/^"h77.test": {/&"colour": "red", /' >"$TMP/next"
 mv "$TMP/next" "$TMP/config.json"
 ok "a mistake in the midst is found" wait_for "$PATIENCE" grep -q 'config.json:80: .*colour: unknown key' "$LOG"
 gives_back() { (($(memory RSS) < rss + rss / 2 + 20000)); }
-ok "and memory is given back" wait_for "$PATIENCE" gives_back
+if grep -qE '__(a|t)san_init' "$GATEHOUSE"; then
+	skip 1 "a sanitizer keeps what is freed"
+else
+	ok "and memory is given back" wait_for "$PATIENCE" gives_back
+fi
 note "resident at the end: $(memory RSS) KiB"
 ok "it ends well" stop_gatehouse
 done_testing
