@@ -31,7 +31,8 @@ spawn live talk --tls --sni app.test "127.0.0.1:$front" exchange=300000 recv=1
 # What a stranger says stays text.
 talk --tls --sni 'nosuch.test' "127.0.0.1:$front" fin wait >/dev/null 2>&1
 carried() {
-	curl -s "http://127.0.0.1:$admin/status.json" | grep -q '"up":300000.*"reason":"no_host"'
+	curl -s "http://127.0.0.1:$admin/status.json" |
+		grep -Eq '"history":.*\[[0-9]+,1,2,300000,.*"reason":"no_host"'
 }
 ok "something has happened" wait_for "$PATIENCE" carried
 logs "a server is down" 'msg=server is down'
