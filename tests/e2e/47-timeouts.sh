@@ -13,6 +13,7 @@ free_port front
 # A server that does not answer: its queue is full, and it never accepts. In Linux's way a connection
 # to it is neither taken nor refused.
 free_port hole
+# shellcheck disable=SC2016 # of perl
 spawn blackhole perl -MSocket -e '
 	socket(my $s, PF_INET, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
 	bind($s, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) && listen($s, 0) or die $!;
