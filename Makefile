@@ -27,7 +27,7 @@ WARNINGS := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototy
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) $(WARNINGS) -fPIE -fno-strict-aliasing -pthread \
               -fvisibility=hidden $(HARDENING) -Iinclude $(CFLAGS)
 ALL_LDFLAGS := -pie -pthread $(HARDENLD) $(LDFLAGS)
-LIBS := -lssl -lcrypto -lev -lcjson -lcares -lmicrohttpd
+LIBS := -lssl -lcrypto -lev -lcjson -lcares -lmicrohttpd -lseccomp
 
 SOURCES := $(wildcard src/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
