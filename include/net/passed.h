@@ -23,6 +23,9 @@ int passed_by_address(const struct address *address);
 /* The next one of PASSED_OWN with this address, which is the caller's from now on; -1: no more. */
 int passed_claim(const struct address *address);
 
+/* The path of a unix socket that nobody has claimed, by its number; false behind the last. */
+bool passed_unclaimed_path(size_t index, struct address *out);
+
 /* This process serves: what nobody has claimed of PASSED_OWN is closed, and socket files removed. Until
  * then the files are still the starter's, who goes on if this start fails. */
 void passed_settle(void);

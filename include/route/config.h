@@ -132,6 +132,7 @@ struct config {
 	size_t listener_count;
 	unsigned workers; /* 0: auto; at most 1024 */
 	const char *user; /* NULL: stay who we are */
+	bool sandbox;     /* give up what is not needed while it runs; the default */
 	struct {
 		/* 0 is off */
 		uint64_t hello_timeout_ms, handshake_timeout_ms, dial_timeout_ms, idle_timeout_ms,

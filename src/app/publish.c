@@ -196,6 +196,8 @@ static void warn_of_fixed(const struct config *before, const struct config *afte
 	if ((before->user == NULL) != (after->user == NULL) ||
 		(before->user && strcmp(before->user, after->user) != 0))
 		log_warning("\"user\" changed: that takes a restart");
+	if (before->sandbox != after->sandbox)
+		log_warning("\"sandbox\" changed: that takes a restart");
 }
 
 /* Listeners first are opened and then, when nothing can fail any more, put to use. */

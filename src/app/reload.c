@@ -1,5 +1,6 @@
 #include "app/reload.h"
 
+#include "app/sandbox.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -54,14 +55,28 @@ void findings_finish(struct findings *findings)
 	*findings = (struct findings){0};
 }
 
+/* "Permission denied" alone would send its reader to look at modes, which are right. */
+static void explain_hidden(const struct reload *reload, struct report *report)
+{
+	for (size_t i = 0; i < reload->paths.count; i++)
+		if (sandbox_hides(reload->paths.paths[i]))
+			report_error(report,
+				"\"%s\": outside of what the sandbox lets a running gatehouse read; a "
+				"restart or an upgrade makes it readable",
+				reload->paths.paths[i]);
+}
+
 static void *load(void *argument)
 {
 	struct reload *reload = argument;
 	struct report report;
 	uint64_t began = clock_now_us();
+	pthread_setname_np(pthread_self(), "loader");
 	setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
 	findings_report(&reload->findings, &report);
 	reload->loaded.routes = routes_load(&reload->setup, &reload->paths, &report);
+	if (!reload->loaded.routes)
+		explain_hidden(reload, &report);
 	reload->loaded.took_us = clock_now_us() - began;
 	ev_async_send(reload->loop, &reload->done);
 	return NULL;
@@ -124,7 +139,6 @@ void reload_start(struct reload *reload)
 		log_error("cannot reload: %s", strerror(error));
 		return;
 	}
-	pthread_setname_np(reload->thread, "loader");
 	reload->running = true;
 }
 

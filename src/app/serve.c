@@ -3,6 +3,7 @@
 #include "app/commands.h"
 #include "app/cpus.h"
 #include "app/descriptors.h"
+#include "app/sandbox.h"
 #include "app/systemd.h"
 #include "app/user.h"
 #include "app/version.h"
@@ -310,6 +311,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 		return false;
 	if (!(gatehouse->upgrade = upgrade_create(gatehouse)))
 		return false;
+	sandbox_enter(routes_config(gatehouse->routes), &gatehouse->watched);
 	gatehouse->reload = reload_create(gatehouse->loop, &setup, on_loaded, gatehouse);
 	gatehouse->health_checks = health_checks_create(gatehouse->loop, err);
 	gatehouse->crl_watch = crl_watch_create(gatehouse->loop, err);

@@ -396,6 +396,9 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 static void *run(void *argument)
 {
 	struct worker *worker = argument;
+	char name[16];
+	snprintf(name, sizeof name, "worker-%u", worker->index);
+	pthread_setname_np(pthread_self(), name); /* the sandbox lets a thread name itself alone */
 	log_batch(true);
 	ev_run(worker->loop, 0);
 	flood_finish(&worker->service.flood);
@@ -412,14 +415,11 @@ static void *run(void *argument)
 
 bool worker_start(struct worker *worker, struct err *err)
 {
-	char name[16];
 	int error = pthread_create(&worker->thread, NULL, run, worker);
 	if (error) {
 		err_set(err, "cannot start a thread: %s", strerror(error));
 		return false;
 	}
-	snprintf(name, sizeof name, "worker-%u", worker->index);
-	pthread_setname_np(worker->thread, name);
 	worker->started = true;
 	return true;
 }

@@ -36,6 +36,15 @@ static void explain_bind(struct err *err, int error)
 		err_set(err, "cannot listen: %s", strerror(error));
 }
 
+static void explain_unix(struct err *err, int error)
+{
+	if (error == EACCES || error == EPERM)
+		err_set(err, "no right to make a socket there (with the sandbox a running gatehouse "
+			     "has it only where it had one from its start: restart or upgrade)");
+	else
+		explain_bind(err, error);
+}
+
 static int open_socket(const struct address *address)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -188,7 +197,7 @@ static bool open_unix(struct listener *listener, const struct address *address, 
 		listener->unlink_path = strdup(address->un.sun_path);
 	ok = ok && listen(fd, BACKLOG) == 0;
 	if (!ok)
-		explain_bind(err, errno);
+		explain_unix(err, errno);
 	ok = ok && share(listener, fd, err);
 	if (fd >= 0)
 		close(fd);

@@ -113,16 +113,36 @@ bool passed_is_settled(void)
 	return passed.is_settled;
 }
 
+static bool is_unclaimed(const struct passed_socket *passed_socket)
+{
+	return passed_socket->fd >= 0 && is_own(passed_socket);
+}
+
+static bool has_path(const struct passed_socket *passed_socket, struct address *out)
+{
+	*out = (struct address){.len = sizeof out->un};
+	return getsockname(passed_socket->fd, &out->any, &out->len) == 0 &&
+		out->any.sa_family == AF_UNIX && out->un.sun_path[0] == '/';
+}
+
+bool passed_unclaimed_path(size_t index, struct address *out)
+{
+	for (int i = 0; i < passed.count; i++)
+		if (is_unclaimed(&passed.sockets[i]) && has_path(&passed.sockets[i], out) &&
+			index-- == 0)
+			return true;
+	return false;
+}
+
 void passed_settle(void)
 {
 	passed.is_settled = true;
 	for (int i = 0; i < passed.count; i++) {
 		struct passed_socket *left = &passed.sockets[i];
-		struct address bound = {.len = sizeof bound.un};
-		if (left->fd < 0 || !is_own(left))
+		struct address bound;
+		if (!is_unclaimed(left))
 			continue;
-		if (getsockname(left->fd, &bound.any, &bound.len) == 0 &&
-			bound.any.sa_family == AF_UNIX && bound.un.sun_path[0] == '/')
+		if (has_path(left, &bound))
 			unlink(bound.un.sun_path);
 		close(left->fd);
 		left->fd = -1;

@@ -94,6 +94,7 @@ static const struct field whole_fields[] = {
 	{"include", field_strings, FIELD_AT(struct config, include_patterns), .item = item_pattern},
 	{"workers", workers_field, FIELD_AT(struct config, workers), .min = 1, .max = 1024},
 	{"user", field_text, FIELD_AT(struct config, user)},
+	{"sandbox", field_flag, FIELD_AT(struct config, sandbox)},
 	{"forwards", forwards_field, .offset = 0},
 	{"proxy", field_object, .fields = proxy_fields},
 	{"health", admin_field, FIELD_AT(struct config, health), .fields = admin_fields},
@@ -108,6 +109,7 @@ static const struct field included_fields[] = {{"hosts", field_later, .offset = 
 
 void settings_default(struct config *config)
 {
+	config->sandbox = true;
 	config->proxy.hello_timeout_ms = 10000;
 	config->proxy.handshake_timeout_ms = 10000;
 	config->proxy.dial_timeout_ms = 10000;

@@ -81,6 +81,8 @@ static bool read_open(
 	uint8_t *bytes = malloc(size + 1);
 	if (!bytes || !read_whole(fd, size, bytes, len)) {
 		err_set(err, "%s", bytes ? strerror(errno) : "out of memory");
+		if (bytes)
+			OPENSSL_cleanse(bytes, size + 1);
 		free(bytes);
 		return false;
 	}

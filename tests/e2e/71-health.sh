@@ -4,6 +4,8 @@
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
+export RUNTIME_DIRECTORY=$TMP # where, as under its unit, it may make sockets later on
+
 pki_ca root
 pki_cert root good app.test --days 40
 pki_cert root old old.test --expired

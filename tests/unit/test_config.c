@@ -161,6 +161,7 @@ static void has_defaults(void **state)
 	assert_non_null(config);
 	assert_int_equal(config->workers, 0);
 	assert_null(config->user);
+	assert_true(config->sandbox);
 	assert_null(config->control_socket);
 	assert_int_equal(config->proxy.hello_timeout_ms, 10000);
 	assert_int_equal(config->proxy.handshake_timeout_ms, 10000);
@@ -272,7 +273,7 @@ static void reads_every_field_of_a_host(void **state)
 static const char rich_whole[] =
 	"{\"listen\": [\":443\", {\"address\": \"[::1]:443\", \"accept_proxy\": [\"10.0.0.0/8\", "
 	"\"2001:db8::/32\", \"192.0.2.1\", \"::/0\"]}, \"unix:l.sock\", \"fd:web\"], "
-	"\"workers\": 1024, \"user\": \"nobody\", \"forwards\": [{\"listen\": [\"127.0.0.1:9080\", "
+	"\"workers\": 1024, \"user\": \"nobody\", \"sandbox\": false, \"forwards\": [{\"listen\": [\"127.0.0.1:9080\", "
 	"\"[::1]:9080\"], \"target\": \"gw.test:443\", \"server_name\": \"192.0.2.7\", \"alpn\": "
 	"[\"ssh\"], \"cert\": \"me.crt\", \"key\": \"me.key\", \"ca\": \"gw.pem\", \"min_version\": "
 	"\"TLS1.3\", \"max_connections\": 5}, {\"listen\": \"unix:f.sock\", \"target\": "
@@ -334,6 +335,7 @@ static void reads_every_field_of_the_whole(void **state)
 	check_forwards(config);
 	assert_int_equal(config->workers, 1024);
 	assert_string_equal(config->user, "nobody");
+	assert_false(config->sandbox);
 	assert_int_equal(config->proxy.hello_timeout_ms, 1000);
 	assert_int_equal(config->proxy.handshake_timeout_ms, 2000);
 	assert_int_equal(config->proxy.dial_timeout_ms, 3000);
