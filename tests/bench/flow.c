@@ -90,6 +90,12 @@ static void begin_round(struct flow *flow)
 	flow->to_receive = flow->work->command.receives;
 }
 
+static void wait_a_little(const struct flow *flow)
+{
+	if (flow->work->gap_us > 0)
+		usleep(flow->work->gap_us);
+}
+
 static enum flow_status park(struct flow *flow, enum state next)
 {
 	flow->was_parked = true;
@@ -101,6 +107,8 @@ static enum flow_status park(struct flow *flow, enum state next)
 static enum flow_status start(struct flow *flow)
 {
 	flow->state = flow->ssl ? STATE_HANDSHAKE : STATE_ASK;
+	if (flow->ssl)
+		wait_a_little(flow);
 	if (flow->work->park == PARK_SILENT)
 		return park(flow, flow->state);
 	return FLOW_GOES_ON;
@@ -139,6 +147,8 @@ static enum flow_status ask(struct flow *flow, enum io *io)
 		length = flow->work->hello->length;
 		hello_copy(flow->work->hello, flow->number, question);
 	}
+	if (flow->asked == 0)
+		wait_a_little(flow);
 	size_t n = length - flow->asked;
 	*io = write_some(flow, question + flow->asked, &n);
 	if (*io == IO_WAIT)
@@ -170,6 +180,7 @@ static enum flow_status send_round(struct flow *flow, enum io *io)
 
 static void begin_end(struct flow *flow)
 {
+	wait_a_little(flow);
 	if (flow->ssl)
 		SSL_shutdown(flow->ssl);
 	else

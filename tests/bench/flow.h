@@ -18,6 +18,7 @@ struct work {
 	struct sockaddr_in proxy;
 	struct command command;
 	enum park park;
+	uint32_t gap_us; /* so long the proxy has time to see to what was before; for counting */
 	const struct hello *hello; /* passthrough; else NULL */
 	struct client_tls *tls;    /* terminate; else NULL */
 	struct tally *tally;

@@ -170,6 +170,7 @@ int main(int argc, char **argv)
 		.work = {.proxy = loopback(options.port),
 			.command = options.command,
 			.park = options.park,
+			.gap_us = options.gap_us,
 			.tally = &tally}};
 
 	raise_descriptor_limit();

@@ -10,6 +10,7 @@ static const char usage_text[] =
 	"usage: load --to PORT [options]\n"
 	"  --connections N    in all (1)\n"
 	"  --flows N          at a time (64)\n"
+	"  --gap-us N         wait before each thing that the client does of itself (0)\n"
 	"  --rate N           new connections a second, by the clock (as fast as flows allow)\n"
 	"  --send BYTES       of a round, first sent by us (0)\n"
 	"  --receive BYTES    of a round, then answered by the backend (1)\n"
@@ -25,6 +26,7 @@ static const struct option names[] = {
 	{"to", required_argument, NULL, 't'},
 	{"connections", required_argument, NULL, 'c'},
 	{"flows", required_argument, NULL, 'f'},
+	{"gap-us", required_argument, NULL, 'g'},
 	{"rate", required_argument, NULL, 'r'},
 	{"send", required_argument, NULL, 's'},
 	{"receive", required_argument, NULL, 'a'},
@@ -93,6 +95,9 @@ static void take_option(struct load_options *options, int option, const char *va
 		return;
 	case 'f':
 		options->flows = count_from(value);
+		return;
+	case 'g':
+		options->gap_us = count_from(value);
 		return;
 	case 'r':
 		options->rate = (double)count_from(value);

@@ -10,6 +10,7 @@ struct load_options {
 	double rate; /* new connections a second; 0: as fast as flows allow */
 	struct command command;
 	enum park park;
+	uint32_t gap_us;
 	bool is_tls;
 	struct client_tls_settings tls;
 	const char *name_pattern;
