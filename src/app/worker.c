@@ -20,6 +20,9 @@
 /* How soon to try again when there was no descriptor, or no place. */
 #define PAUSE_SECONDS 0.1
 
+/* After so long without another pause it is over. */
+#define RECOVERED_SECONDS 2.0
+
 struct acceptor {
 	ev_io io;
 	struct worker *worker;
@@ -41,7 +44,7 @@ struct worker {
 	ev_prepare before_sleep;
 	ev_timer pause;
 	bool paused;
-	const char *pause_reason; /* told once, until a connection was accepted again */
+	const char *pause_reason; /* told once, until accepting goes on without a pause */
 	struct acceptor *acceptors;
 	enum worker_mode mode;
 	_Atomic(struct worker_order *) next_order;
@@ -62,6 +65,13 @@ static void acceptors_stop(struct worker *worker)
 		ev_io_stop(worker->loop, &acceptor->io);
 }
 
+static void set_pause_timer(struct worker *worker, double seconds)
+{
+	ev_timer_stop(worker->loop, &worker->pause);
+	ev_timer_set(&worker->pause, seconds, 0.);
+	ev_timer_start(worker->loop, &worker->pause);
+}
+
 /* Connections wait in the kernel's queue meanwhile; nothing spins and nothing is refused. */
 static void pause_accepting(struct worker *worker, const char *reason)
 {
@@ -70,21 +80,27 @@ static void pause_accepting(struct worker *worker, const char *reason)
 	worker->pause_reason = reason;
 	worker->paused = true;
 	acceptors_stop(worker);
-	ev_timer_set(&worker->pause, PAUSE_SECONDS, 0.);
-	ev_timer_start(worker->loop, &worker->pause);
+	set_pause_timer(worker, PAUSE_SECONDS);
 }
 
 static void resume_accepting(struct worker *worker)
 {
 	worker->paused = false;
-	ev_timer_stop(worker->loop, &worker->pause);
+	set_pause_timer(worker, RECOVERED_SECONDS);
 	acceptors_start(worker);
 }
 
+/* At its limit a worker pauses and resumes with each connection: that is one story, not hundreds. */
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
+	struct worker *worker = timer->data;
 	(void)loop, (void)events;
-	resume_accepting(timer->data);
+	if (worker->paused) {
+		resume_accepting(worker);
+		return;
+	}
+	log_info("accepting again");
+	worker->pause_reason = NULL;
 }
 
 #define NO_DESCRIPTORS "out of file descriptors (LimitNOFILE=)"
@@ -178,9 +194,6 @@ static bool accept_one(struct acceptor *acceptor)
 	int fd = accept4(acceptor->io.fd, &source.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return accept_failed(acceptor);
-	if (worker->pause_reason)
-		log_info("accepting again");
-	worker->pause_reason = NULL;
 	session_start(&worker->service, fd, &source.any, acceptor->listener,
 		steps_for(acceptor, &source.any), acceptor->forward);
 	atomic_store_explicit(&worker->sessions, worker->service.count, memory_order_relaxed);
