@@ -2,7 +2,7 @@
 # The backend learns who came: HAProxy and nginx read the PROXY header back, versions 1 and 2, with
 # the server name, the protocol, and what TLS says of connection and client.
 # needs: haproxy
-# shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
+# shellcheck disable=SC2016,SC2154 # nginx has variables too; NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
 pki_ca ca

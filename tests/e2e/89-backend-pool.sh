@@ -87,10 +87,6 @@ like "by source: to the server of before" "$(asks 12 source.test)" "^$mine=12\$"
 # A reload keeps what is known.
 kill_echo a
 asks 6 >/dev/null
-dials() {
-	log_count 'msg=server is avoided'
-}
-known=$(dials)
 configure "pool.test:{$three, \"balance\": \"round_robin\"}" "more.test:{$three}"
 reloaded || bail_out "no reload"
 like "after a reload the dead one is still avoided" "$(asks 8 more.test)" '^b=[0-9]+ c=[0-9]+$'
