@@ -98,12 +98,13 @@ static void allow_file(int rules, const char *path)
  */
 static void allow_around(int rules, const char *path, uint64_t what)
 {
-	char directory[PATH_MAX];
-	if (strlen(path) >= sizeof directory)
+	char copy[PATH_MAX];
+	const char *directory;
+	if (strlen(path) >= sizeof copy)
 		return;
-	strcpy(directory, path);
+	strcpy(copy, path);
 	do
-		strcpy(directory, dirname(directory));
+		directory = dirname(copy);
 	while (strcmp(directory, "/") != 0 && strcmp(directory, ".") != 0 &&
 		!allow(rules, directory, what));
 	if (strcmp(directory, ".") == 0)

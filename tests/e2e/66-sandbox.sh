@@ -90,7 +90,7 @@ start_gatehouse "$TMP/conf/config.json" || bail_out "no gatehouse"
 GATEHOUSE_WRAP=$wrap
 now() { log_value pid msg=ready; }
 serving=$(now)
-echo "$(identity "$serving")" >>"$TMP/.processes"
+identity "$serving" >>"$TMP/.processes"
 
 logs "it tells what is on" msg=sandbox seccomp=on no_new_privileges=on core_dumps=off
 status() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$serving/status"; }
@@ -176,7 +176,7 @@ else
 	like "with it" "$(https https://other.test/ "127.0.0.1:$front" --cacert "$PKI/root.crt" 2>&1)" \
 		'^plain http'
 	serving=$(now)
-	echo "$(identity "$serving")" >>"$TMP/.processes"
+	identity "$serving" >>"$TMP/.processes"
 	everything "after the upgrade"
 fi
 kill -TERM "$serving"

@@ -7,7 +7,7 @@
 . "${0%/*}/lib.sh"
 
 count=1500 # on each kind of route, for each of the upgrades under load
-grep -qE '__(a|t)san_init' "$GATEHOUSE" && count=300
+grep -qE '__(a|t)san_init' "$GATEHOUSE" && count=1000
 
 pki_ca root
 pki_cert root site terminated.test passed.test
@@ -207,8 +207,9 @@ config 3 '"forwards": [{"listen": "unix:/nowhere/at/all", "target": "a.test:443"
 fails "an address that cannot be had" '.'
 config 3
 mv "$TMP/bin/gatehouse" "$TMP/bin/good"
-not_ok "ctl upgrade with no program fails" "$TMP/bin/good" ctl -s "$TMP/control.sock" upgrade \
-	2>"$TMP/ctl.out" >&2
+GATEHOUSE=$TMP/bin/good
+not_ok "ctl upgrade with no program fails" ctl upgrade
+GATEHOUSE=$TMP/bin/gatehouse
 like "ctl upgrade tells why" "$(cat "$TMP/ctl.out")" 'upgrade failed.*No such file'
 mv "$TMP/bin/good" "$TMP/bin/gatehouse"
 cp "$TMP/bin/gatehouse" "$TMP/bin/good"

@@ -2,7 +2,7 @@
 # A restart behind a socket that the starter holds, as systemd does with gatehouse.socket: connections
 # that come between the two wait in its queue, and none fails.
 # alone: it loads the machine
-# shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
+# shellcheck disable=SC2034,SC2154 # LOG is for the library; NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
 count=1500 # on each kind of route
