@@ -3,6 +3,7 @@
 
 #help make install      program, man pages, unit files, an example (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)
 #help make uninstall    removes them
+#help make deb          a Debian package, in build/deb
 #help make demo         shows the main job for real; KEEP=1 leaves it running
 
 BINDIR      := $(PREFIX)/bin
@@ -51,8 +52,23 @@ uninstall:
 	rm -f '$(DESTDIR)$(COMPLETIONDIR)/gatehouse'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 
+# A tree of its own, in which debian/ is where the tools look for it.
+DEB := $(BUILD)/deb
+DEBTREE := $(DEB)/gatehouse-$(VERSION)
+
+deb:
+	@tests/run-needs dpkg-dev build-essential debhelper fakeroot $$(sed -n 's/^ \(lib[a-z-]*-dev\).*/\1/p' conf/debian/control)
+	@grep -q '^gatehouse ($(VERSION))' conf/debian/changelog || \
+		{ echo 'conf/debian/changelog: expected an entry for $(VERSION)' >&2; exit 1; }
+	rm -rf '$(DEB)'
+	mkdir -p '$(DEBTREE)'
+	cp -a Makefile README.md LICENSE CHANGELOG.md conf include man src tests '$(DEBTREE)'
+	cp -a conf/debian '$(DEBTREE)/debian'
+	cd '$(DEBTREE)' && env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u BUILD dpkg-buildpackage --build=binary --no-sign
+	@ls '$(DEB)'/*.deb
+
 # Shows the main job for real, and installs by apt what that needs. KEEP=1 leaves it running.
 demo:
 	@BUILD='$(BUILD)' KEEP='$(KEEP)' tests/demo
 
-.PHONY: install uninstall demo
+.PHONY: install uninstall deb demo

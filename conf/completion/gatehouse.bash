@@ -38,7 +38,7 @@ _gatehouse_ctl() {
 		;;
 	esac
 	case $command in
-	'') _gatehouse_words "status sessions kill routes servers certs explain reload drain undrain
+	'') _gatehouse_words "status sessions kill routes servers certs explain reload upgrade drain undrain
 		log-level --socket --json --help" "$current" ;;
 	sessions) _gatehouse_words "--route --cn --from --id --limit --json" "$current" ;;
 	kill) _gatehouse_words "--route --cn --from --id --all --json" "$current" ;;
