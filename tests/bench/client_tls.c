@@ -29,16 +29,17 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 	return 1;
 }
 
-static void pin_parameters(SSL_CTX *context, enum client_tls_version version)
+static void pin_parameters(SSL_CTX *context, const struct client_tls_settings *settings)
 {
-	int number = version == CLIENT_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
+	const char *algorithm = settings->is_rsa ? "RSA-PSS+SHA256" : "ECDSA+SHA256";
+	int number = settings->version == CLIENT_TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
 	if (!SSL_CTX_set_min_proto_version(context, number) ||
 		!SSL_CTX_set_max_proto_version(context, number) ||
 		!SSL_CTX_set_cipher_list(context, CIPHER_1_2) ||
 		!SSL_CTX_set_ciphersuites(context, CIPHER_1_3) ||
 		!SSL_CTX_set1_groups_list(context, "X25519:P-256") ||
-		!SSL_CTX_set1_sigalgs_list(context, "ECDSA+SHA256"))
+		!SSL_CTX_set1_sigalgs_list(context, algorithm))
 		die("cannot pin the TLS parameters");
 }
 
@@ -61,7 +62,7 @@ struct client_tls *client_tls_create(const struct client_tls_settings *settings)
 	tls->context = SSL_CTX_new(TLS_client_method());
 	if (!tls->context)
 		die("SSL_CTX_new");
-	pin_parameters(tls->context, settings->version);
+	pin_parameters(tls->context, settings);
 	load_identity(tls->context, settings);
 	SSL_CTX_set_options(tls->context, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(
@@ -109,11 +110,13 @@ static bool is_x25519(SSL *ssl)
 	return answer;
 }
 
-static bool is_p256_certificate(SSL *ssl)
+static bool is_expected_certificate(const struct client_tls *tls, SSL *ssl)
 {
 	X509 *certificate = SSL_get0_peer_certificate(ssl);
 	EVP_PKEY *key = certificate ? X509_get0_pubkey(certificate) : NULL;
 
+	if (tls->settings.is_rsa)
+		return key && EVP_PKEY_is_a(key, "RSA");
 	return key && EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_bits(key) == 256;
 }
 
@@ -129,8 +132,8 @@ const char *client_tls_complaint(const struct client_tls *tls, SSL *ssl)
 		return "another cipher was negotiated";
 	if ((is_1_3 || !is_resumed) && !is_x25519(ssl))
 		return "another curve than X25519 was negotiated";
-	if (!is_resumed && !is_p256_certificate(ssl))
-		return "the server's key is not ECDSA P-256";
+	if (!is_resumed && !is_expected_certificate(tls, ssl))
+		return "the server's key is not of the wanted type";
 	if (is_resumed != (SSL_get_app_data(ssl) != NULL))
 		return is_resumed ? "resumed without being asked" : "the session was not resumed";
 	return NULL;

@@ -15,6 +15,7 @@ enum client_tls_version { CLIENT_TLS_1_2, CLIENT_TLS_1_3 };
 struct client_tls_settings {
 	enum client_tls_version version;
 	bool is_resuming;
+	bool is_rsa; /* the server's key, instead of ECDSA P-256: dear to the server alone */
 	const char *certificate, *key; /* NULL: none */
 	const char *name_pattern;      /* names.h */
 };

@@ -19,6 +19,7 @@ static const char usage_text[] =
 	"  --name PATTERN     server name, each # a digit (app.bench.test)\n"
 	"  --names N          how many different names (1)\n"
 	"  --tls 1.2|1.3      the proxy terminates TLS (it passes a hello through)\n"
+	"  --rsa              the server's key is RSA, not ECDSA P-256\n"
 	"  --resume           resume the session of one first connection, which is not counted\n"
 	"  --cert F --key F   client certificate\n";
 
@@ -35,6 +36,7 @@ static const struct option names[] = {
 	{"name", required_argument, NULL, 'p'},
 	{"names", required_argument, NULL, 'm'},
 	{"tls", required_argument, NULL, 'T'},
+	{"rsa", no_argument, NULL, 'A'},
 	{"resume", no_argument, NULL, 'R'},
 	{"cert", required_argument, NULL, 'C'},
 	{"key", required_argument, NULL, 'K'},
@@ -123,6 +125,9 @@ static void take_option(struct load_options *options, int option, const char *va
 	case 'T':
 		options->is_tls = true;
 		options->tls.version = version_from(value);
+		return;
+	case 'A':
+		options->tls.is_rsa = true;
 		return;
 	case 'R':
 		options->tls.is_resuming = true;

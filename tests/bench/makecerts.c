@@ -1,8 +1,8 @@
 /*
  * Certificates for the bench, fast: self-signed ECDSA P-256 pairs, and a CA with one client.
  *
- * usage: makecerts basic DIR            server.{crt,key,pem} ca.{crt,key} client.{crt,key}
- *        makecerts many DIR COUNT       NNNNNN.{crt,key} for hNNNNNNN.bench.test
+ * usage: makecerts basic DIR            server.{crt,key,pem} rsa.{crt,key} ca.{crt,key}
+ * client.{crt,key} makecerts many DIR COUNT       NNNNNN.{crt,key} for hNNNNNNN.bench.test
  *        makecerts one DIR NUMBER       that pair again, with a new key
  *
  * A .pem holds certificate and key together, as HAProxy and hitch want it; `many` and `one` also
@@ -57,14 +57,15 @@ static X509 *blank_certificate(EVP_PKEY *key, const char *name)
 	return certificate;
 }
 
-/* issuer NULL: self-signed. */
-static struct identity make_identity(const char *name, bool is_ca, const struct identity *issuer)
+/* For the key, which it takes over. issuer NULL: self-signed. */
+static struct identity certify(
+	EVP_PKEY *key, const char *name, bool is_ca, const struct identity *issuer)
 {
-	struct identity made = {.key = EVP_EC_gen("P-256")};
+	struct identity made = {.key = key};
 	char names[256];
 
 	if (!made.key)
-		fail("EVP_EC_gen");
+		fail("no key");
 	made.certificate = blank_certificate(made.key, name);
 	if (!issuer)
 		issuer = &made;
@@ -76,6 +77,11 @@ static struct identity make_identity(const char *name, bool is_ca, const struct 
 	if (!X509_sign(made.certificate, issuer->key, EVP_sha256()))
 		fail("X509_sign");
 	return made;
+}
+
+static struct identity make_identity(const char *name, bool is_ca, const struct identity *issuer)
+{
+	return certify(EVP_EC_gen("P-256"), name, is_ca, issuer);
 }
 
 static void free_identity(struct identity *identity)
@@ -127,6 +133,10 @@ static void make_basic(const char *directory)
 	struct identity ca = make_identity("bench-ca", true, NULL);
 	struct identity client = make_identity("bench-client", false, &ca);
 
+	struct identity rsa = certify(EVP_RSA_gen(3072), "app.bench.test", false, NULL);
+
+	write_pair(&rsa, directory, "rsa");
+	free_identity(&rsa);
 	write_pair(&server, directory, "server");
 	write_together(&server, directory, "server");
 	write_pair(&ca, directory, "ca");

@@ -216,7 +216,7 @@ class Bench:
 
     def _find(self, wanted):
         found = []
-        for peer in [peers.GATEHOUSE, peers.FLOOR, *peers.PEERS]:
+        for peer in [peers.GATEHOUSE, peers.FLOOR, peers.TLS_FLOOR, *peers.PEERS]:
             if wanted and peer in peers.PEERS and peer.name not in wanted:
                 continue
             if peer.find(self.build):
@@ -246,7 +246,9 @@ class Bench:
         return [
             peer
             for peer in self.programs
-            if scenario.kind in peer.kinds and (scenario.is_bulk or not peer.is_tuned)
+            if scenario.kind in peer.kinds
+            and (scenario.is_bulk or not peer.is_tuned)
+            and (scenario.is_handshake() or peer is not peers.TLS_FLOOR)
         ]
 
     def is_late(self):
@@ -276,6 +278,24 @@ def measure_cpu(bench, scenario, running, share, load_cpus=None):
     finally:
         load.stop()
     return Sample(scenario.figure(cpu, result), scenario.figure(busy * 1e9, result), result)
+
+
+def measure_tls_floor(bench, scenario, running, share):
+    """OpenSSL's server in memory, and a connection through the bare program: no proxy costs less."""
+    bare = dataclasses.replace(scenario, load={k: scenario.load[k] for k in ("connections", "flows")})
+    sample = measure_cpu(bench, bare, running, share)
+    pair = [os.path.join(bench.certs, f"server.{part}") for part in ("crt", "key")]
+    how = "resumed" if scenario.load.get("resume") else "full"
+    argv = [bench.tool("handshake"), *pair, scenario.load["tls"], how]
+    argv.append(str(max(50, int(scenario.load["connections"] * share / 2))))
+    done = machine.subprocess.run(
+        argv,
+        capture_output=True,
+        check=True,
+        text=True,
+        preexec_fn=lambda: os.sched_setaffinity(0, {bench.proxy_core}),
+    )
+    return dataclasses.replace(sample, figure=sample.figure + float(done.stdout))
 
 
 def measure_memory(bench, scenario, running):
@@ -324,7 +344,7 @@ def start_all(bench, scenario):
     found = bench.programs_for(scenario)
     started, failed = [], []
     plan = [(peer, peer.name) for peer in found]
-    reference = next((peer for peer in found if peer is not peers.FLOOR), None)
+    reference = next((peer for peer in found if peer.name != peers.FLOOR.name), None)
     if reference and not scenario.hold:
         plan.append((reference, reference.name + AGAIN))
     for peer, name in plan:
@@ -342,9 +362,12 @@ def one_round(bench, scenario, started, collected):
             continue
         try:
             if scenario.hold:
-                series.samples.append(measure_memory(bench, scenario, running))
+                sample = measure_memory(bench, scenario, running)
+            elif running.peer is peers.TLS_FLOOR:
+                sample = measure_tls_floor(bench, scenario, running, running.share)
             else:
-                series.samples.append(measure_cpu(bench, scenario, running, running.share))
+                sample = measure_cpu(bench, scenario, running, running.share)
+            series.samples.append(sample)
         except RunFailed as error:
             series.failure = str(error)
 
@@ -353,7 +376,8 @@ def warm_up(bench, scenario, started, collected):
     """A tenth of the work, uncounted. Who would take very long at the whole gets less of it."""
     for running in started:
         try:
-            sample = measure_cpu(bench, scenario, running, bench.share * 0.1)
+            one = measure_tls_floor if running.peer is peers.TLS_FLOOR else measure_cpu
+            sample = one(bench, scenario, running, bench.share * 0.1)
             expected = 10 * sample.result["seconds"]
             running.share = bench.share * min(1, LONGEST_RUN_SECONDS * bench.share / expected)
         except RunFailed as error:

@@ -116,6 +116,15 @@ class Floor(Peer):
         return Launch([self.find(task.build), how, str(task.port), str(task.backend)])
 
 
+class TlsFloor(Floor):
+    """A passed connection through the bare program; OpenSSL's own share is added (measure.py)."""
+
+    kinds = ("terminate",)
+
+    def launch(self, task):
+        return super().launch(dataclasses.replace(task, kind="pass"))
+
+
 class HAProxy(Peer):
     name = "haproxy"
     package = "haproxy"
@@ -353,6 +362,7 @@ class Sslh(Peer):
 
 GATEHOUSE = Gatehouse()
 FLOOR = Floor()
+TLS_FLOOR = TlsFloor()
 PEERS = [
     HAProxy(),
     Nginx(),

@@ -36,6 +36,9 @@ class Scenario:
         options[self.scale_by] = max(1, int(options[self.scale_by] * share))
         return options
 
+    def is_handshake(self):
+        return self.kind == "terminate" and not self.is_bulk and not self.hold
+
     def unit_count(self, result):
         return result["bytes"] / 1e9 if self.is_bulk else result["units"]
 

@@ -337,8 +337,85 @@ def two_workers(bench):
     )
 
 
+class GatehouseRsa(peers.Gatehouse):
+    """A signature costs the proxy ten times what it costs the client: one client is enough."""
+
+    def host(self, task):
+        pair = {"cert": task.cert("rsa.crt"), "key": task.cert("rsa.key")}
+        return {**super().host(task), **pair}
+
+
+def cost_of_answers(bench, running, options):
+    """(ms of the proxy's time for an answer, ms that the slowest percent waited)"""
+    load = measure.LoadClient(bench, running.port, options)
+    try:
+        before = running.program.settled_cpu_ns()
+        result = load.go()
+        used = running.program.settled_cpu_ns() - before
+    finally:
+        load.stop()
+    return used / 1e6 / result["units"], result["p99_us"] / 1000
+
+
+def wait_beside_burst(bench, running, burst, chat):
+    """ms that the slowest percent of messages took while all of a burst connected at once."""
+    beside = measure.LoadClient(bench, running.port, chat)
+    crowd = measure.LoadClient(bench, running.port, burst)
+    try:
+        crowd.start()
+        beside.start()
+        wait = beside.result()["p99_us"] / 1000
+        crowd.result()
+    finally:
+        crowd.stop()
+        beside.stop()
+    return wait
+
+
+def overload(bench):
+    """New connections at twice the rate that one core can take; or all at once, beside others.
+
+    A core that is full at work gives answers as fast as each takes of its time: that is what is
+    compared, and not the rate of a machine that does other things too."""
+    tls = {"tls": "1.3", "rsa": True}
+    chat = {**tls, "connections": 8, "flows": 8, "send": 100, "receive": 100}
+    running = measure.Running(bench, GatehouseRsa(), "terminate")
+    peak, answers, waits, beside = [], [], [], []
+    try:
+        cost_of_answers(bench, running, {**tls, "connections": 64})
+        for _ in range(min(bench.rounds, 3)):
+            steady = {**tls, "connections": int(800 * bench.share), "flows": 16}
+            peak.append(cost_of_answers(bench, running, steady)[0])
+            rate = int(2000 / peak[-1])
+            crowd = {**tls, "connections": 2 * rate, "flows": 2 * rate}
+            cost, wait = cost_of_answers(bench, running, {**crowd, "rate": rate})
+            answers.append(cost)
+            waits.append(wait)
+            beside.append(wait_beside_burst(bench, running, crowd, {**chat, "rounds": 400}))
+    finally:
+        running.stop()
+    outcome = Outcome(
+        "overload",
+        "new connections at twice the capacity: the proxy's time for a good answer",
+        "ms CPU/answer",
+        [scenarios.beside("at capacity", 1 / 0.9)],
+        {"at twice": series("at twice", answers), "at capacity": series("at capacity", peak)},
+        subject="at twice",
+    )
+    outcome.notes.append(f"none failed; p99 of the wait for an answer {max(waits):,.0f} ms")
+    yield outcome
+    yield Outcome(
+        "overload-others",
+        "a message on a connection that stands, beside a burst of new ones: p99",
+        "ms",
+        [scenarios.under(50)],
+        {"gatehouse": series("gatehouse", beside)},
+    )
+
+
 TABLES = {
     "hosts-1m": lambda bench: hosts(bench, 1_000_000),
     "certs-10k": lambda bench: certificates(bench, 10_000),
     "two-workers": two_workers,
+    "overload": overload,
 }
