@@ -51,9 +51,15 @@ struct service {
 	struct client_hello hello; /* within one callback: from sniff to choose_route */
 	ev_timer revalidation;    /* runs while there are sessions to judge again */
 	struct session *sessions; /* all that live, newest first */
-	unsigned count;
+	atomic_uint count;        /* of them; written by this thread alone */
 	struct walk *walks; /* over these sessions, under way */
 	void (*on_session_gone)(struct service *service); /* after each end */
 };
+
+/* For every thread. */
+static inline unsigned service_sessions(const struct service *service)
+{
+	return atomic_load_explicit(&service->count, memory_order_relaxed);
+}
 
 #endif

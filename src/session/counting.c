@@ -21,7 +21,7 @@ void count_started(struct session *session)
 	struct counters *counters = session->service->counters;
 	session->id = counter_get(&counters->connections) * ID_WORKERS + session->service->index;
 	counter_add(&counters->connections, 1);
-	counter_set(&counters->active, session->service->count);
+	counter_set(&counters->active, service_sessions(session->service));
 }
 
 void count_routed(struct session *session)
@@ -102,7 +102,7 @@ void count_ended(struct session *session, const char *why)
 	add_bytes(session);
 	counter_add(&counters->endings[ending], 1);
 	histogram_add(&counters->durations, clock_now_us() - session->began_us);
-	counter_set(&counters->active, session->service->count - 1);
+	counter_set(&counters->active, service_sessions(session->service) - 1);
 	if (was_routed)
 		atomic_fetch_sub_explicit(&session->tally->active, 1, memory_order_relaxed);
 	else

@@ -96,6 +96,11 @@ void session_wait(struct session *session, struct socket *socket, int events)
 	socket_wait(socket, events);
 }
 
+static void set_count(struct service *service, unsigned count)
+{
+	atomic_store_explicit(&service->count, count, memory_order_relaxed);
+}
+
 static void link_in(struct session *session)
 {
 	struct service *service = session->service;
@@ -104,7 +109,7 @@ static void link_in(struct session *session)
 	if (session->next)
 		session->next->link = &session->next;
 	service->sessions = session;
-	service->count++;
+	set_count(service, service_sessions(service) + 1);
 	atomic_fetch_add(&service->limits->connections, 1);
 }
 
@@ -114,7 +119,7 @@ static void link_out(struct session *session)
 	*session->link = session->next;
 	if (session->next)
 		session->next->link = session->link;
-	session->service->count--;
+	set_count(session->service, service_sessions(session->service) - 1);
 	atomic_fetch_sub(&session->service->limits->connections, 1);
 }
 
