@@ -4,6 +4,9 @@
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
+# In its sandbox only root sees its descriptors, which are looked at here.
+observable=$([[ $(id -u) == 0 ]] && echo true || echo false)
+
 # Whoever runs the tests may have left descriptors open to them; here they are counted.
 for fd in "/proc/$$/fd"/*; do
 	fd=${fd##*/}
@@ -20,6 +23,7 @@ free_port back
 cat >"$TMP/config.json" <<CONFIG
 {
 	"listen": "127.0.0.1:$front",
+	"sandbox": $observable,
 	"workers": 1,
 	"hosts": {
 		"terminated.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",

@@ -4,6 +4,9 @@
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
+# In its sandbox only root sees its descriptors, which are looked at here.
+observable=$([[ $(id -u) == 0 ]] && echo true || echo false)
+
 # Connections on each kind of route, and reloads.
 count=5000
 reloads=200
@@ -24,6 +27,7 @@ config() { # NUMBER: odd ones are broken, each of the others is another configur
 	cat <<-CONFIG
 		{
 			"listen": "127.0.0.1:$front",
+			"sandbox": $observable,
 			"hosts": {
 				"round$1.test": {"mode": "passthrough", "backend": "$secure"},
 				"terminated.test": {"mode": "terminate", $broken
