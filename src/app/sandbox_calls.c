@@ -35,6 +35,8 @@ static const char *const calls[] = {
 
 	/* descriptors */
 	"close",              /* of each of them */
+	"dup2",               /* libev, when it makes its epoll set anew */
+	"dup3",               /* dup2, where there is no other */
 	"fcntl",              /* their flags, the size of a pipe */
 	"lseek",              /* stdio, where a file is not read to its end */
 	"read",               /* files, what a library wakes itself with */

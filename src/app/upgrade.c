@@ -122,6 +122,7 @@ static void succeed(struct upgrade *upgrade)
 	log_end(&line);
 	each_listener(gatehouse, keep_path, NULL);
 	admin_upgraded(gatehouse->admin, upgrade->pid);
+	ev_loop_fork(gatehouse->loop); /* as in worker.c: those sockets are the new one's too */
 	systemd_notify("MAINPID=%d", (int)upgrade->pid);
 	systemd_retire();
 	end(upgrade);

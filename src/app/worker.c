@@ -53,6 +53,10 @@ static void follow(struct worker *worker, struct worker_order *order)
 	}
 	counting_follow(&worker->service, order->counting);
 	acceptors_join(&worker->acceptors, order->listeners, listeners);
+	/* libev takes a closed socket out of its epoll set by closing it, which does not do where the
+	 * next gatehouse or systemd has it too: a new set, without it. */
+	if (order->mode == WORKER_DRAIN)
+		ev_loop_fork(worker->loop);
 	if (order->mode == WORKER_STOP)
 		sessions_end_all(&worker->service, "gatehouse stops");
 	/* The first of those let in last may have been gone before the next came. */

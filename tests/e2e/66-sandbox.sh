@@ -172,7 +172,8 @@ else
 	config
 	sed 's|../../pki/|../../elsewhere/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/other.json"
 	ok "an upgrade makes it readable" "$GATEHOUSE" ctl -s "$TMP/run/control.sock" upgrade
-	ok "another process serves" test "$(now)" != "$serving"
+	is_another() { [[ $(now) != "$serving" ]]; }
+	ok "another process serves" wait_for "$PATIENCE" is_another
 	like "with it" "$(https https://other.test/ "127.0.0.1:$front" --cacert "$PKI/root.crt" 2>&1)" \
 		'^plain http'
 	serving=$(now)

@@ -158,6 +158,16 @@ is "so do those who ask for its health" "$(curl -s -o "$TMP/healthz" -w '%{http_
 like "and for metrics" "$(curl -s --unix-socket "$TMP/metrics.sock" http://any/metrics)" \
 	'gatehouse_'
 ok "the first still has its streams" is_running "$first"
+wakes() { # of the first one's workers
+	grep -l '^worker-' "/proc/$first/task"/*/comm | sed 's/comm$/status/' |
+		xargs awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum }'
+}
+before=$(wakes)
+tlsload --count 300 --concurrency 4 --sni terminated.test --ca "$PKI/root.crt" "127.0.0.1:$front" \
+	>"$TMP/later.out"
+after=$(wakes)
+note "the first one's workers woke $((after - before)) times while the last served 300 connections"
+ok "and is not woken by what comes to the last" test $((after - before)) -lt 60
 has_mainpid() { grep -q "^MAINPID=$(serving)" "$TMP/systemd.out"; }
 ok "systemd was told each time" wait_for "$PATIENCE" has_mainpid
 like "first whom to listen to, then that it is ready" \
