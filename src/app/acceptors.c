@@ -1,5 +1,6 @@
 #include "app/acceptors.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/pipes.h"
 #include "session/session.h"
@@ -10,8 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Connections taken at one wake-up, so that those there get their turn. */
+/*
+ * Connections taken at one wake-up, and how long that may take, so that those there get their turn:
+ * where hellos wait already, a handshake is begun with each.
+ */
 #define ACCEPTED_MOST 64
+#define ACCEPTING_US  4000
 #define QUEUED_MOST   65536 /* no queue of the kernel's is longer */
 
 /* How soon to try again when there was no descriptor, or no place. */
@@ -180,8 +185,9 @@ static bool accept_one(struct acceptor *acceptor)
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop, (void)events;
-	for (int i = 0; i < ACCEPTED_MOST; i++)
-		if (!accept_one(io->data))
+	uint64_t until = clock_now_us() + ACCEPTING_US;
+	for (int i = 0; i < ACCEPTED_MOST && accept_one(io->data); i++)
+		if (clock_now_us() >= until)
 			return;
 }
 
@@ -205,6 +211,8 @@ static void add_acceptor(struct acceptors *all, struct listener *listener, unsig
 	acceptor->slot = slot;
 	ev_io_init(&acceptor->io, on_connection, listener->fds[slot], EV_READ);
 	acceptor->io.data = acceptor;
+	/* In each turn of the loop the connections that are there come first. */
+	ev_set_priority(&acceptor->io, EV_MINPRI);
 	acceptor->next = all->first;
 	all->first = acceptor;
 	if (!all->paused)
