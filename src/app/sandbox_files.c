@@ -38,6 +38,11 @@ static const char *const always[] = {
 	/* memory and descriptors in use, for the metrics. Not /proc/self alone: the kernel may
 	 * forget that directory and make it anew. What is others' Landlock closes by itself. */
 	"/proc",
+	/* where ACME clients and secret stores keep keys and certificates */
+	"/run",
+	"/srv",
+	"/opt",
+	"/var/lib",
 };
 
 static int version_here(void)
@@ -182,6 +187,17 @@ static void allow_removal(int rules)
 		allow_around(rules, left.un.sun_path, LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 
+/*
+ * What an edit may name next: certificates are often beside the configuration's directory, or where
+ * the tools that renew them keep theirs.
+ */
+static void allow_neighbours(int rules, const char *config_path)
+{
+	char real[PATH_MAX];
+	if (realpath(config_path, real))
+		allow_around(rules, dirname(real), READ);
+}
+
 static void allow_all(int rules, const struct config *config, const struct path_set *paths)
 {
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
@@ -189,6 +205,8 @@ static void allow_all(int rules, const struct config *config, const struct path_
 	allow_reading(rules, "/etc/resolv.conf"); /* often a link into /run */
 	for (size_t i = 0; i < paths->count; i++)
 		allow_reading(rules, paths->paths[i]);
+	if (config->files.count > 0)
+		allow_neighbours(rules, config->files.items[0]);
 	if (getenv("SSL_CERT_DIR"))
 		allow_reading(rules, getenv("SSL_CERT_DIR"));
 	if (getenv("SSL_CERT_FILE"))

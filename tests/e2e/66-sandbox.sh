@@ -23,7 +23,9 @@ free_port later
 free_port forward
 free_port health
 head -c 20000000 /dev/zero >"$TMP/secure.d/files/much"
-mkdir -p "$TMP/conf/hosts.d" "$TMP/run" "$TMP/elsewhere" "$TMP/trace"
+elsewhere=$(mktemp -d /var/tmp/gatehouse-elsewhere.XXXXXX) # nowhere near the configuration
+chmod 755 "$elsewhere"
+mkdir -p "$TMP/conf/hosts.d" "$TMP/run" "$TMP/trace"
 
 user=''
 if [[ $(id -u) == 0 ]]; then
@@ -155,22 +157,22 @@ kill -HUP "$serving"
 if [[ $landlock == off ]]; then
 	skip 7 "no Landlock here"
 else
-	mkdir "$TMP/elsewhere/run"
-	chmod 777 "$TMP/elsewhere/run"
-	cp "$PKI/site.crt" "$PKI/site.key" "$TMP/elsewhere/"
+	mkdir "$elsewhere/run"
+	chmod 777 "$elsewhere/run"
+	cp "$PKI/site.crt" "$PKI/site.key" "$elsewhere/"
 	refused() { [[ $(grep -c 'reload refused' "$LOG") -ge $1 ]]; }
 	cp "$TMP/conf/hosts.d/other.json" "$TMP/other.json"
-	sed 's|../../pki/|../../elsewhere/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/next"
+	sed 's|../../pki/|'"$elsewhere"'/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/next"
 	mv "$TMP/conf/hosts.d/next" "$TMP/conf/hosts.d/other.json"
 	ok "a key elsewhere is refused" wait_for "$PATIENCE" refused 1
 	like "and the log tells that it is for the sandbox" "$(cat "$LOG")" \
-		'elsewhere/site.key.*outside of what the sandbox lets a running gatehouse read'
+		'elsewhere[^ ]*/site.key.*outside of what the sandbox lets a running gatehouse read'
 	cp "$TMP/other.json" "$TMP/conf/hosts.d/other.json"
-	config ", \"unix:$TMP/elsewhere/run/front.sock\""
+	config ", \"unix:$elsewhere/run/front.sock\""
 	ok "so is a unix socket elsewhere" wait_for "$PATIENCE" refused 2
 	like "and the log tells it" "$(cat "$LOG")" 'no right to make a socket there .with the sandbox'
 	config
-	sed 's|../../pki/|../../elsewhere/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/other.json"
+	sed 's|../../pki/|'"$elsewhere"'/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/other.json"
 	ok "an upgrade makes it readable" "$GATEHOUSE" ctl -s "$TMP/run/control.sock" upgrade
 	is_another() { [[ $(now) != "$serving" ]]; }
 	ok "another process serves" wait_for "$PATIENCE" is_another
@@ -227,4 +229,5 @@ start_gatehouse --as open "$TMP/conf/config.json" || bail_out "no gatehouse with
 logs "without a sandbox the log tells so" msg=sandbox seccomp=off landlock=off
 is "and nothing is filtered" "$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$open_pid/status")" 0
 ok "it ends well" stop_gatehouse --as open
+rm -rf "$elsewhere"
 done_testing
