@@ -31,6 +31,9 @@ user=''
 if [[ $(id -u) == 0 ]]; then
 	user='"user": "nobody",'
 	chmod 644 "$PKI"/*.key
+	# Where nobody may run it too, for the upgrade: this checkout may be in root's own directory.
+	cp "$GATEHOUSE" "$TMP/gatehouse"
+	GATEHOUSE=$TMP/gatehouse
 	chown nobody "$TMP/run" "$TMP/trace"
 fi
 
