@@ -1,6 +1,7 @@
 #!/bin/bash
 # Every byte arrives, once and in order: both kinds of route, any size, whichever side is slow, and
 # whatever the kernel allows in the way of pipes.
+# alone: it uses up the pipes of a user, whom other tests use too
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
