@@ -132,9 +132,6 @@ void session_retry_after(struct session *session, double seconds);
 /* The client's certificate expires then: the session ends, whatever its deadline. Negative: never. */
 void session_set_expiry(struct session *session, double seconds);
 
-/* What to wait for on a socket; 0: nothing. */
-void session_wait(struct session *session, struct socket *socket, int events);
-
 /* Ends every session of the service (second SIGTERM, drain timeout). */
 void sessions_end_all(struct service *service, const char *why);
 

@@ -118,7 +118,7 @@ static enum step_result opened(struct session *session)
 		upstream_answered(session);
 	session->retry = false;
 	session->dial_us = clock_now_us() - session->dialled_us;
-	session_wait(session, &session->upstream_socket, 0);
+	socket_wait(&session->upstream_socket, 0);
 	plain_stream_init(&session->upstream_plain, &session->upstream_socket);
 	session->upstream = &session->upstream_plain;
 	return STEP_NEXT;
@@ -143,7 +143,7 @@ static enum step_result conclude(struct session *session)
 		return attempt_failed(session, stream_error_text(outcome));
 	if (!has_time_left(session))
 		return attempt_failed(session, "dial timeout");
-	session_wait(session, &session->upstream_socket, EV_WRITE);
+	socket_wait(&session->upstream_socket, EV_WRITE);
 	return STEP_WAIT;
 }
 

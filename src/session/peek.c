@@ -33,7 +33,7 @@ enum step_result peek(struct session *session, size_t size, size_t *len)
 		return session_end(session, "client closed without a word");
 	if (errno != EAGAIN && errno != EINTR)
 		return session_end(session, "client reset before its hello");
-	session_wait(session, &session->client_socket, EV_READ);
+	socket_wait(&session->client_socket, EV_READ);
 	return STEP_WAIT;
 }
 
@@ -47,12 +47,12 @@ enum step_result peek_wait_for(struct session *session, size_t have, size_t want
 	if (have > session->peeked) {
 		session->peeked = have;
 		set_lowat(session, want);
-		session_wait(session, &session->client_socket, EV_READ);
+		socket_wait(&session->client_socket, EV_READ);
 		return STEP_WAIT;
 	}
 	if (peer_has_ended(session))
 		return session_end(session, "client closed in mid-hello");
-	session_wait(session, &session->client_socket, 0);
+	socket_wait(&session->client_socket, 0);
 	session_retry_after(session, LOOK_AGAIN_SECONDS);
 	return STEP_WAIT;
 }
@@ -63,5 +63,5 @@ void peek_done(struct session *session)
 		set_lowat(session, 1);
 	session->lowat = 0;
 	session->peeked = 0;
-	session_wait(session, &session->client_socket, 0);
+	socket_wait(&session->client_socket, 0);
 }

@@ -72,7 +72,7 @@ enum step_result step_answer_421(struct session *session)
 	struct buf buf = {.data = lane->plain, .size = LANE_PLAIN_SIZE};
 	switch (stream_read(session->client, &buf)) {
 	case IO_AGAIN:
-		session_wait(session, &session->client_socket, stream_events(session->client, EV_READ));
+		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));
 		return STEP_WAIT;
 	case IO_EOF:
 		return answer(session);

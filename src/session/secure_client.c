@@ -66,7 +66,7 @@ enum step_result step_secure_client(struct session *session)
 		return session_end(session, err.text);
 	switch (stream_handshake(session->client)) {
 	case IO_AGAIN:
-		session_wait(session, &session->client_socket, stream_events(session->client, EV_READ));
+		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));
 		return STEP_WAIT;
 	case IO_EOF:
 	case IO_FAIL:
@@ -76,6 +76,6 @@ enum step_result step_secure_client(struct session *session)
 	}
 	session->handshake_us = clock_now_us() - session->secured_us;
 	count_secured(session);
-	session_wait(session, &session->client_socket, 0);
+	socket_wait(&session->client_socket, 0);
 	return STEP_NEXT;
 }

@@ -64,7 +64,7 @@ static enum step_result wait_on(struct session *session)
 			return failed(session, "timeout");
 		session_retry_after(session, left);
 	}
-	session_wait(session, &session->upstream_socket,
+	socket_wait(&session->upstream_socket,
 		stream_events(session->upstream, EV_READ));
 	return STEP_WAIT;
 }
@@ -89,6 +89,6 @@ enum step_result step_secure_upstream(struct session *session)
 		session->handshake_us = clock_now_us() - session->secured_us;
 	upstream_answered(session);
 	session->retry = false;
-	session_wait(session, &session->upstream_socket, 0);
+	socket_wait(&session->upstream_socket, 0);
 	return STEP_NEXT;
 }

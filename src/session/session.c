@@ -90,12 +90,6 @@ static void on_ready(void *owner, struct socket *socket, int events)
 	session_advance(owner);
 }
 
-void session_wait(struct session *session, struct socket *socket, int events)
-{
-	(void)session;
-	socket_wait(socket, events);
-}
-
 static void set_count(struct service *service, unsigned count)
 {
 	atomic_store_explicit(&service->count, count, memory_order_relaxed);

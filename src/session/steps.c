@@ -42,7 +42,7 @@ static enum step_result step_say_end(struct session *session)
 	session_set_deadline(session, FAREWELL_MS, session->why);
 	switch (stream_end(session->client)) {
 	case IO_AGAIN:
-		session_wait(session, session->client->socket, EV_WRITE);
+		socket_wait(session->client->socket, EV_WRITE);
 		return STEP_WAIT;
 	case IO_FAIL: /* a failed handshake: what it had to say is said */
 		shutdown(socket_fd(&session->client_socket), SHUT_WR);
@@ -63,7 +63,7 @@ static enum step_result step_hear_out(struct session *session)
 		if (n == 0)
 			return session_end(session, session->why);
 		if (n < 0) {
-			session_wait(session, &session->client_socket, EV_READ);
+			socket_wait(&session->client_socket, EV_READ);
 			return socket_error(&session->client_socket)
 				? session_end(session, session->why)
 				: STEP_WAIT;
