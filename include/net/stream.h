@@ -17,6 +17,11 @@ enum io {
 	IO_FAIL, /* reset, truncated, protocol error: `error` of the stream says it in words */
 };
 
+enum last_word {
+	LAST_OF_US,  /* FIN now: the peer may go on */
+	LAST_OF_ALL, /* the caller closes the socket next, and that says the FIN */
+};
+
 struct stream;
 
 struct stream_ops {
@@ -28,7 +33,8 @@ struct stream_ops {
 	 * is left in `buf`, or inside the stream, goes with the next call (`buf` may be empty then).
 	 */
 	enum io (*write)(struct stream *stream, struct buf *buf);
-	enum io (*end)(struct stream *stream); /* no more from us: close_notify and FIN */
+	/* No more from us: close_notify and FIN. */
+	enum io (*end)(struct stream *stream, enum last_word last_word);
 	int (*events)(const struct stream *stream, int wanted); /* what to poll for now */
 	bool (*pending)(const struct stream *stream); /* readable, where poll cannot see it */
 	int (*raw_fd)(const struct stream *stream);   /* -1: bytes are transformed */
@@ -56,9 +62,9 @@ static inline enum io stream_write(struct stream *stream, struct buf *buf)
 	return stream->ops->write(stream, buf);
 }
 
-static inline enum io stream_end(struct stream *stream)
+static inline enum io stream_end(struct stream *stream, enum last_word last_word)
 {
-	return stream->ops->end(stream);
+	return stream->ops->end(stream, last_word);
 }
 
 static inline int stream_events(const struct stream *stream, int wanted)

@@ -41,10 +41,13 @@ static inline bool record_io_has_input(const struct record_io *io)
 	return buf_used(&io->in) > 0;
 }
 
-/* Nothing received is left, and the socket had no more when it was last asked in this turn. */
-static inline bool record_io_is_dry(const struct record_io *io)
+/*
+ * Nothing received is left, and there is no reason to ask the socket: it had no more in this turn, or
+ * what was worked off lay here from a turn before, and poll tells whether more has come since.
+ */
+static inline bool record_io_is_worked_off(const struct record_io *io)
 {
-	return io->drained && !record_io_has_input(io);
+	return (io->drained || io->refills == 0) && !record_io_has_input(io);
 }
 
 static inline bool record_io_has_output(const struct record_io *io)

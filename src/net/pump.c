@@ -120,9 +120,7 @@ static bool end_input(struct pump *pump)
 static bool end_output(struct pump *pump, struct lane *lane)
 {
 	give_pipe(pump, lane);
-	if (pump->is_last && stream_raw_fd(pump->to) >= 0)
-		return rest(pump, PUMP_ENDED);
-	switch (stream_end(pump->to)) {
+	switch (stream_end(pump->to, pump->is_last ? LAST_OF_ALL : LAST_OF_US)) {
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_OUTPUT);
 	case IO_FAIL:

@@ -138,7 +138,7 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 			tls->key_updates = 0;
 		if (result != 1)
 			io = outcome(tls, result);
-		else if (record_io_is_dry(&tls->io) && SSL_pending(tls->ssl) == 0)
+		else if (record_io_is_worked_off(&tls->io) && SSL_pending(tls->ssl) == 0)
 			break;
 	}
 	if (record_io_close(&tls->io) == IO_FAIL && io != IO_FAIL)
@@ -178,7 +178,7 @@ static enum io tls_write(struct stream *stream, struct buf *buf)
 }
 
 /* close_notify once, then, when all is sent, FIN. */
-static enum io tls_end(struct stream *stream)
+static enum io tls_end(struct stream *stream, enum last_word last_word)
 {
 	struct tls_stream *tls = of(stream);
 	if (tls->failed || !tls->secured)
@@ -194,7 +194,8 @@ static enum io tls_end(struct stream *stream)
 		return fail(tls);
 	if (sent == IO_AGAIN)
 		return sent;
-	shutdown(socket_fd(tls->stream.socket), SHUT_WR);
+	if (last_word == LAST_OF_US)
+		shutdown(socket_fd(tls->stream.socket), SHUT_WR);
 	return IO_DONE;
 }
 
