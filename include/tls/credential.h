@@ -6,17 +6,18 @@
 #define GATEHOUSE_TLS_CREDENTIAL_H
 
 #include "tls/file_mark.h"
+#include "tls/issuers.h"
 #include "tls/key_reader.h"
 #include "wire/server_name.h"
 
-#include <openssl/x509.h>
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <time.h>
 
 struct credential {
 	atomic_uint refs;
 	struct file_mark cert_mark, key_mark;
-	X509 *leaf;
+	X509 *leaf; /* light (tls/light_certificate) where credential_load read it */
 	STACK_OF(X509) *chain; /* what follows the leaf in its file */
 	EVP_PKEY *key;
 	time_t not_before, not_after;
@@ -24,17 +25,26 @@ struct credential {
 
 enum credential_part { CREDENTIAL_CERT, CREDENTIAL_KEY };
 
+/* What makes reading many of them cheaper than reading each. */
+struct credential_readers {
+	struct key_reader *keys;
+	struct issuers *issuers; /* NULL: chains share nothing */
+};
+
 /*
  * NULL with `err` and the file at fault: unreadable, empty, not PEM, an encrypted key, a key of
  * another certificate. The caller has the only reference.
  */
 struct credential *credential_load(const char *cert_path, const char *key_path,
-	struct key_reader *keys, enum credential_part *at_fault, struct err *err);
+	const struct credential_readers *readers, enum credential_part *at_fault, struct err *err);
 struct credential *credential_ref(struct credential *credential);
 void credential_unref(struct credential *credential);
 
 /* Are both files still what was loaded? */
 bool credential_is_current(struct credential *credential);
+
+/* Gives it to a context. False with OpenSSL's errors. */
+bool credential_use(const struct credential *credential, SSL_CTX *ctx);
 
 /* "ECDSA", "RSA", ... : a context takes one of each type. */
 const char *credential_key_type(const struct credential *credential);

@@ -36,19 +36,13 @@ struct tls_context {
 	struct tls_policy policy; /* with references of its own */
 };
 
-/*
- * Does OpenSSL take the policy's certificates (a key may be too short for it)? Asked of *trial, which
- * is made when it is NULL, serves any number of tries and is then freed by the caller.
- */
-bool tls_context_try(SSL_CTX **trial, const struct tls_policy *policy, struct err *err);
-
-/* For a policy that passed. `tickets` must outlive the context. The caller has the only reference. */
+/* For a policy whose credentials passed (tls/trial). `tickets` must outlive the context. The caller has the only reference. */
 struct tls_context *tls_context_create(
 	const struct tls_policy *policy, struct tickets *tickets, struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
-/* Lent; the first call, from whichever thread, takes a tenth of a millisecond. NULL: no memory. */
+/* Lent; the first call, from whichever thread, takes a quarter of a millisecond. NULL: no memory. */
 SSL_CTX *tls_context_ssl(struct tls_context *context);
 
 #endif

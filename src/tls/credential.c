@@ -1,5 +1,6 @@
 #include "tls/credential.h"
 
+#include "tls/light_certificate.h"
 #include "tls/tls_error.h"
 
 #include <openssl/err.h>
@@ -14,16 +15,17 @@ static time_t time_of(const ASN1_TIME *asn1)
 }
 
 /* A PEM reader ends with "no start line", which is no error once something was read. */
-static bool read_chain(struct credential *credential, BIO *pem, struct err *err)
+static bool read_chain(
+	struct credential *credential, BIO *pem, struct issuers *issuers, struct err *err)
 {
 	ERR_clear_error();
-	credential->leaf = PEM_read_bio_X509_AUX(pem, NULL, NULL, NULL);
+	credential->leaf = light_certificate_read(pem);
 	if (!credential->leaf) {
 		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
 		return false;
 	}
 	X509 *next;
-	while ((next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL)
+	while ((next = issuers_read(issuers, pem)) != NULL)
 		sk_X509_push(credential->chain, next);
 	unsigned long code = ERR_peek_last_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
@@ -36,12 +38,11 @@ static bool read_chain(struct credential *credential, BIO *pem, struct err *err)
 }
 
 static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
-	struct key_reader *unused, struct err *err)
+	const struct credential_readers *readers, struct err *err)
 {
-	(void)unused;
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	credential->chain = sk_X509_new_null();
-	bool ok = pem && credential->chain && read_chain(credential, pem, err);
+	bool ok = pem && credential->chain && read_chain(credential, pem, readers->issuers, err);
 	BIO_free(pem);
 	if (!ok)
 		return false;
@@ -59,10 +60,11 @@ static int on_passphrase(char *out, int size, int writing, void *asked)
 }
 
 static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
-	struct key_reader *keys, struct err *err)
+	const struct credential_readers *readers, struct err *err)
 {
 	bool asked = false;
-	credential->key = key_reader_read(keys, X509_get0_pubkey(credential->leaf), data, len);
+	const char *type = light_certificate_key_type(credential->leaf);
+	credential->key = key_reader_read(readers->keys, type, data, len);
 	if (credential->key)
 		return true;
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
@@ -80,17 +82,17 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	return false;
 }
 
-typedef bool parse_fn(
-	struct credential *, uint8_t *data, size_t len, struct key_reader *, struct err *);
+typedef bool parse_fn(struct credential *, uint8_t *data, size_t len,
+	const struct credential_readers *, struct err *);
 
 static bool load_part(struct credential *credential, struct file_mark *mark, const char *path,
-	struct key_reader *keys, parse_fn *parse, struct err *err)
+	const struct credential_readers *readers, parse_fn *parse, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
 	bool ok = file_mark_read(mark, path, &data, &len, err);
 	if (ok) {
-		ok = parse(credential, data, len, keys, err);
+		ok = parse(credential, data, len, readers, err);
 		OPENSSL_cleanse(data, len);
 		free(data);
 	}
@@ -99,19 +101,29 @@ static bool load_part(struct credential *credential, struct file_mark *mark, con
 	return ok;
 }
 
+static bool is_pair(const struct credential *credential)
+{
+	if (light_certificate_is_of(credential->leaf, credential->key))
+		return true;
+	ERR_clear_error();
+	X509 *whole = light_certificate_whole(credential->leaf);
+	bool same = whole && X509_check_private_key(whole, credential->key) == 1;
+	X509_free(whole);
+	tls_error_clear();
+	return same;
+}
+
 static bool check_pair(struct credential *credential, const char *cert_path, struct err *err)
 {
-	ERR_clear_error();
-	if (X509_check_private_key(credential->leaf, credential->key) == 1)
+	if (is_pair(credential))
 		return true;
-	tls_error_take();
 	err_set(err, "\"%s\": is the key of another certificate than \"%s\"",
 		credential->key_mark.path, cert_path);
 	return false;
 }
 
 struct credential *credential_load(const char *cert_path, const char *key_path,
-	struct key_reader *keys, enum credential_part *at_fault, struct err *err)
+	const struct credential_readers *readers, enum credential_part *at_fault, struct err *err)
 {
 	struct credential *credential = calloc(1, sizeof *credential);
 	*at_fault = CREDENTIAL_CERT;
@@ -120,10 +132,10 @@ struct credential *credential_load(const char *cert_path, const char *key_path,
 		return NULL;
 	}
 	credential->refs = 1;
-	if (!load_part(credential, &credential->cert_mark, cert_path, keys, parse_cert, err))
+	if (!load_part(credential, &credential->cert_mark, cert_path, readers, parse_cert, err))
 		goto unref;
 	*at_fault = CREDENTIAL_KEY;
-	if (!load_part(credential, &credential->key_mark, key_path, keys, parse_key, err) ||
+	if (!load_part(credential, &credential->key_mark, key_path, readers, parse_key, err) ||
 		!check_pair(credential, cert_path, err))
 		goto unref;
 	return credential;
@@ -153,6 +165,15 @@ void credential_unref(struct credential *credential)
 bool credential_is_current(struct credential *credential)
 {
 	return file_mark_holds(&credential->cert_mark) && file_mark_holds(&credential->key_mark);
+}
+
+bool credential_use(const struct credential *credential, SSL_CTX *ctx)
+{
+	X509 *whole = light_certificate_whole(credential->leaf);
+	bool ok = whole &&
+		SSL_CTX_use_cert_and_key(ctx, whole, credential->key, credential->chain, 1) == 1;
+	X509_free(whole);
+	return ok;
 }
 
 const char *credential_key_type(const struct credential *credential)

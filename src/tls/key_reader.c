@@ -56,9 +56,8 @@ static EVP_PKEY *decode(
 }
 
 EVP_PKEY *key_reader_read(
-	struct key_reader *reader, const EVP_PKEY *public, const uint8_t *pem, size_t len)
+	struct key_reader *reader, const char *type, const uint8_t *pem, size_t len)
 {
-	const char *type = public ? EVP_PKEY_get0_type_name(public) : NULL;
 	BIO *bio = BIO_new_mem_buf(pem, (int)len);
 	char *label = NULL, *header = NULL;
 	unsigned char *der = NULL;

@@ -57,8 +57,7 @@ static bool configure(struct tls_client *client)
 		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
 			trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
 	const struct credential *credential = policy->credential;
-	if (credential && SSL_CTX_use_cert_and_key(ctx, credential->leaf, credential->key,
-				  credential->chain, 1) != 1)
+	if (credential && !credential_use(credential, ctx))
 		return false;
 	return SSL_CTX_set_min_proto_version(ctx, policy->min_version) == 1 &&
 		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) == 1;

@@ -32,12 +32,6 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	return found == 1 && SSL_version(ssl) == TLS1_3_VERSION ? TICKET_RENEW : found;
 }
 
-static bool use_credential(SSL_CTX *ctx, const struct credential *credential)
-{
-	return SSL_CTX_use_cert_and_key(
-		       ctx, credential->leaf, credential->key, credential->chain, 1) == 1;
-}
-
 static void use_tickets(SSL_CTX *ctx, bool tickets)
 {
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
@@ -80,7 +74,7 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 static bool use_credentials(SSL_CTX *ctx, const struct tls_policy *policy)
 {
 	for (size_t i = 0; i < policy->credential_count; i++)
-		if (!use_credential(ctx, policy->credentials[i]))
+		if (!credential_use(policy->credentials[i], ctx))
 			return false;
 	return true;
 }
@@ -125,17 +119,6 @@ struct tls_context *tls_context_create(
 	context->ticket_keys = tickets;
 	adopt_policy(context, policy);
 	return context;
-}
-
-bool tls_context_try(SSL_CTX **trial, const struct tls_policy *policy, struct err *err)
-{
-	ERR_clear_error();
-	if (!*trial)
-		*trial = SSL_CTX_new(TLS_server_method());
-	if (*trial && use_credentials(*trial, policy))
-		return true;
-	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
-	return false;
 }
 
 /* Of two threads that come first at the same time one uses what the other has made. */

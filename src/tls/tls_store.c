@@ -1,5 +1,7 @@
 #include "tls/tls_store.h"
 
+#include "tls/trial.h"
+
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +25,8 @@ struct item {
 
 struct tls_store {
 	struct tickets *tickets;
-	struct key_reader *keys;
-	SSL_CTX *trial; /* takes certificates on trial, during a load; NULL until it is needed */
+	struct credential_readers readers; /* its issuers are of one load: NULL between two */
+	struct trial *trial; /* of one load; NULL until it is needed */
 	void *index; /* a tree (tsearch) over `entries` */
 	struct item *entries;
 	unsigned generation;
@@ -72,7 +74,7 @@ static void entry_free(struct item *entry)
 struct tls_store *tls_store_create(struct err *err)
 {
 	struct tls_store *store = calloc(1, sizeof *store);
-	if (store && (store->keys = key_reader_create()) != NULL) {
+	if (store && (store->readers.keys = key_reader_create()) != NULL) {
 		if ((store->tickets = tickets_create(err)) != NULL)
 			return store;
 	} else {
@@ -102,8 +104,9 @@ void tls_store_destroy(struct tls_store *store)
 		return;
 	keep_entries_since(store, store->generation + 1);
 	tickets_destroy(store->tickets);
-	key_reader_destroy(store->keys);
-	SSL_CTX_free(store->trial);
+	key_reader_destroy(store->readers.keys);
+	issuers_destroy(store->readers.issuers);
+	trial_destroy(store->trial);
 	free(store);
 }
 
@@ -115,13 +118,17 @@ struct tickets *tls_store_tickets(struct tls_store *store)
 void tls_store_begin(struct tls_store *store)
 {
 	store->generation++;
+	if (!store->readers.issuers)
+		store->readers.issuers = issuers_create();
 	store->counts = (struct tls_store_counts){.changed = store->counts.changed};
 }
 
 void tls_store_end(struct tls_store *store, bool published)
 {
-	SSL_CTX_free(store->trial); /* and what it was tried with */
+	trial_destroy(store->trial);
 	store->trial = NULL;
+	issuers_destroy(store->readers.issuers);
+	store->readers.issuers = NULL;
 	if (!published)
 		return;
 	keep_entries_since(store, store->generation);
@@ -173,7 +180,8 @@ static struct credential *credential_refresh(struct tls_store *store, struct ite
 	const char *key_path = cert_path + strlen(cert_path) + 1;
 	if (*entry && credential_is_current((*entry)->credential))
 		return (*entry)->credential;
-	struct credential *loaded = credential_load(cert_path, key_path, store->keys, at_fault, err);
+	struct credential *loaded =
+		credential_load(cert_path, key_path, &store->readers, at_fault, err);
 	if (!loaded)
 		return NULL;
 	store->counts.parsed++;
@@ -248,6 +256,18 @@ static void policy_key(struct buf *key, const struct tls_policy *policy)
 		key_add(key, &policy->credentials[i], sizeof policy->credentials[i]);
 }
 
+static bool passes(struct tls_store *store, const struct tls_policy *policy, struct err *err)
+{
+	if (!store->trial && !(store->trial = trial_create())) {
+		err_set(err, "out of memory");
+		return false;
+	}
+	for (size_t i = 0; i < policy->credential_count; i++)
+		if (!trial_passes(store->trial, policy->credentials[i], err))
+			return false;
+	return true;
+}
+
 struct tls_context *tls_store_context(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err)
 {
@@ -256,7 +276,7 @@ struct tls_context *tls_store_context(
 	struct item *entry = find(store, KIND_CONTEXT, &key);
 	if (!entry) {
 		struct tls_context *context = NULL;
-		if (tls_context_try(&store->trial, policy, err))
+		if (passes(store, policy, err))
 			context = tls_context_create(policy, store->tickets, err);
 		if (context) {
 			entry = insert(store, KIND_CONTEXT, &key);

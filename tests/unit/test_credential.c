@@ -107,10 +107,10 @@ static struct credential *load(const char *cert, const char *key)
 {
 	enum credential_part at_fault;
 	struct err err = {""};
-	struct key_reader *keys = key_reader_create();
+	struct credential_readers readers = {.keys = key_reader_create()};
 	struct credential *credential =
-		credential_load(path(cert), path(key), keys, &at_fault, &err);
-	key_reader_destroy(keys);
+		credential_load(path(cert), path(key), &readers, &at_fault, &err);
+	key_reader_destroy(readers.keys);
 	if (!credential)
 		fail_msg("%s", err.text);
 	return credential;
@@ -121,9 +121,9 @@ static void refuses(
 {
 	enum credential_part at_fault;
 	struct err err = {""};
-	struct key_reader *keys = key_reader_create();
-	assert_null(credential_load(path(cert), path(key), keys, &at_fault, &err));
-	key_reader_destroy(keys);
+	struct credential_readers readers = {.keys = key_reader_create()};
+	assert_null(credential_load(path(cert), path(key), &readers, &at_fault, &err));
+	key_reader_destroy(readers.keys);
 	if (at_fault != wanted || !strstr(err.text, word) || !strstr(err.text, dir))
 		fail_msg("%s, %s: %d, \"%s\"", cert, key, at_fault, err.text);
 }

@@ -17,11 +17,11 @@ static EVP_PKEY *make(const char *type)
 	return EVP_PKEY_Q_keygen(NULL, NULL, type);
 }
 
-static EVP_PKEY *read_back(struct key_reader *reader, const EVP_PKEY *public, BIO *pem)
+static EVP_PKEY *read_back(struct key_reader *reader, const char *type, BIO *pem)
 {
 	char *text;
 	long len = BIO_get_mem_data(pem, &text);
-	return key_reader_read(reader, public, (const uint8_t *)text, (size_t)len);
+	return key_reader_read(reader, type, (const uint8_t *)text, (size_t)len);
 }
 
 static void keys_of_every_type_in_any_order_are(void **state)
@@ -33,7 +33,7 @@ static void keys_of_every_type_in_any_order_are(void **state)
 		EVP_PKEY *key = make(types[i]);
 		BIO *pem = BIO_new(BIO_s_mem());
 		assert_int_equal(PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
-		EVP_PKEY *back = read_back(reader, key, pem);
+		EVP_PKEY *back = read_back(reader, types[i], pem);
 		assert_non_null(back);
 		assert_int_equal(EVP_PKEY_eq(key, back), 1);
 		EVP_PKEY_free(back);
@@ -54,12 +54,12 @@ static void what_it_does_not_know_is_left_to_others(void **state)
 	PEM_write_bio_PKCS8PrivateKey(usual, ec, NULL, NULL, 0, NULL, NULL);
 	PEM_write_bio_PrivateKey_traditional(traditional, ec, NULL, NULL, 0, NULL, NULL);
 	PEM_write_bio_PKCS8PrivateKey(encrypted, ec, EVP_aes_128_cbc(), "secret", 6, NULL, NULL);
-	assert_null(read_back(reader, ec, traditional));
-	assert_null(read_back(reader, ec, encrypted));
-	assert_null(read_back(reader, rsa, usual)); /* of another type than its certificate */
+	assert_null(read_back(reader, "EC", traditional));
+	assert_null(read_back(reader, "EC", encrypted));
+	assert_null(read_back(reader, "RSA", usual)); /* of another type than its certificate */
 	assert_null(read_back(reader, NULL, usual));
-	assert_null(key_reader_read(reader, ec, (const uint8_t *)"no key", 6));
-	EVP_PKEY *back = read_back(reader, ec, usual);
+	assert_null(key_reader_read(reader, "EC", (const uint8_t *)"no key", 6));
+	EVP_PKEY *back = read_back(reader, "EC", usual);
 	assert_non_null(back);
 	EVP_PKEY_free(back);
 	EVP_PKEY_free(ec);

@@ -598,9 +598,9 @@ static int set_up(void **state)
 	PEM_write_PrivateKey(key_file, made, NULL, NULL, 0, NULL, NULL);
 	fclose(cert_file);
 	fclose(key_file);
-	struct key_reader *keys = key_reader_create();
-	credential = credential_load(cert, key, keys, &at_fault, &err);
-	key_reader_destroy(keys);
+	struct credential_readers readers = {.keys = key_reader_create()};
+	credential = credential_load(cert, key, &readers, &at_fault, &err);
+	key_reader_destroy(readers.keys);
 	unlink(cert);
 	unlink(key);
 	rmdir(dir);
