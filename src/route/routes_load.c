@@ -222,11 +222,11 @@ static struct acl *build_acl(struct builder *builder, const struct route_config 
 static void limit(struct builder *builder, struct route *route, unsigned most, const char *where)
 {
 	char key[64];
-	struct ticket_binding name = route_ticket_binding(route, where);
-	size_t used = (size_t)snprintf(key, sizeof key, "places ");
 	route->max_connections = most;
 	if (most == 0)
 		return;
+	struct ticket_binding name = route_ticket_binding(route, where);
+	size_t used = (size_t)snprintf(key, sizeof key, "places ");
 	for (size_t i = 0; i < sizeof name.bytes; i++)
 		used += (size_t)snprintf(key + used, sizeof key - used, "%02x", name.bytes[i]);
 	route->places = server_state_ref(builder->setup->servers, key);

@@ -86,24 +86,6 @@ static enum io outcome(struct tls_stream *tls, int result)
 	}
 }
 
-static enum io tls_handshake(struct stream *stream)
-{
-	struct tls_stream *tls = of(stream);
-	if (tls->failed)
-		return IO_FAIL;
-	record_io_open(&tls->io);
-	tls_error_clear();
-	int result = SSL_do_handshake(tls->ssl);
-	enum io io = result == 1 ? IO_DONE : outcome(tls, result);
-	tls->secured = result == 1;
-	enum io sent = record_io_close(&tls->io); /* the alert of a failure, too */
-	if (io == IO_EOF)
-		return fail_with(tls, "closed during the handshake");
-	if (io != IO_FAIL && sent == IO_FAIL)
-		return fail(tls);
-	return io;
-}
-
 /* OpenSSL works off whatever there is before it comes back to us; without input it must. */
 static void on_message(
 	int is_ours, int version, int type, const void *data, size_t len, SSL *ssl, void *owner)
@@ -117,6 +99,33 @@ static void on_message(
 		return;
 	tls->refusal = "peer asks for new keys again and again";
 	tls->io.error = EPROTO;
+}
+
+/* Before that nobody can ask for new keys. */
+static void secured(struct tls_stream *tls)
+{
+	tls->secured = true;
+	SSL_set_msg_callback(tls->ssl, on_message);
+	SSL_set_msg_callback_arg(tls->ssl, tls);
+}
+
+static enum io tls_handshake(struct stream *stream)
+{
+	struct tls_stream *tls = of(stream);
+	if (tls->failed)
+		return IO_FAIL;
+	record_io_open(&tls->io);
+	tls_error_clear();
+	int result = SSL_do_handshake(tls->ssl);
+	enum io io = result == 1 ? IO_DONE : outcome(tls, result);
+	if (result == 1)
+		secured(tls);
+	enum io sent = record_io_close(&tls->io); /* the alert of a failure, too */
+	if (io == IO_EOF)
+		return fail_with(tls, "closed during the handshake");
+	if (io != IO_FAIL && sent == IO_FAIL)
+		return fail(tls);
+	return io;
 }
 
 static enum io tls_read(struct stream *stream, struct buf *buf)
@@ -256,8 +265,6 @@ struct tls_stream *tls_stream_create(
 	tls->ssl = ssl;
 	SSL_set_bio(ssl, bio, bio);
 	SSL_set_app_data(ssl, tls);
-	SSL_set_msg_callback(ssl, on_message);
-	SSL_set_msg_callback_arg(ssl, tls);
 	return tls;
 }
 
