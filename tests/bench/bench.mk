@@ -3,7 +3,7 @@
 #help make gate         have the main paths become dearer? GATE_FLAGS=--update writes the new counts
 
 BENCH_OUT      := $(BUILD)/bench
-BENCH_PROGRAMS := $(addprefix $(BENCH_OUT)/,load backend floor handshake makecerts)
+BENCH_PROGRAMS := $(addprefix $(BENCH_OUT)/,load backend floor floor_tls handshake makecerts)
 BENCH_OBJECTS  := $(patsubst tests/bench/%.c,$(BENCH_OUT)/%.o,$(wildcard tests/bench/*.c))
 
 $(BENCH_OUT)/%.o: tests/bench/%.c
@@ -14,6 +14,7 @@ $(BENCH_OUT)/%.o: tests/bench/%.c
 $(BENCH_OUT)/load: $(addprefix $(BENCH_OUT)/,load.o load_options.o flow.o client_tls.o hello.o names.o tally.o pattern.o sockets.o)
 $(BENCH_OUT)/backend: $(addprefix $(BENCH_OUT)/,backend.o pattern.o sockets.o)
 $(BENCH_OUT)/floor: $(addprefix $(BENCH_OUT)/,floor.o sockets.o)
+$(BENCH_OUT)/floor_tls: $(addprefix $(BENCH_OUT)/,floor_tls.o sockets.o)
 $(BENCH_OUT)/handshake: $(addprefix $(BENCH_OUT)/,handshake.o client_tls.o names.o sockets.o)
 $(BENCH_OUT)/makecerts: $(BENCH_OUT)/makecerts.o
 

@@ -280,22 +280,19 @@ def measure_cpu(bench, scenario, running, share, load_cpus=None):
     return Sample(scenario.figure(cpu, result), scenario.figure(busy * 1e9, result), result)
 
 
-def measure_tls_floor(bench, scenario, running, share):
-    """OpenSSL's server in memory, and a connection through the bare program: no proxy costs less."""
-    bare = dataclasses.replace(scenario, load={k: scenario.load[k] for k in ("connections", "flows")})
-    sample = measure_cpu(bench, bare, running, share)
+def openssl_alone(bench, scenario):
+    """What OpenSSL's server takes for one in memory, without a connection: us CPU."""
     pair = [os.path.join(bench.certs, f"server.{part}") for part in ("crt", "key")]
     how = "resumed" if scenario.load.get("resume") else "full"
-    argv = [bench.tool("handshake"), *pair, scenario.load["tls"], how]
-    argv.append(str(max(50, int(scenario.load["connections"] * share / 2))))
+    count = max(50, int(scenario.load["connections"] * bench.share / 2))
     done = machine.subprocess.run(
-        argv,
+        [bench.tool("handshake"), *pair, scenario.load["tls"], how, str(count)],
         capture_output=True,
         check=True,
         text=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {bench.proxy_core}),
     )
-    return dataclasses.replace(sample, figure=sample.figure + float(done.stdout))
+    return float(done.stdout)
 
 
 def measure_memory(bench, scenario, running):
@@ -363,8 +360,6 @@ def one_round(bench, scenario, started, collected):
         try:
             if scenario.hold:
                 sample = measure_memory(bench, scenario, running)
-            elif running.peer is peers.TLS_FLOOR:
-                sample = measure_tls_floor(bench, scenario, running, running.share)
             else:
                 sample = measure_cpu(bench, scenario, running, running.share)
             series.samples.append(sample)
@@ -376,8 +371,7 @@ def warm_up(bench, scenario, started, collected):
     """A tenth of the work, uncounted. Who would take very long at the whole gets less of it."""
     for running in started:
         try:
-            one = measure_tls_floor if running.peer is peers.TLS_FLOOR else measure_cpu
-            sample = one(bench, scenario, running, bench.share * 0.1)
+            sample = measure_cpu(bench, scenario, running, bench.share * 0.1)
             expected = 10 * sample.result["seconds"]
             running.share = bench.share * min(1, LONGEST_RUN_SECONDS * bench.share / expected)
         except RunFailed as error:
@@ -419,5 +413,8 @@ def measure(bench, scenario):
     outcome = Outcome(
         scenario.name, scenario.title, scenario.unit, scenario.targets, {}, disagreement(collected)
     )
+    if scenario.is_handshake() and scenario.kind == "terminate":
+        alone = openssl_alone(bench, scenario)
+        outcome.notes.append(f"OpenSSL's server alone, in memory: {alone:.1f} us")
     outcome.programs = {n: s for n, s in collected.items() if not n.endswith(AGAIN)}
     return outcome

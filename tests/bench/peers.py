@@ -117,12 +117,17 @@ class Floor(Peer):
 
 
 class TlsFloor(Floor):
-    """A passed connection through the bare program; OpenSSL's own share is added (measure.py)."""
+    """The bare program that terminates TLS."""
 
-    kinds = ("terminate",)
+    kinds = ("terminate", "mtls")
+
+    def find(self, build):
+        return os.path.join(build, "bench", "floor_tls")
 
     def launch(self, task):
-        return super().launch(dataclasses.replace(task, kind="pass"))
+        argv = [self.find(task.build), str(task.port), str(task.backend)]
+        argv += [task.cert("server.crt"), task.cert("server.key")]
+        return Launch(argv + ([task.cert("ca.crt")] if task.kind == "mtls" else []))
 
 
 class HAProxy(Peer):

@@ -37,7 +37,7 @@ class Scenario:
         return options
 
     def is_handshake(self):
-        return self.kind == "terminate" and not self.is_bulk and not self.hold
+        return self.kind in ("terminate", "mtls") and not self.is_bulk and not self.hold
 
     def unit_count(self, result):
         return result["bytes"] / 1e9 if self.is_bulk else result["units"]
@@ -90,7 +90,7 @@ def _ping_pong(size, in_quick):
 
 def _handshake(name, title, limit, count=2000, kind="terminate", **more):
     load = {"connections": count, "flows": 32, **more}
-    return Scenario(name, title, kind, "us CPU/handshake", load, [beside("best", limit)])
+    return Scenario(name, title, kind, "us CPU/handshake", load, [beside("best", limit), beside("floor", 1.10)])
 
 
 def _held(name, title, kind, hold, limit, **more):
