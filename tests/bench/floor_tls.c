@@ -89,18 +89,18 @@ static void handshake(struct pair *pair)
 		send_sealed(pair, 0);
 }
 
-/* The first bytes are sent at once: on loopback the connection stands already. */
+/* On loopback the connection stands at once. */
+static void open_upstream(struct pair *pair)
+{
+	pair->upstream.fd = connect_to(&backend);
+	if (pair->upstream.fd < 0)
+		pair_close(pair);
+}
+
 static void send_upstream(struct pair *pair, size_t n)
 {
-	bool is_first = pair->upstream.fd < 0;
-
-	if (is_first)
-		pair->upstream.fd = connect_to(&backend);
-	if (pair->upstream.fd < 0 ||
-		send(pair->upstream.fd, plain, n, MSG_NOSIGNAL) != (ssize_t)n)
+	if (send(pair->upstream.fd, plain, n, MSG_NOSIGNAL) != (ssize_t)n)
 		pair_close(pair);
-	else if (is_first)
-		watch(&pair->upstream);
 }
 
 static void from_client(struct pair *pair)
@@ -117,8 +117,15 @@ static void from_client(struct pair *pair)
 	BIO_write(pair->in, sealed, (int)received);
 	if (!pair->is_secured)
 		handshake(pair);
-	while (!pair->is_dead && pair->is_secured && SSL_read_ex(pair->ssl, plain, sizeof(plain), &n))
+	if (pair->is_dead || !pair->is_secured)
+		return;
+	bool is_new = pair->upstream.fd < 0;
+	if (is_new) /* whether or not the client has spoken: there are servers that speak first */
+		open_upstream(pair);
+	while (!pair->is_dead && SSL_read_ex(pair->ssl, plain, sizeof(plain), &n))
 		send_upstream(pair, n);
+	if (!pair->is_dead && is_new)
+		watch(&pair->upstream);
 	if (!pair->is_dead && (SSL_get_shutdown(pair->ssl) & SSL_RECEIVED_SHUTDOWN))
 		shutdown(pair->upstream.fd, SHUT_WR);
 }
