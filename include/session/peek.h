@@ -13,6 +13,9 @@ enum step_result peek(struct session *session, size_t size, size_t *len);
 /* Of `have` bytes the step needs `want` before another look can help. */
 enum step_result peek_wait_for(struct session *session, size_t have, size_t want);
 
+/* Will nothing come after what has come? A system call. */
+bool peek_has_ended(const struct session *session);
+
 /* The bytes are seen to: waiting is as on any other socket again. */
 void peek_done(struct session *session);
 

@@ -54,6 +54,7 @@ struct service {
 	atomic_uint count;        /* of them; written by this thread alone */
 	struct walk *walks; /* over these sessions, under way */
 	void (*on_session_gone)(struct service *service); /* after each end */
+	bool is_crowded; /* connections wait in the kernel's queue for their turn */
 };
 
 /* For every thread. */

@@ -185,10 +185,12 @@ static bool accept_one(struct acceptor *acceptor)
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop, (void)events;
+	struct acceptor *acceptor = io->data;
 	uint64_t until = clock_now_us() + ACCEPTING_US;
-	for (int i = 0; i < ACCEPTED_MOST && accept_one(io->data); i++)
-		if (clock_now_us() >= until)
-			return;
+	bool more = true;
+	for (int i = 0; more && i < ACCEPTED_MOST && clock_now_us() < until; i++)
+		more = accept_one(acceptor);
+	acceptor->all->service->is_crowded = more;
 }
 
 static struct acceptor *acceptor_of(struct acceptors *all, const struct listener *listener)

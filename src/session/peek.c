@@ -14,7 +14,7 @@ static void set_lowat(struct session *session, size_t bytes)
 		session->lowat = lowat;
 }
 
-static bool peer_has_ended(const struct session *session)
+bool peek_has_ended(const struct session *session)
 {
 	struct pollfd poll_fd = {
 		.fd = socket_fd(&session->client_socket), .events = POLLRDHUP};
@@ -50,7 +50,7 @@ enum step_result peek_wait_for(struct session *session, size_t have, size_t want
 		socket_wait(&session->client_socket, EV_READ);
 		return STEP_WAIT;
 	}
-	if (peer_has_ended(session))
+	if (peek_has_ended(session))
 		return session_end(session, "client closed in mid-hello");
 	socket_wait(&session->client_socket, 0);
 	session_retry_after(session, LOOK_AGAIN_SECONDS);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "route/acl.h"
 #include "session/counting.h"
+#include "session/peek.h"
 #include "tls/tls_stream.h"
 
 #include <stdio.h>
@@ -62,7 +63,11 @@ enum step_result step_secure_client(struct session *session)
 	struct err err;
 	if (!session->context)
 		return STEP_NEXT;
-	if (session->client == &session->client_plain && !begin(session, &err))
+	bool is_new = session->client == &session->client_plain;
+	/* A client must answer in a handshake: one that has ended already waited too long for us. */
+	if (is_new && session->service->is_crowded && peek_has_ended(session))
+		return session_end(session, "client gave up");
+	if (is_new && !begin(session, &err))
 		return session_end(session, err.text);
 	switch (stream_handshake(session->client)) {
 	case IO_AGAIN:

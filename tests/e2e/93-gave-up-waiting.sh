@@ -1,0 +1,61 @@
+#!/bin/bash
+# Under overload: clients that gave up while they waited in the kernel's queue cost no handshake, and
+# those behind them are served.
+# needs: perl
+# shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
+. "${0%/*}/lib.sh"
+
+count=400
+pki_ca root
+pki_cert root site site.test
+start_nginx web http
+hello --sni site.test >"$TMP/hello"
+free_port front
+cat >"$TMP/config.json" <<CONFIG
+{
+	"listen": "127.0.0.1:$front",
+	"workers": 1,
+	"hosts": {
+		"site.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",
+			"backend": "$web"}
+	}
+}
+CONFIG
+start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
+
+# Each says its hello and goes, with a FIN; the last one stays.
+crowd() { # COUNT
+	perl -MIO::Socket::INET -e '
+		my ($port, $count, $file) = @ARGV;
+		open(my $in, "<:raw", $file) or die $!;
+		local $/;
+		my $hello = <$in>;
+		for (1 .. $count) {
+			my $s = IO::Socket::INET->new("127.0.0.1:$port") or die $!;
+			syswrite($s, $hello) == length $hello or die $!;
+			close $s;
+		}' "$front" "$1" "$TMP/hello"
+}
+
+# Lines for themselves, and the summary of those that were too many for that.
+ended_with() { # REASON
+	local lines more
+	lines=$(log_count msg=connection "reason=$1")
+	more=$(log_value count msg="more of the same" "reason=$1")
+	echo $((lines + ${more:-0}))
+}
+
+kill -STOP "$gatehouse_pid"
+ok "$count clients come, and give up while nobody serves them" crowd "$count"
+https https://site.test/ "127.0.0.1:$front" --cacert "$PKI/root.crt" >"$TMP/answer" 2>&1 &
+good=$!
+kill -CONT "$gatehouse_pid"
+wait $good
+is "one that comes behind them is served" "$?" 0
+stop_gatehouse
+is "the daemon ends as it should" "$STATUS" 0
+gave_up=$(ended_with "client gave up")
+note "$gave_up of $count without a handshake"
+ok "nearly all that gave up cost no handshake" test "$gave_up" -ge $((count * 3 / 4))
+
+done_testing
