@@ -1,7 +1,7 @@
 /*
  * The floor where TLS is terminated: a proxy with OpenSSL's server and the system calls that cannot be
  * avoided, and nothing else: one certificate, one backend, no routing, no timeouts, no limits, no log,
- * no error paths. It relays the few bytes of a handshake's connection; it is not for bulk.
+ * no error paths. It takes little from clients, and much for them: many records leave with one send.
  *
  * usage: floor_tls PORT BACKEND_PORT CERT KEY [CA]
  *   accept4, recv, send of the flight; recv, send of the ticket, socket, connect, send; and so on
@@ -13,12 +13,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EVENTS_AT_ONCE 256
-#define BUFFER_SIZE    (32 * 1024)
+#define PLAIN_SIZE     (256 * 1024)
+#define SEALED_SIZE    (320 * 1024) /* PLAIN_SIZE in records */
 
 struct end {
 	struct pair *pair;
@@ -28,8 +30,10 @@ struct end {
 struct pair {
 	struct end client, upstream;
 	SSL *ssl;
-	BIO *in, *out;
-	bool is_secured, is_dead;
+	BIO *in;
+	char *unsent; /* what the client did not take; NULL: nothing */
+	size_t unsent_start, unsent_size;
+	bool is_secured, is_ending, is_dead;
 	struct pair *next_dead;
 };
 
@@ -37,7 +41,8 @@ static int epoll;
 static SSL_CTX *context;
 static struct sockaddr_in backend;
 static struct pair *dead;
-static char sealed[BUFFER_SIZE], plain[BUFFER_SIZE];
+static char received[PLAIN_SIZE], plain[PLAIN_SIZE], sealed[SEALED_SIZE];
+static size_t gathered; /* of `sealed`, within one event */
 
 /* Events of the same batch may still name the pair: memory goes after the batch. */
 static void pair_close(struct pair *pair)
@@ -49,6 +54,7 @@ static void pair_close(struct pair *pair)
 	if (pair->upstream.fd >= 0)
 		close(pair->upstream.fd);
 	SSL_free(pair->ssl);
+	free(pair->unsent);
 	pair->next_dead = dead;
 	dead = pair;
 }
@@ -64,18 +70,81 @@ static void free_dead(void)
 
 static void watch(struct end *end)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = end};
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = end};
 
 	if (epoll_ctl(epoll, EPOLL_CTL_ADD, end->fd, &event) < 0)
 		pair_close(end->pair);
 }
 
+static int gather(BIO *bio, const char *data, size_t size, size_t *taken)
+{
+	(void)bio;
+	if (size > sizeof(sealed) - gathered)
+		die("more than the buffer holds");
+	memcpy(sealed + gathered, data, size);
+	gathered += size;
+	*taken = size;
+	return 1;
+}
+
+static long control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static BIO *gathering(void)
+{
+	static BIO_METHOD *method;
+	BIO *bio;
+
+	if (!method) {
+		method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "gathering");
+		BIO_meth_set_write_ex(method, gather);
+		BIO_meth_set_ctrl(method, control);
+	}
+	if (!(bio = BIO_new(method)))
+		die("OpenSSL");
+	BIO_set_init(bio, 1);
+	return bio;
+}
+
 static void send_sealed(struct pair *pair, int flags)
 {
-	int n = BIO_read(pair->out, sealed, sizeof(sealed));
+	size_t size = gathered;
+	ssize_t n = size > 0 ? send(pair->client.fd, sealed, size, MSG_NOSIGNAL | flags) : 0;
 
-	if (n > 0 && send(pair->client.fd, sealed, (size_t)n, MSG_NOSIGNAL | flags) != n)
+	gathered = 0;
+	if (n < 0 && errno != EAGAIN) {
 		pair_close(pair);
+		return;
+	}
+	n = n < 0 ? 0 : n;
+	if ((size_t)n == size)
+		return;
+	pair->unsent_start = 0;
+	pair->unsent_size = size - (size_t)n;
+	if (!(pair->unsent = malloc(pair->unsent_size)))
+		die("malloc");
+	memcpy(pair->unsent, sealed + n, pair->unsent_size);
+}
+
+/* True when nothing is left. */
+static bool send_unsent(struct pair *pair)
+{
+	ssize_t n = send(pair->client.fd, pair->unsent + pair->unsent_start,
+		pair->unsent_size - pair->unsent_start, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN)
+		pair_close(pair);
+	if (n > 0)
+		pair->unsent_start += (size_t)n;
+	if (pair->is_dead || pair->unsent_start < pair->unsent_size)
+		return false;
+	free(pair->unsent);
+	pair->unsent = NULL;
+	return true;
 }
 
 static void handshake(struct pair *pair)
@@ -105,16 +174,16 @@ static void send_upstream(struct pair *pair, size_t n)
 
 static void from_client(struct pair *pair)
 {
-	ssize_t received = recv(pair->client.fd, sealed, sizeof(sealed), 0);
+	ssize_t size = recv(pair->client.fd, received, sizeof(received), 0);
 	size_t n;
 
-	if (received < 0 && errno == EAGAIN)
+	if (size < 0 && errno == EAGAIN)
 		return;
-	if (received <= 0) {
+	if (size <= 0) {
 		pair_close(pair);
 		return;
 	}
-	BIO_write(pair->in, sealed, (int)received);
+	BIO_write(pair->in, received, (int)size);
 	if (!pair->is_secured)
 		handshake(pair);
 	if (pair->is_dead || !pair->is_secured)
@@ -130,31 +199,47 @@ static void from_client(struct pair *pair)
 		shutdown(pair->upstream.fd, SHUT_WR);
 }
 
-static void from_upstream(struct pair *pair)
+static void end_client(struct pair *pair)
 {
-	size_t written;
-	ssize_t n = recv(pair->upstream.fd, plain, sizeof(plain), 0);
-
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n > 0) {
-		SSL_write_ex(pair->ssl, plain, (size_t)n, &written);
-		send_sealed(pair, 0);
-		return;
-	}
 	SSL_shutdown(pair->ssl);
 	send_sealed(pair, MSG_MORE); /* the FIN goes in the same segment */
 	pair_close(pair);
 }
 
-static void on_event(struct end *end)
+/* A short read empties the socket, unless a FIN has been announced: then it is read up to that. */
+static void from_upstream(struct pair *pair)
 {
-	if (end->pair->is_dead)
+	size_t written;
+	ssize_t n = sizeof(plain);
+
+	while (!pair->is_dead && !pair->unsent && (n == sizeof(plain) || pair->is_ending)) {
+		n = recv(pair->upstream.fd, plain, sizeof(plain), 0);
+		if (n == 0)
+			end_client(pair);
+		if (n <= 0)
+			return;
+		SSL_write_ex(pair->ssl, plain, (size_t)n, &written);
+		send_sealed(pair, 0);
+	}
+}
+
+static void on_event(struct end *end, uint32_t events)
+{
+	struct pair *pair = end->pair;
+	bool readable = events & (EPOLLIN | EPOLLHUP | EPOLLERR);
+
+	if (pair->is_dead)
 		return;
-	if (end == &end->pair->client)
-		from_client(end->pair);
-	else
-		from_upstream(end->pair);
+	if (end == &pair->upstream) {
+		pair->is_ending |= (events & EPOLLRDHUP) != 0;
+		if (readable)
+			from_upstream(pair);
+		return;
+	}
+	if (readable)
+		from_client(pair);
+	if (!pair->is_dead && pair->unsent && (events & EPOLLOUT) && send_unsent(pair))
+		from_upstream(pair);
 }
 
 static void open_pair(int fd)
@@ -165,11 +250,10 @@ static void open_pair(int fd)
 		die("calloc");
 	pair->ssl = SSL_new(context);
 	pair->in = BIO_new(BIO_s_mem());
-	pair->out = BIO_new(BIO_s_mem());
-	if (!pair->ssl || !pair->in || !pair->out)
+	if (!pair->ssl || !pair->in)
 		die("OpenSSL");
 	BIO_set_mem_eof_return(pair->in, -1);
-	SSL_set_bio(pair->ssl, pair->in, pair->out);
+	SSL_set_bio(pair->ssl, pair->in, gathering());
 	SSL_set_accept_state(pair->ssl);
 	pair->client = (struct end){.pair = pair, .fd = fd};
 	pair->upstream = (struct end){.pair = pair, .fd = -1};
@@ -223,7 +307,7 @@ int main(int argc, char **argv)
 		int n = epoll_wait(epoll, events, EVENTS_AT_ONCE, -1);
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr)
-				on_event(events[i].data.ptr);
+				on_event(events[i].data.ptr, events[i].events);
 			else
 				accept_all(listener);
 		}

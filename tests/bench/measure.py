@@ -248,7 +248,7 @@ class Bench:
             for peer in self.programs
             if scenario.kind in peer.kinds
             and (scenario.is_bulk or not peer.is_tuned)
-            and (scenario.is_handshake() or peer is not peers.TLS_FLOOR)
+            and (scenario.has_tls_floor() or peer is not peers.TLS_FLOOR)
         ]
 
     def is_late(self):

@@ -36,6 +36,10 @@ class Scenario:
         options[self.scale_by] = max(1, int(options[self.scale_by] * share))
         return options
 
+    def has_tls_floor(self):
+        """The bare program takes little from clients."""
+        return self.is_handshake() or (self.is_bulk and "send" not in self.load)
+
     def is_handshake(self):
         return self.kind in ("terminate", "mtls") and not self.is_bulk and not self.hold
 
@@ -135,7 +139,7 @@ SCENARIOS = [
         "tls-",
         "terminated bulk",
         16,
-        {"down": [beside("best", 0.65)], "up": [beside("best", 0.95)]},
+        {"down": [beside("best", 0.65), beside("floor", 1.10)], "up": [beside("best", 0.95)]},
         gigabytes=0.5,
         tls="1.3",
     ),
