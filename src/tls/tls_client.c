@@ -38,8 +38,7 @@ static bool configure(struct tls_client *client)
 	SSL_CTX *ctx = client->ssl_ctx;
 	/* A TLS 1.2 server that asks and then does not answer would keep every write waiting to read. */
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(ctx, policy->unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
 		tls_stream_on_verify_server);
 	SSL_CTX_set_session_cache_mode(
