@@ -17,9 +17,9 @@ enum io {
 	IO_FAIL, /* reset, truncated, protocol error: `error` of the stream says it in words */
 };
 
-enum last_word {
-	LAST_OF_US,  /* FIN now: the peer may go on */
-	LAST_OF_ALL, /* the caller closes the socket next, and that says the FIN */
+enum closing {
+	HALF_CLOSE, /* FIN now: the peer may go on */
+	FULL_CLOSE, /* the caller closes the socket next, and that says the FIN */
 };
 
 struct stream;
@@ -34,7 +34,7 @@ struct stream_ops {
 	 */
 	enum io (*write)(struct stream *stream, struct buf *buf);
 	/* No more from us: close_notify and FIN. */
-	enum io (*end)(struct stream *stream, enum last_word last_word);
+	enum io (*end)(struct stream *stream, enum closing closing);
 	int (*events)(const struct stream *stream, int wanted); /* what to poll for now */
 	bool (*pending)(const struct stream *stream); /* readable, where poll cannot see it */
 	int (*raw_fd)(const struct stream *stream);   /* -1: bytes are transformed */
@@ -62,9 +62,9 @@ static inline enum io stream_write(struct stream *stream, struct buf *buf)
 	return stream->ops->write(stream, buf);
 }
 
-static inline enum io stream_end(struct stream *stream, enum last_word last_word)
+static inline enum io stream_end(struct stream *stream, enum closing closing)
 {
-	return stream->ops->end(stream, last_word);
+	return stream->ops->end(stream, closing);
 }
 
 static inline int stream_events(const struct stream *stream, int wanted)

@@ -15,8 +15,8 @@ struct key_reader *key_reader_create(void); /* NULL: no memory */
 void key_reader_destroy(struct key_reader *reader); /* NULL is fine */
 
 /*
- * The key of that type ("EC"; NULL: not known), when that is what the text begins with, in the usual form
- * ("PRIVATE KEY", PKCS#8 without a passphrase, RFC 7468 section 10). NULL for all else, which
+ * The key of that type ("EC"; NULL: not known), when that is what the text begins with, in the usual
+ * form ("PRIVATE KEY", PKCS#8 without a passphrase, RFC 7468 section 10). NULL for all else, which
  * OpenSSL's own reader may know or has words for.
  */
 EVP_PKEY *key_reader_read(

@@ -3,8 +3,8 @@
  * which is nine tenths of that work; a server shows its certificate and signs with the private key,
  * and nobody needs the other one before a first handshake.
  *
- * A light certificate has everything else: names, dates, extensions, the encoded key. What computes a
- * digest over it (fingerprints, X509_cmp, purposes) fails: for that there is the whole one.
+ * A light certificate has everything else: names, dates, extensions, the encoded key. What needs a
+ * digest of it (fingerprints, purposes, X509_cmp, which finds any two equal) is for the whole one.
  */
 #ifndef GATEHOUSE_TLS_LIGHT_CERTIFICATE_H
 #define GATEHOUSE_TLS_LIGHT_CERTIFICATE_H

@@ -36,7 +36,10 @@ struct tls_context {
 	struct tls_policy policy; /* with references of its own */
 };
 
-/* For a policy whose credentials passed (tls/trial). `tickets` must outlive the context. The caller has the only reference. */
+/*
+ * For a policy whose credentials passed (tls/trial). `tickets` must outlive the context. The caller has
+ * the only reference.
+ */
 struct tls_context *tls_context_create(
 	const struct tls_policy *policy, struct tickets *tickets, struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);

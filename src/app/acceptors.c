@@ -185,12 +185,17 @@ static bool accept_one(struct acceptor *acceptor)
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop, (void)events;
-	struct acceptor *acceptor = io->data;
+	struct acceptors *all = ((struct acceptor *)io->data)->all;
 	uint64_t until = clock_now_us() + ACCEPTING_US;
-	bool more = true;
-	for (int i = 0; more && i < ACCEPTED_MOST && clock_now_us() < until; i++)
-		more = accept_one(acceptor);
-	acceptor->all->service->is_crowded = more;
+	for (int i = 0; i < ACCEPTED_MOST; i++) {
+		if (!accept_one(io->data)) {
+			all->service->is_crowded = all->paused;
+			return;
+		}
+		if (clock_now_us() >= until)
+			break;
+	}
+	all->service->is_crowded = true;
 }
 
 static struct acceptor *acceptor_of(struct acceptors *all, const struct listener *listener)

@@ -198,7 +198,7 @@ void link_say_rest(struct link *link)
 		return;
 	pump_run(&link->relay.up, link->setup.lane);
 	if (link->relay.up.state == PUMP_NEEDS_INPUT)
-		stream_end(link->stream, LAST_OF_US);
+		stream_end(link->stream, HALF_CLOSE);
 }
 
 void link_destroy(struct link *link)

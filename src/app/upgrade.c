@@ -130,7 +130,7 @@ static void succeed(struct upgrade *upgrade)
 }
 
 /* What it said last is the most telling, without the newline. */
-static const char *last_words(struct upgrade *upgrade)
+static const char *closings(struct upgrade *upgrade)
 {
 	char *text = upgrade->said;
 	text[upgrade->said_len] = '\0';
@@ -180,7 +180,7 @@ static void tell_end(struct upgrade *upgrade, int status)
 		snprintf(text, sizeof text, "it was ended by signal %d", WTERMSIG(status));
 	else
 		snprintf(text, sizeof text, "it ended with status %d", WEXITSTATUS(status));
-	fail(upgrade, upgrade->said_len > 0 ? last_words(upgrade) : text);
+	fail(upgrade, upgrade->said_len > 0 ? closings(upgrade) : text);
 }
 
 static void follow_answer(struct upgrade *upgrade, const struct launcher_answer *answer)

@@ -61,9 +61,9 @@ static enum io plain_write(struct stream *stream, struct buf *buf)
 	return buf_used(buf) > 0 ? IO_AGAIN : IO_DONE;
 }
 
-static enum io plain_end(struct stream *stream, enum last_word last_word)
+static enum io plain_end(struct stream *stream, enum closing closing)
 {
-	if (last_word == LAST_OF_ALL || shutdown(socket_fd(stream->socket), SHUT_WR) == 0)
+	if (closing == FULL_CLOSE || shutdown(socket_fd(stream->socket), SHUT_WR) == 0)
 		return IO_DONE;
 	return failed(stream);
 }

@@ -120,7 +120,7 @@ static bool end_input(struct pump *pump)
 static bool end_output(struct pump *pump, struct lane *lane)
 {
 	give_pipe(pump, lane);
-	switch (stream_end(pump->to, pump->is_last ? LAST_OF_ALL : LAST_OF_US)) {
+	switch (stream_end(pump->to, pump->is_last ? FULL_CLOSE : HALF_CLOSE)) {
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_OUTPUT);
 	case IO_FAIL:

@@ -36,7 +36,7 @@ static void wait_for_more(struct relay *relay)
  * A peer that stopped listening may have said something before: its last words are passed on
  * before the reset is.
  */
-static void hear_last_words(struct relay *relay)
+static void hear_closings(struct relay *relay)
 {
 	if (relay->up.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->down))
 		pump_run(&relay->down, relay->lane);
@@ -54,7 +54,7 @@ static void proceed(struct relay *relay)
 	if (is_broken(&relay->up) || is_broken(&relay->down)) {
 		struct pump *first = is_broken(&relay->up) ? &relay->up : &relay->down;
 		struct stream *broken = culprit(first);
-		hear_last_words(relay);
+		hear_closings(relay);
 		relay->on_ended(relay->owner, broken);
 		return;
 	}

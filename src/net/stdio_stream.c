@@ -124,11 +124,11 @@ static bool close_output(int fd)
 }
 
 /* The far end of a pipe hears of the end by nothing else. */
-static enum io stdio_end_output(struct stream *stream, enum last_word last_word)
+static enum io stdio_end_output(struct stream *stream, enum closing closing)
 {
 	struct stdio_stream *stdio = of(stream);
 	int fd = stdio->out.io.fd;
-	(void)last_word;
+	(void)closing;
 	if (stdio->events.on_ending)
 		stdio->events.on_ending(stdio->events.owner);
 	ev_io_stop(stdio->socket.loop, &stdio->lost);

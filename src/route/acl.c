@@ -361,12 +361,12 @@ bool acl_check(const struct acl *acl, const struct identity *identity, struct ac
 
 void acl_text(const struct acl *acl, char out[ACL_TEXT_MAX])
 {
-	const size_t last_words = sizeof " and 18446744073709551615 more";
+	const size_t closings = sizeof " and 18446744073709551615 more";
 	size_t used = 0, i = 0;
 	out[0] = '\0';
 	for (; i < acl->count; i++) {
 		const struct rule *rule = &acl->rules[i];
-		size_t room = ACL_TEXT_MAX - last_words - used;
+		size_t room = ACL_TEXT_MAX - closings - used;
 		int len = snprintf(out + used, room, "%s%s %s", i ? ", " : "", field_of(rule->kind),
 			rule->text);
 		if (len < 0 || (size_t)len >= room)

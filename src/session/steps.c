@@ -40,7 +40,7 @@ static enum step_result step_say_end(struct session *session)
 {
 	socket_wait(&session->upstream_socket, 0);
 	session_set_deadline(session, FAREWELL_MS, session->why);
-	switch (stream_end(session->client, LAST_OF_US)) {
+	switch (stream_end(session->client, HALF_CLOSE)) {
 	case IO_AGAIN:
 		socket_wait(session->client->socket, EV_WRITE);
 		return STEP_WAIT;

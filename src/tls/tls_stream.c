@@ -187,7 +187,7 @@ static enum io tls_write(struct stream *stream, struct buf *buf)
 }
 
 /* close_notify once, then, when all is sent, FIN. */
-static enum io tls_end(struct stream *stream, enum last_word last_word)
+static enum io tls_end(struct stream *stream, enum closing closing)
 {
 	struct tls_stream *tls = of(stream);
 	if (tls->failed || !tls->secured)
@@ -203,7 +203,7 @@ static enum io tls_end(struct stream *stream, enum last_word last_word)
 		return fail(tls);
 	if (sent == IO_AGAIN)
 		return sent;
-	if (last_word == LAST_OF_US)
+	if (closing == HALF_CLOSE)
 		shutdown(socket_fd(tls->stream.socket), SHUT_WR);
 	return IO_DONE;
 }

@@ -94,7 +94,8 @@ def _ping_pong(size, in_quick):
 
 def _handshake(name, title, limit, count=2000, kind="terminate", **more):
     load = {"connections": count, "flows": 32, **more}
-    return Scenario(name, title, kind, "us CPU/handshake", load, [beside("best", limit), beside("floor", 1.10)])
+    targets = [beside("best", limit), beside("floor", 1.10)]
+    return Scenario(name, title, kind, "us CPU/handshake", load, targets)
 
 
 def _held(name, title, kind, hold, limit, **more):

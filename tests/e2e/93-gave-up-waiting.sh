@@ -11,22 +11,28 @@ pki_cert root site site.test
 start_nginx web http
 hello --sni site.test >"$TMP/hello"
 free_port front
-cat >"$TMP/config.json" <<CONFIG
-{
-	"listen": "127.0.0.1:$front",
-	"workers": 1,
-	"hosts": {
-		"site.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",
-			"backend": "$web"}
+config() { # FIELDS of "proxy"
+	cat >"$TMP/config.json" <<-CONFIG
+	{
+		"listen": "127.0.0.1:$front",
+		"workers": 1,
+		"hosts": {
+			"site.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",
+				"backend": "$web"}
+		},
+		"proxy": {$1}
 	}
+	CONFIG
 }
-CONFIG
+
+config ''
 start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 
-# Each says its hello and goes, with a FIN; the last one stays.
+# Each says its hello and goes, with a FIN, while the first one is there and says nothing.
 crowd() { # COUNT
 	perl -MIO::Socket::INET -e '
 		my ($port, $count, $file) = @ARGV;
+		my $first = IO::Socket::INET->new("127.0.0.1:$port") or die $!;
 		open(my $in, "<:raw", $file) or die $!;
 		local $/;
 		my $hello = <$in>;
@@ -40,7 +46,7 @@ crowd() { # COUNT
 # Lines for themselves, and the summary of those that were too many for that.
 ended_with() { # REASON
 	local lines more
-	lines=$(log_count msg=connection "reason=$1")
+	lines=$(log_count msg=connection "end=$1")
 	more=$(log_value count msg="more of the same" "reason=$1")
 	echo $((lines + ${more:-0}))
 }
@@ -57,5 +63,16 @@ is "the daemon ends as it should" "$STATUS" 0
 gave_up=$(ended_with "client gave up")
 note "$gave_up of $count without a handshake"
 ok "nearly all that gave up cost no handshake" test "$gave_up" -ge $((count * 3 / 4))
+
+# Where max_connections pauses accepting they wait as well.
+config '"max_connections": 1'
+start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
+ok "50 clients come to the one place there is, which is taken, and give up" crowd 50
+ok "there is place for another then" https https://site.test/ "127.0.0.1:$front" \
+	--cacert "$PKI/root.crt"
+stop_gatehouse
+gave_up=$(ended_with "client gave up")
+note "$gave_up of 50 without a handshake"
+ok "nearly all that gave up cost no handshake" test "$gave_up" -ge 40
 
 done_testing

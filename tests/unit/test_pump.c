@@ -435,9 +435,9 @@ static enum io fake_write(struct stream *stream, struct buf *buf)
 	return IO_DONE;
 }
 
-static enum io fake_end(struct stream *stream, enum last_word last_word)
+static enum io fake_end(struct stream *stream, enum closing closing)
 {
-	(void)last_word;
+	(void)closing;
 	((struct fake *)stream)->ends++;
 	return IO_DONE;
 }

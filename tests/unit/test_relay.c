@@ -354,7 +354,7 @@ static void test_a_reset_while_its_bytes_wait(void **state)
 }
 
 /* A server that closes with a request unread: the kernel resets behind its words. */
-static void test_last_words(void **state)
+static void test_closings(void **state)
 {
 	struct rig rig;
 	(void)state;
@@ -464,7 +464,7 @@ int main(void)
 		cmocka_unit_test(test_both_reset),
 		cmocka_unit_test(test_a_reset_while_bytes_wait_for_it),
 		cmocka_unit_test(test_a_reset_while_its_bytes_wait),
-		cmocka_unit_test(test_last_words),
+		cmocka_unit_test(test_closings),
 		cmocka_unit_test(test_waits_without_spinning),
 		cmocka_unit_test(test_activity_is_noted),
 		cmocka_unit_test(test_any_order),

@@ -317,7 +317,7 @@ static void test_truncation_is_no_end(void **state)
 		assert_string_equal(facts.version, "TLSv1.3"); /* secured it was */
 		struct buf buf = {.data = (uint8_t *)"x", .end = 1, .size = 1};
 		assert_int_equal(stream_write(rig.stream, &buf), IO_FAIL);
-		assert_int_equal(stream_end(rig.stream, LAST_OF_US), IO_FAIL);
+		assert_int_equal(stream_end(rig.stream, HALF_CLOSE), IO_FAIL);
 		rig_close(&rig);
 	}
 }
@@ -343,7 +343,7 @@ static void test_ends_with_close_notify_and_fin(void **state)
 	char data[10];
 	(void)state;
 	stand(&rig);
-	assert_int_equal(stream_end(rig.stream, LAST_OF_US), IO_DONE);
+	assert_int_equal(stream_end(rig.stream, HALF_CLOSE), IO_DONE);
 	carry(&rig);
 	assert_int_equal(SSL_read(rig.client, data, sizeof data), 0);
 	assert_int_equal(SSL_get_error(rig.client, 0), SSL_ERROR_ZERO_RETURN);
@@ -363,13 +363,13 @@ static void test_the_end_waits_for_the_bytes(void **state)
 	rig.is_deaf = true;
 	assert_int_equal(stream_write(rig.stream, &buf), IO_AGAIN);
 	assert_int_equal(buf_used(&buf), 0);
-	enum io io = stream_end(rig.stream, LAST_OF_US);
+	enum io io = stream_end(rig.stream, HALF_CLOSE);
 	assert_int_equal(io, IO_AGAIN);
 	rig.is_deaf = false;
 	for (int i = 0; i < TURNS_MOST && !SSL_get_shutdown(rig.client); i++) {
 		size_t n = 0;
 		if (io == IO_AGAIN)
-			io = stream_end(rig.stream, LAST_OF_US);
+			io = stream_end(rig.stream, HALF_CLOSE);
 		carry(&rig);
 		while (SSL_read_ex(rig.client, data, sizeof data, &n) == 1)
 			got += n;
