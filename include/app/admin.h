@@ -35,7 +35,9 @@ void admin_reload_refused(struct admin *admin, const struct findings *findings);
 void admin_each_listener(
 	struct admin *admin, void (*visit)(void *owner, struct listener *listener), void *owner);
 
-/* An upgrade has ended: `pid` serves, who has those listeners now; or (`error`) all is as before.
+/*
+ * An upgrade has ended: `pid` serves, who has those listeners now; or (`error`) all
+ * is as before.
  */
 void admin_upgraded(struct admin *admin, pid_t pid);
 void admin_upgrade_failed(struct admin *admin, const char *error);

@@ -1,9 +1,10 @@
 /*
- * The same facts for people and for scripts: values with keys, objects and lists are told once, and
+ * The same facts for people and for scripts: values with keys, objects and lists are given once, and
  * come out as indented lines or as one line of JSON.
  *
- *     route:                                        {"route": {"host": "*.test", "names": ["a",
- * "b"]}} host: *.test names: a, b
+ *     route:                  {"route": {"host": "*.test", "names": ["a", "b"]}}
+ *       host: *.test
+ *       names: a, b
  */
 #ifndef GATEHOUSE_APP_EXPLAIN_OUT_H
 #define GATEHOUSE_APP_EXPLAIN_OUT_H

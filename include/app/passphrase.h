@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A passphrase_fn of tls/client_key.h; `owner` is the path of the file (its first line), or NULL.
+/*
+ * A passphrase_fn of tls/client_key.h; `owner` is the path of the file (its first
+ * line), or NULL.
  */
 bool passphrase_get(void *owner, const char *what, char *out, size_t size, struct err *err);
 

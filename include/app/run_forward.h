@@ -1,4 +1,6 @@
-/* The forward of `run`: each connection of this user's to a local socket gets one to the gateway.
+/*
+ * The forward of `run`: each connection of this user's to a local socket gets one
+ * to the gateway.
  */
 #ifndef GATEHOUSE_APP_RUN_FORWARD_H
 #define GATEHOUSE_APP_RUN_FORWARD_H

@@ -7,8 +7,8 @@
 
 #include "app/admin.h"
 #include "app/crl_watch.h"
-#include "app/health_checks.h"
 #include "app/handover.h"
+#include "app/health_checks.h"
 #include "app/launcher.h"
 #include "app/reload.h"
 #include "app/upgrade.h"

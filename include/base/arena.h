@@ -15,7 +15,9 @@ struct arena {
 	struct arena_block *newest;
 };
 
-/* Zeroed, aligned for anything; NULL when memory is out. Valid until arena_reset or arena_finish.
+/*
+ * Zeroed, aligned for anything; NULL when memory is out. Valid until
+ * arena_reset or arena_finish.
  */
 void *arena_alloc(struct arena *arena, size_t size);
 char *arena_copy(struct arena *arena, const char *text, size_t len); /* ends in a NUL */

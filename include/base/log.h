@@ -27,7 +27,8 @@ enum log_level { LOG_ERROR_LEVEL, LOG_WARNING_LEVEL, LOG_INFO_LEVEL, LOG_DEBUG_L
 struct log_line {
 	size_t len;
 	enum log_level level;
-	bool json, cut, live; /* live: false when the level is not logged; then nothing is formatted */
+	bool json, cut,
+		live; /* live: false when the level is not logged; then nothing is formatted */
 	char text[LOG_LINE_MAX];
 };
 
@@ -41,7 +42,8 @@ void log_span(struct log_line *line, const char *key, struct span value);
 void log_format(struct log_line *line, const char *key, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void log_number(struct log_line *line, const char *key, long long value);
-void log_duration(struct log_line *line, const char *key, uint64_t us); /* in ms, 3 decimals: 1.250 */
+void log_duration(
+	struct log_line *line, const char *key, uint64_t us); /* in ms, 3 decimals: 1.250 */
 void log_flag(struct log_line *line, const char *key, bool value);
 void log_end(struct log_line *line);
 

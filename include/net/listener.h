@@ -13,13 +13,13 @@
 #include <stdbool.h>
 
 struct listener {
-	char *text;   /* as the configuration has it: ":443" */
-	int *fds;     /* non-blocking, listening: worker i serves number i, i + workers, ... */
+	char *text; /* as the configuration has it: ":443" */
+	int *fds;   /* non-blocking, listening: worker i serves number i, i + workers, ... */
 	unsigned count, workers; /* one for each worker; more where there were more workers */
-	bool is_passed; /* by our starter, who may have others serve its queue after us */
-	bool is_taken_over; /* from the gatehouse before this one */
-	char *unlink_path; /* a unix socket that we made, or it did */
-	void *owner;  /* the opener's */
+	bool is_passed;          /* by our starter, who may have others serve its queue after us */
+	bool is_taken_over;      /* from the gatehouse before this one */
+	char *unlink_path;       /* a unix socket that we made, or it did */
+	void *owner;             /* the opener's */
 };
 
 /* NULL with `err`: not an address, in use, no right to bind it, no such passed socket. */

@@ -8,9 +8,10 @@
  *                                     names no host and matches nothing
  *     allow_uri                       SAN URIs byte for byte, the scheme and trust domain of SPIFFE
  *                                     too (their canonical form is lower case); a trailing "/" and
- * "*" admit every path below, unless it has "." or ".." in it allow_email                     SAN
- * email: local part byte for byte, domain in any case allow_fingerprint               SHA-256 of
- * the certificate or of its public key, 64 hex digits
+ *                                     "*" admit every path below, unless it has "." or ".." in it
+ *     allow_email                     SAN email: local part byte for byte, domain in any case
+ *     allow_fingerprint               SHA-256 of the certificate or of its public key, 64 hex
+ *                                     digits
  */
 #ifndef GATEHOUSE_ROUTE_ACL_H
 #define GATEHOUSE_ROUTE_ACL_H

@@ -16,17 +16,17 @@
 /* What is known of one server that is one of several. */
 struct server_state {
 	atomic_uint refs;
-	atomic_uint active;        /* connections now */
-	atomic_uint failures;      /* in a row: dials refused or timed out */
-	atomic_ullong down_until;  /* clock_now_us: not chosen before, unless nothing else is left */
-	atomic_bool unhealthy;     /* by its health check */
-	const char *text;          /* behind it, in the same block */
+	atomic_uint active;       /* connections now */
+	atomic_uint failures;     /* in a row: dials refused or timed out */
+	atomic_ullong down_until; /* clock_now_us: not chosen before, unless nothing else is left */
+	atomic_bool unhealthy;    /* by its health check */
+	const char *text;         /* behind it, in the same block */
 };
 
 struct server {
 	const char *text; /* "127.0.0.1:8080" "db.internal:5432" "unix:/run/app.sock" */
 	bool backup;
-	atomic_bool drained; /* by the administrator: not chosen */
+	atomic_bool drained;        /* by the administrator: not chosen */
 	struct server_state *state; /* NULL where there is no choice */
 	struct tls_peer *tls;       /* NULL: plain; a reference */
 	struct tls_peer *tls_check; /* for health checks of type "tls"; NULL: not asked for */

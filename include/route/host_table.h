@@ -12,8 +12,8 @@
 struct route;
 
 struct host {
-	const char *name; /* canonical */
-	uint64_t digest;  /* of what its configuration says */
+	const char *name;  /* canonical */
+	uint64_t digest;   /* of what its configuration says */
 	struct route *own; /* NULL: only its protocols lead somewhere */
 	struct route *alpn;
 	uint32_t alpn_count;

@@ -18,17 +18,17 @@ struct tally;
 
 /* What one name with one protocol leads to. */
 struct route {
-	const char *host;   /* the key in the configuration: "*.example.com" */
-	struct span alpn;   /* the key of its "alpn" entry; empty: the host itself */
+	const char *host; /* the key in the configuration: "*.example.com" */
+	struct span alpn; /* the key of its "alpn" entry; empty: the host itself */
 	struct strings offer_alpn;
 	struct tls_context *tls;  /* NULL: passthrough */
 	struct tls_context *bare; /* the same certificates, and nobody is asked for one */
 	struct backend *backend;
-	struct acl *acl;    /* NULL: every verified certificate */
+	struct acl *acl; /* NULL: every verified certificate */
 	unsigned max_connections;
 	bool revalidate;
-	bool is_forward; /* plain in, TLS out; `offer_alpn` is for the server then */
-	atomic_bool drained; /* by the administrator: no new connections */
+	bool is_forward;             /* plain in, TLS out; `offer_alpn` is for the server then */
+	atomic_bool drained;         /* by the administrator: no new connections */
 	struct server_state *places; /* its `active` is held to max_connections; NULL: no limit */
 	/* What it has carried, once it has (route/tally). With `drained` all that changes here. */
 	_Atomic(struct tally *) tally;
@@ -64,7 +64,8 @@ enum match {
 
 struct matched {
 	struct route *route;
-	struct span alpn; /* the id to agree on; points into the hello or the snapshot; may be empty */
+	struct span
+		alpn; /* the id to agree on; points into the hello or the snapshot; may be empty */
 };
 
 /* For a whole hello without sni_error and alpn_error. */
@@ -87,8 +88,7 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
  * The route under whose certificate a hello with an unknown name is answered with a page. NULL: it
  * gets an alert, as there is no certificate, or as it offers protocols and none of them is HTTP.
  */
-const struct route *routes_answering(
-	const struct routes *routes, const struct client_hello *hello);
+const struct route *routes_answering(const struct routes *routes, const struct client_hello *hello);
 
 /*
  * For tickets: equal as long as a resumption would be judged the same. A wildcard's names have one

@@ -18,7 +18,7 @@ struct routes {
 	struct arena arena; /* names, routes, backends */
 	struct host_table hosts;
 	size_t route_count;
-	struct route *forwards; /* as many as in the configuration, in its order */
+	struct route *forwards;   /* as many as in the configuration, in its order */
 	struct pointers contexts; /* each with a reference */
 	struct pointers backends; /* each to be finished */
 	struct pointers acls;     /* each owned */
@@ -34,9 +34,9 @@ struct builder {
 	struct routes *routes;
 	struct path_set *paths;
 	struct report *report;
-	void *contexts; /* trees of pointers: those already in routes->contexts, */
-	void *warned;   /* and credentials that were warned about */
-	void *backends; /* a tree of struct shared_backend */
+	void *contexts;        /* trees of pointers: those already in routes->contexts, */
+	void *warned;          /* and credentials that were warned about */
+	void *backends;        /* a tree of struct shared_backend */
 	struct pointers files; /* names of those that hosts were read from, lent */
 	bool no_memory;
 };

@@ -9,14 +9,14 @@
 #include "session/session.h"
 
 enum probe {
-	PROBE_NO,    /* not this preface: `why` is set when that is a reason to close */
-	PROBE_MORE,  /* `want` bytes in all */
+	PROBE_NO,   /* not this preface: `why` is set when that is a reason to close */
+	PROBE_MORE, /* `want` bytes in all */
 	PROBE_YES,
 };
 
 struct preface {
 	const char *name; /* in the log: "PROXY header" */
-	size_t most; /* bytes to look at */
+	size_t most;      /* bytes to look at */
 	enum probe (*probe)(struct span peeked, size_t *want, const char **why);
 	enum step_result (*run)(struct session *session, struct span peeked);
 };

@@ -49,10 +49,10 @@ struct service {
 	struct counters *counters;
 	struct counting counting;
 	struct client_hello hello; /* within one callback: from sniff to choose_route */
-	ev_timer revalidation;    /* runs while there are sessions to judge again */
-	struct session *sessions; /* all that live, newest first */
-	atomic_uint count;        /* of them; written by this thread alone */
-	struct walk *walks; /* over these sessions, under way */
+	ev_timer revalidation;     /* runs while there are sessions to judge again */
+	struct session *sessions;  /* all that live, newest first */
+	atomic_uint count;         /* of them; written by this thread alone */
+	struct walk *walks;        /* over these sessions, under way */
 	void (*on_session_gone)(struct service *service); /* after each end */
 	bool is_crowded; /* connections wait in the kernel's queue for their turn */
 };

@@ -15,7 +15,7 @@ enum step_result {
 	STEP_NEXT,
 	STEP_JUMP, /* `step` was set to what comes next */
 	STEP_WAIT,
-	STEP_END,  /* the session is gone */
+	STEP_END, /* the session is gone */
 };
 
 struct step {
@@ -25,9 +25,9 @@ struct step {
 
 /* What a connection said of itself, kept for the log and for OpenSSL; one block. */
 struct hello_facts {
-	char *sni;             /* "" when none */
-	char *alpn_offered;    /* in text form, comma between; "" when none */
-	struct span alpn;      /* the id to agree on */
+	char *sni;          /* "" when none */
+	char *alpn_offered; /* in text form, comma between; "" when none */
+	struct span alpn;   /* the id to agree on */
 };
 
 /* What a session has while bytes go to and fro, and until its end. */
@@ -46,11 +46,11 @@ struct session {
 	struct service *service;
 	struct session *next, **link; /* in service->sessions */
 	const struct step *step;
-	struct routes *routes; /* a reference: what it began with */
-	struct route *route;   /* NULL until it is chosen, and where there is none */
+	struct routes *routes;       /* a reference: what it began with */
+	struct route *route;         /* NULL until it is chosen, and where there is none */
 	struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
 	const struct listener *listener;
-	union session_address source; /* AF_UNIX: a local client */
+	union session_address source;           /* AF_UNIX: a local client */
 	union session_address told_destination; /* of a PROXY header; AF_UNSPEC: there was none */
 	struct hello_facts *hello;
 
@@ -59,17 +59,17 @@ struct session {
 	struct stream *client, *upstream; /* NULL until there is one */
 
 	ev_timer timer;
-	ev_tstamp deadline;   /* 0: none */
-	ev_tstamp expires;    /* revalidate: when the client's certificate does; 0: not looked at */
-	const char *timeout;  /* why, when it passes */
-	bool retry;           /* the timer fires before the deadline, for another try */
-	bool revalidated; /* under the newest snapshot */
-	bool revalidates; /* as the newest snapshot with its route says */
+	ev_tstamp deadline;  /* 0: none */
+	ev_tstamp expires;   /* revalidate: when the client's certificate does; 0: not looked at */
+	const char *timeout; /* why, when it passes */
+	bool retry;          /* the timer fires before the deadline, for another try */
+	bool revalidated;    /* under the newest snapshot */
+	bool revalidates;    /* as the newest snapshot with its route says */
 	bool route_counted, source_counted;
 	bool acl_denied;
-	bool head_only;       /* answer_421: the request was HEAD */
-	uint8_t last_byte;    /* answer_421: of the request so far */
-	char *why;            /* decided before the end: a refusal that lingers */
+	bool head_only;    /* answer_421: the request was HEAD */
+	uint8_t last_byte; /* answer_421: of the request so far */
+	char *why;         /* decided before the end: a refusal that lingers */
 
 	size_t peeked;        /* sniff: bytes seen at the last look */
 	int lowat;            /* sniff: SO_RCVLOWAT, 0 when as it was */
@@ -80,8 +80,8 @@ struct session {
 	char *upstream_text;  /* the address, where the server is known by name */
 
 	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
-	uint64_t id;         /* unique in the process */
-	struct tally *tally; /* of the route; NULL until it is chosen */
+	uint64_t id;               /* unique in the process */
+	struct tally *tally;       /* of the route; NULL until it is chosen */
 	struct relaying *relaying; /* NULL until that step */
 };
 

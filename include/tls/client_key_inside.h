@@ -6,7 +6,7 @@
 
 struct key_parts {
 	X509 *leaf;
-	STACK_OF(X509) * chain;
+	STACK_OF(X509) *chain;
 	EVP_PKEY *key;
 };
 

@@ -10,7 +10,9 @@
 
 struct client_certificate;
 
-/* The first certificate of the file, and behind it what a client would send along. NULL with `err`.
+/*
+ * The first certificate of the file, and behind it what a client would send along.
+ * NULL with `err`.
  */
 struct client_certificate *client_certificate_read(const char *path, struct err *err);
 void client_certificate_free(struct client_certificate *certificate); /* NULL is fine */

@@ -9,7 +9,7 @@
 
 struct issuers;
 
-struct issuers *issuers_create(void); /* NULL: no memory */
+struct issuers *issuers_create(void);          /* NULL: no memory */
 void issuers_destroy(struct issuers *issuers); /* NULL is fine */
 
 /*

@@ -11,7 +11,7 @@
 
 struct key_reader;
 
-struct key_reader *key_reader_create(void); /* NULL: no memory */
+struct key_reader *key_reader_create(void);         /* NULL: no memory */
 void key_reader_destroy(struct key_reader *reader); /* NULL is fine */
 
 /*

@@ -22,7 +22,7 @@ struct record_io {
 	size_t gathered;  /* sealed in this turn, in the lane */
 	unsigned refills; /* in this turn */
 	bool in_on_heap, drained, eof, more_follows;
-	int error;        /* an errno of recv or send; then everything fails */
+	int error; /* an errno of recv or send; then everything fails */
 };
 
 void record_io_init(struct record_io *io, struct lane *lane, struct socket *socket);

@@ -35,7 +35,7 @@ void tickets_rotate(struct tickets *tickets);
 #define TICKET_NAME_SIZE 16
 int tickets_seal(struct tickets *tickets, const struct ticket_binding *binding, uint8_t *name,
 	uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac);
-int tickets_open(struct tickets *tickets, const struct ticket_binding *binding,
-	const uint8_t *name, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac);
+int tickets_open(struct tickets *tickets, const struct ticket_binding *binding, const uint8_t *name,
+	const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac);
 
 #endif

@@ -29,8 +29,8 @@ struct tls_accept {
 };
 
 /* NULL with `err` when there is no memory. */
-struct stream *tls_accept_stream(struct lane *lane, struct socket *socket,
-	const struct tls_accept *accept, struct err *err);
+struct stream *tls_accept_stream(
+	struct lane *lane, struct socket *socket, const struct tls_accept *accept, struct err *err);
 
 /*
  * The other way round: a TLS client's stream to that peer, which it takes a reference of. `alpn` is
@@ -44,7 +44,7 @@ struct stream *tls_connect_stream(struct lane *lane, struct socket *socket, stru
 struct tls_facts {
 	const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384" */
 	bool resumed;
-	struct span alpn; /* what was agreed on */
+	struct span alpn;                /* what was agreed on */
 	const struct identity *identity; /* NULL: no certificate was shown */
 };
 void tls_stream_facts(const struct stream *stream, struct tls_facts *out);

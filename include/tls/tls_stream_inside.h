@@ -14,12 +14,12 @@ struct tls_stream {
 	struct identity *identity; /* of the peer's certificate, where it was looked at */
 	const char *refusal;       /* why a callback of ours refused the handshake */
 	char *error_text;
-	enum io input_ended;       /* IO_DONE while it has not */
-	unsigned key_updates;      /* from the peer, since it last said anything else */
-	bool secured; /* the handshake was done: OpenSSL forgets that when it fails later */
+	enum io input_ended;  /* IO_DONE while it has not */
+	unsigned key_updates; /* from the peer, since it last said anything else */
+	bool secured;         /* the handshake was done: OpenSSL forgets that when it fails later */
 	bool failed, end_said;
-	bool asked;   /* a client's stream: the server asked for a certificate */
-	int reason;   /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
+	bool asked; /* a client's stream: the server asked for a certificate */
+	int reason; /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
 };
 
 static inline struct tls_stream *tls_stream_of_ssl(const SSL *ssl)

@@ -11,7 +11,7 @@
 
 struct trial;
 
-struct trial *trial_create(void); /* NULL: no memory */
+struct trial *trial_create(void);        /* NULL: no memory */
 void trial_destroy(struct trial *trial); /* NULL is fine */
 
 /* False with `err`. */

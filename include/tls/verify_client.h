@@ -8,7 +8,7 @@
 #include "tls/tls_context.h"
 
 /* `chain`: what the client sent behind it. NULL when it is good; else why not, in static words. */
-const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) * chain);
+const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) *chain);
 
 /*
  * What the policy lets pass of what OpenSSL found: a level above the leaf whose CA publishes no

@@ -72,7 +72,9 @@ static void resume_accepting(struct acceptors *all)
 	acceptors_start(all);
 }
 
-/* At its limit a worker pauses and resumes with each connection: that is one story, not hundreds.
+/*
+ * At its limit a worker pauses and resumes with each connection: that is one
+ * story, not hundreds.
  */
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {

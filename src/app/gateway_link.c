@@ -112,7 +112,9 @@ static void set(int fd, int option, uint64_t value)
 	setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
 }
 
-/* Probes find a peer that is gone while all is silent, the user time-out while something is sent.
+/*
+ * Probes find a peer that is gone while all is silent, the user time-out while
+ * something is sent.
  */
 static void keep_alive(int fd, uint64_t ms)
 {

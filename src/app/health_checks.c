@@ -19,7 +19,7 @@ struct check {
 	struct socket socket;
 	struct stream *stream;
 	struct dial *dial;
-	ev_timer timer; /* to the next try, or the end of this one's patience */
+	ev_timer timer;  /* to the next try, or the end of this one's patience */
 	unsigned streak; /* of answers that speak against the state */
 	bool wanted;
 };
@@ -245,7 +245,8 @@ void health_checks_follow(struct health_checks *checks, const struct routes *rou
 		check->wanted = false;
 	for (size_t i = 0; i < routes_backend_count(routes); i++) {
 		const struct backend *backend = routes_backend(routes, i);
-		for (unsigned at = 0; backend->health.kind != HEALTH_NONE && at < backend->count; at++)
+		for (unsigned at = 0; backend->health.kind != HEALTH_NONE && at < backend->count;
+			at++)
 			want(checks, backend, &backend->servers[at]);
 	}
 	drop_unwanted(checks);

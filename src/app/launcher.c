@@ -45,7 +45,9 @@ struct launching {
 	int child_fd; /* of the process; -1 */
 };
 
-/* /proc/self/cmdline: getopt moves the arguments in memory about, and commands take theirs apart.
+/*
+ * /proc/self/cmdline: getopt moves the arguments in memory about, and commands
+ * take theirs apart.
  */
 static bool read_command_line(struct launching *launching)
 {

@@ -69,7 +69,8 @@ static bool open_all(struct gatehouse *gatehouse, const struct config *config,
 			await_workers(gatehouse);
 		wanted[i] = listener_open(listen->address, gatehouse->worker_count, &err);
 		if (!wanted[i])
-			report_error(report, "%s: \"%s\": %s", listen->where, listen->address, err.text);
+			report_error(
+				report, "%s: \"%s\": %s", listen->where, listen->address, err.text);
 	}
 	return report->errors == errors;
 }

@@ -156,9 +156,9 @@ static bool tell_change(void *owner, char what, const char *host)
 		return false;
 	telling->left--;
 	log_begin(&line, LOG_INFO_LEVEL,
-		what == '+'         ? "route added"
+		what == '+'           ? "route added"
 			: what == '-' ? "route removed"
-			              : "route changed");
+				      : "route changed");
 	log_text(&line, "route", host);
 	log_end(&line);
 	return true;

@@ -62,7 +62,9 @@ static void enter(const struct config *config, const struct path_set *paths)
 
 void sandbox_enter(const struct config *config, const struct path_set *paths)
 {
-	/* A sanitizer looks at other threads, and writes its report, by ways that we would close.
+	/*
+	 * A sanitizer looks at other threads, and writes its report, by ways that
+	 * we would close.
 	 */
 	const char *why = !config->sandbox ? "\"sandbox\": false"
 		: IS_SANITIZED             ? "built with a sanitizer"

@@ -175,11 +175,12 @@ static int add_limited_calls(scmp_filter_ctx filter)
 static int add_abort(scmp_filter_ctx filter)
 {
 	struct scmp_arg_cmp this_process = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
-	return seccomp_rule_add_array(
-		filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &this_process);
+	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &this_process);
 }
 
-/* clone3 has its flags in memory, where no filter sees them; without it the C library uses clone.
+/*
+ * clone3 has its flags in memory, where no filter sees them; without it the C
+ * library uses clone.
  */
 static int add_absent(scmp_filter_ctx filter)
 {

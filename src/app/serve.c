@@ -188,8 +188,7 @@ static void on_watchdog(struct ev_loop *loop, ev_timer *timer, int events)
 		worker_ping(gatehouse->workers[i]);
 }
 
-static void start_signal(
-	struct gatehouse *gatehouse, ev_signal *watcher, int number,
+static void start_signal(struct gatehouse *gatehouse, ev_signal *watcher, int number,
 	void (*on_signal)(struct ev_loop *, ev_signal *, int))
 {
 	ev_signal_init(watcher, on_signal, number);
@@ -202,8 +201,8 @@ static void start_timers(struct gatehouse *gatehouse)
 	double watchdog = (double)systemd_watchdog_us() / 1e6 / 3;
 	ev_timer_init(&gatehouse->housekeeping, on_housekeeping, 0., HOUSEKEEPING_SECONDS);
 	ev_timer_init(&gatehouse->drain, on_drain_over, 0., 0.);
-	ev_timer_init(&gatehouse->rotation, on_rotation, TICKET_PERIOD_SECONDS,
-		TICKET_PERIOD_SECONDS);
+	ev_timer_init(
+		&gatehouse->rotation, on_rotation, TICKET_PERIOD_SECONDS, TICKET_PERIOD_SECONDS);
 	ev_timer_init(&gatehouse->watchdog, on_watchdog, watchdog, watchdog);
 	gatehouse->housekeeping.data = gatehouse->drain.data = gatehouse->rotation.data =
 		gatehouse->watchdog.data = gatehouse;
@@ -251,7 +250,8 @@ static bool start_workers(struct gatehouse *gatehouse, struct err *err)
 static void tell_systemd(void *owner)
 {
 	const struct gatehouse *gatehouse = owner;
-	systemd_notify("READY=1\nSTATUS=serving %zu hosts", routes_summary(gatehouse->routes).hosts);
+	systemd_notify(
+		"READY=1\nSTATUS=serving %zu hosts", routes_summary(gatehouse->routes).hosts);
 }
 
 /* In an upgrade systemd hears of it when the one before has told it whom to listen to. */
@@ -361,8 +361,8 @@ static int run(struct gatehouse *gatehouse)
 		!gatehouse->limits.sources || !gatehouse->limits.tallies)
 		goto fail;
 	/* Before the first file is read: what changes from now on is noticed. */
-	gatehouse->watch = watch_create(
-		gatehouse->loop, QUIET_SECONDS, on_files_changed, gatehouse, &err);
+	gatehouse->watch =
+		watch_create(gatehouse->loop, QUIET_SECONDS, on_files_changed, gatehouse, &err);
 	if (!gatehouse->watch)
 		goto fail;
 	if (!load_first(gatehouse, &report))
@@ -379,8 +379,8 @@ fail:
 	handover_failed(&gatehouse->handover, err.text);
 	for (unsigned i = 0; gatehouse->workers && i < gatehouse->worker_count; i++)
 		if (gatehouse->workers[i])
-			worker_tell(gatehouse->workers[i],
-				&(struct worker_order){.mode = WORKER_STOP});
+			worker_tell(
+				gatehouse->workers[i], &(struct worker_order){.mode = WORKER_STOP});
 	return 1;
 }
 

@@ -139,7 +139,9 @@ static void watch_name(struct view *view, const char *real, const char *name, bo
 		note_failure(view, ENOMEM, real);
 }
 
-/* A directory changes with all that is in it, of which most is not ours: only which it is counts.
+/*
+ * A directory changes with all that is in it, of which most is not ours: only which
+ * it is counts.
  */
 static void see(struct sight *sight, const struct stat *stat)
 {

@@ -187,7 +187,9 @@ static void v6_text(const struct sockaddr_in6 *v6, char out[ADDRESS_TEXT_MAX])
 	snprintf(out, ADDRESS_TEXT_MAX, "[%s%s]:%u", text, zone, (unsigned)ntohs(v6->sin6_port));
 }
 
-/* A path ends at a NUL or at the end of the address; an abstract name begins with a NUL, shown "@".
+/*
+ * A path ends at a NUL or at the end of the address; an abstract name begins with a
+ * NUL, shown "@".
  */
 static void unix_text(const struct sockaddr_un *un, socklen_t len, char out[ADDRESS_TEXT_MAX])
 {

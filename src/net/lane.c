@@ -6,8 +6,10 @@
 
 bool lane_init(struct lane *lane, struct ev_loop *loop, struct err *err)
 {
-	*lane = (struct lane){.loop = loop, .pipes = pipes_create(),
-		.plain = malloc(LANE_PLAIN_SIZE), .sealed_in = malloc(LANE_SEALED_IN_SIZE),
+	*lane = (struct lane){.loop = loop,
+		.pipes = pipes_create(),
+		.plain = malloc(LANE_PLAIN_SIZE),
+		.sealed_in = malloc(LANE_SEALED_IN_SIZE),
 		.sealed_out = malloc(LANE_SEALED_OUT_SIZE)};
 	if (lane->pipes && lane->plain && lane->sealed_in && lane->sealed_out)
 		return true;

@@ -27,7 +27,8 @@ static void prepare_for_heirs(int fd)
 static void explain_bind(struct err *err, int error)
 {
 	if (error == EADDRINUSE)
-		err_set(err, "address in use: another program, or another gatehouse, listens there");
+		err_set(err,
+			"address in use: another program, or another gatehouse, listens there");
 	else if (error == EACCES)
 		err_set(err, "no right to bind it (a port below 1024 needs CAP_NET_BIND_SERVICE)");
 	else if (error == EADDRNOTAVAIL)
@@ -39,8 +40,9 @@ static void explain_bind(struct err *err, int error)
 static void explain_unix(struct err *err, int error)
 {
 	if (error == EACCES || error == EPERM)
-		err_set(err, "no right to make a socket there (with the sandbox a running gatehouse "
-			     "has it only where it had one from its start: restart or upgrade)");
+		err_set(err,
+			"no right to make a socket there (with the sandbox a running gatehouse "
+			"has it only where it had one from its start: restart or upgrade)");
 	else
 		explain_bind(err, error);
 }
@@ -49,7 +51,8 @@ static int open_socket(const struct address *address)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && address->any.sa_family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_V6ONLY, memcmp(&address->v6.sin6_addr, &in6addr_any, 16) != 0);
+		set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+			memcmp(&address->v6.sin6_addr, &in6addr_any, 16) != 0);
 	return fd;
 }
 
@@ -213,8 +216,8 @@ static void without_ipv6(struct address *address)
 		return;
 	}
 	in_port_t port = address->v6.sin6_port;
-	*address = (struct address){.len = sizeof address->v4,
-		.v4 = {.sin_family = AF_INET, .sin_port = port}};
+	*address = (struct address){
+		.len = sizeof address->v4, .v4 = {.sin_family = AF_INET, .sin_port = port}};
 }
 
 static bool open_address(struct listener *listener, struct err *err)
@@ -235,9 +238,9 @@ static bool open_address(struct listener *listener, struct err *err)
 	fd = passed_claim(&address);
 	if (fd >= 0)
 		return endpoint.is_unix ? take_over_unix(listener, &address, fd, err)
-		                        : take_over(listener, &address, fd, err);
+					: take_over(listener, &address, fd, err);
 	return endpoint.is_unix ? open_unix(listener, &address, err)
-	                        : open_tcp(listener, &address, err);
+				: open_tcp(listener, &address, err);
 }
 
 static bool open_passed(struct listener *listener, const char *name, struct err *err)
@@ -245,7 +248,8 @@ static bool open_passed(struct listener *listener, const char *name, struct err 
 	int fd = passed_by_name(name), listening = 0;
 	socklen_t len = sizeof listening;
 	if (fd < 0) {
-		err_set(err, "no socket named \"%s\" was passed (FileDescriptorName= of the socket unit)",
+		err_set(err,
+			"no socket named \"%s\" was passed (FileDescriptorName= of the socket unit)",
 			name);
 		return false;
 	}
@@ -268,7 +272,7 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 	listener->count = listener->workers = workers;
 	memset(listener->fds, -1, workers * sizeof *listener->fds);
 	bool ok = strncmp(text, "fd:", 3) == 0 ? open_passed(listener, text + 3, err)
-	                                       : open_address(listener, err);
+					       : open_address(listener, err);
 	if (ok)
 		return listener;
 	listener_close(listener);

@@ -8,12 +8,12 @@
 #define PIPE_WORTH  (64 * 1024)   /* a smaller pipe costs more calls than copying */
 #define PIPE_LARGE  (1024 * 1024) /* pipe-max-size, what an ordinary user may ask for */
 #define POOLED_MOST 128
-#define RETRY_AFTER 64            /* takes that are answered NULL before the kernel is asked again */
+#define RETRY_AFTER 64 /* takes that are answered NULL before the kernel is asked again */
 
 struct pipes {
 	struct pipe *idle;
 	unsigned idle_count, taken, most;
-	unsigned refusals;    /* how many more takes go unasked */
+	unsigned refusals; /* how many more takes go unasked */
 	bool grow_refused;
 };
 

@@ -53,8 +53,8 @@ static enum io plain_write(struct stream *stream, struct buf *buf)
 {
 	if (buf_used(buf) == 0)
 		return IO_DONE;
-	ssize_t n = send(socket_fd(stream->socket), buf->data + buf->start, buf_used(buf),
-		MSG_NOSIGNAL);
+	ssize_t n = send(
+		socket_fd(stream->socket), buf->data + buf->start, buf_used(buf), MSG_NOSIGNAL);
 	if (n < 0)
 		return failed(stream);
 	buf->start += (size_t)n;

@@ -29,7 +29,8 @@ static void wait_for_more(struct relay *relay)
 {
 	struct stream *client = relay->up.from, *upstream = relay->up.to;
 	socket_wait(client->socket, wanted(&relay->up, client) | wanted(&relay->down, client));
-	socket_wait(upstream->socket, wanted(&relay->up, upstream) | wanted(&relay->down, upstream));
+	socket_wait(
+		upstream->socket, wanted(&relay->up, upstream) | wanted(&relay->down, upstream));
 }
 
 /*

@@ -235,7 +235,9 @@ void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_
 	stdio->lost.data = stdio;
 }
 
-/* The writing end of a pipe is never readable: what wakes its watcher is that the reader is gone.
+/*
+ * The writing end of a pipe is never readable: what wakes its watcher is that the
+ * reader is gone.
  */
 void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events)
 {

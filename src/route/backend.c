@@ -130,8 +130,8 @@ static uint64_t source_weight(const struct server *server, uint64_t source_hash)
 }
 
 /* Among servers of one rank; smaller is better. */
-static uint64_t preference(const struct backend *backend, unsigned index, unsigned turn,
-	uint64_t source_hash)
+static uint64_t preference(
+	const struct backend *backend, unsigned index, unsigned turn, uint64_t source_hash)
 {
 	const struct server *server = &backend->servers[index];
 	unsigned distance = (index + backend->count - turn % backend->count) % backend->count;
@@ -158,8 +158,9 @@ int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash
 			continue;
 		unsigned this_rank = rank(&backend->servers[i], now);
 		uint64_t this_preference = preference(backend, i, turn, source_hash);
-		if (best >= 0 && (this_rank > best_rank ||
-			(this_rank == best_rank && this_preference >= best_preference)))
+		if (best >= 0 &&
+			(this_rank > best_rank ||
+				(this_rank == best_rank && this_preference >= best_preference)))
 			continue;
 		best = (int)i;
 		best_rank = this_rank;

@@ -227,7 +227,9 @@ static void close_file(struct file *file)
 	free((char *)file->source.text);
 }
 
-/* An included file is named as the pattern was written: relative to where the user named the first.
+/*
+ * An included file is named as the pattern was written: relative to where the user
+ * named the first.
  */
 static const char *name_included(struct reading *reading, const char *path)
 {

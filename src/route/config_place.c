@@ -63,7 +63,9 @@ static bool names(const struct json_member *member, const char *key)
 	return same;
 }
 
-/* Looks for the place inside the value that begins at *value_at; moves both there when it is found.
+/*
+ * Looks for the place inside the value that begins at *value_at; moves both there when
+ * it is found.
  */
 static bool step_down(const struct place *place, size_t *at, size_t *value_at)
 {

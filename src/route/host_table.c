@@ -90,7 +90,8 @@ static bool is_wildcard(const struct host *host, struct span parent)
 static bool is_below(const struct host *host, struct span parent)
 {
 	size_t len = host->name_len;
-	return len >= parent.len && memcmp(host->name + len - parent.len, parent.data, parent.len) == 0 &&
+	return len >= parent.len &&
+		memcmp(host->name + len - parent.len, parent.data, parent.len) == 0 &&
 		(len == parent.len || host->name[len - parent.len - 1] == '.');
 }
 
@@ -153,7 +154,7 @@ const struct host *host_table_match(const struct host_table *table, struct span 
 static struct span without_dot(struct span parent)
 {
 	return parent.len > 0 && parent.data[0] == '.' ? span_of(parent.data + 1, parent.len - 1)
-	                                               : parent;
+						       : parent;
 }
 
 bool host_table_add_closest(struct host_table *table, const struct host *host)

@@ -164,8 +164,7 @@ static bool can_read_page(const struct client_hello *hello)
 	return false;
 }
 
-const struct route *routes_answering(
-	const struct routes *routes, const struct client_hello *hello)
+const struct route *routes_answering(const struct routes *routes, const struct client_hello *hello)
 {
 	return can_read_page(hello) ? routes_closest(routes, &hello->sni) : NULL;
 }
@@ -249,7 +248,8 @@ static bool visit_removed(const struct routes *before, const struct routes *afte
 {
 	for (size_t i = 0; i < before->hosts.count; i++) {
 		const char *name = before->hosts.hosts[i].name;
-		if (!host_table_get(&after->hosts, span_of_string(name)) && !visit(owner, '-', name))
+		if (!host_table_get(&after->hosts, span_of_string(name)) &&
+			!visit(owner, '-', name))
 			return false;
 	}
 	return true;

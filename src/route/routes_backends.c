@@ -82,10 +82,10 @@ static bool load_credential(struct builder *builder, const struct backend_reques
 	struct err err;
 	if (!tls->cert)
 		return true;
-	builder->no_memory |= !path_set_add(builder->paths, tls->cert) ||
-		!path_set_add(builder->paths, tls->key);
-	policy->credential = tls_store_credential(
-		builder->setup->store, tls->cert, tls->key, &at_fault, &err);
+	builder->no_memory |=
+		!path_set_add(builder->paths, tls->cert) || !path_set_add(builder->paths, tls->key);
+	policy->credential =
+		tls_store_credential(builder->setup->store, tls->cert, tls->key, &at_fault, &err);
 	if (!policy->credential)
 		complain(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
 			err.text);
@@ -96,8 +96,7 @@ static bool load_trust(struct builder *builder, const struct backend_request *re
 	struct tls_client_policy *policy)
 {
 	const struct strings *ca = &request->config->tls.ca;
-	struct trust_files files = {
-		.ca = (const char *const *)ca->items, .ca_count = ca->count};
+	struct trust_files files = {.ca = (const char *const *)ca->items, .ca_count = ca->count};
 	enum trust_part at_fault;
 	int index;
 	struct err err;

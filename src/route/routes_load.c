@@ -29,8 +29,8 @@ static void keep_item(void *item)
 
 /* Certificates. */
 
-static void warn_of_dates(
-	struct builder *builder, const struct route_config *config, int index, struct credential *cred)
+static void warn_of_dates(struct builder *builder, const struct route_config *config, int index,
+	struct credential *cred)
 {
 	time_t now = time(NULL);
 	char date[32];
@@ -52,7 +52,8 @@ static void warn_of_name(struct builder *builder, const char *host,
 	const struct route_config *config, int index, const struct credential *credential)
 {
 	struct server_name name;
-	if (strcmp(host, "*") == 0 || server_name_parse_pattern(span_of_string(host), &name) != NULL)
+	if (strcmp(host, "*") == 0 ||
+		server_name_parse_pattern(span_of_string(host), &name) != NULL)
 		return;
 	if (!credential_covers(credential, &name))
 		route_config_warning(config, builder->report, "cert", index,
@@ -68,8 +69,8 @@ static bool has_other_of_type(const struct tls_policy *policy, const struct cred
 	return false;
 }
 
-static void load_pair(struct builder *builder, const char *host,
-	const struct route_config *config, size_t index, struct tls_policy *policy)
+static void load_pair(struct builder *builder, const char *host, const struct route_config *config,
+	size_t index, struct tls_policy *policy)
 {
 	const char *cert = config->cert.items[index], *key = config->key.items[index];
 	int shown = config->cert.count > 1 ? (int)index : -1;
@@ -156,8 +157,8 @@ static struct tls_context *load_context(
 	return context;
 }
 
-static void build_tls(struct builder *builder, const char *host,
-	const struct route_config *config, struct route *route)
+static void build_tls(struct builder *builder, const char *host, const struct route_config *config,
+	struct route *route)
 {
 	struct tls_policy policy = {.min_version = config->min_version,
 		.verify = verify_of(config, route->acl != NULL),
@@ -202,7 +203,8 @@ static bool has_rules(const struct acl_config *acl)
 {
 	return acl->allow_cn.count + acl->allow_org.count + acl->allow_ou.count +
 		acl->allow_dns.count + acl->allow_uri.count + acl->allow_email.count +
-		acl->allow_fingerprint.count > 0;
+		acl->allow_fingerprint.count >
+		0;
 }
 
 static struct acl *build_acl(struct builder *builder, const struct route_config *config)

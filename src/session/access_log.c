@@ -38,9 +38,10 @@ static void log_route(struct log_line *line, const struct route *route)
 	if (!route)
 		return;
 	log_text(line, "route", route->host);
-	log_text(line, "mode", route->is_forward ? "forward"
-			: route->tls            ? "terminate"
-			                        : "passthrough");
+	log_text(line, "mode",
+		route->is_forward    ? "forward"
+			: route->tls ? "terminate"
+				     : "passthrough");
 }
 
 /* Of a client that they keep out. */

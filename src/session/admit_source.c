@@ -7,7 +7,8 @@ enum step_result step_admit_source(struct session *session)
 	unsigned most = config->proxy.max_per_source, rate = config->proxy.rate_per_source;
 	if ((most == 0 && rate == 0) || session->source.any.sa_family == AF_UNIX)
 		return STEP_NEXT;
-	switch (sources_enter(session->service->limits->sources, &session->source.any, most, rate)) {
+	switch (sources_enter(
+		session->service->limits->sources, &session->source.any, most, rate)) {
 	case SOURCE_TOO_MANY:
 		return session_end(session, "max_per_source reached");
 	case SOURCE_TOO_FAST:

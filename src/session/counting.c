@@ -8,8 +8,8 @@
 #include <time.h>
 
 #define BEAT_SECONDS 1.0
-#define PERIOD_BEATS 15 /* after so many the longest turn of the loop is that of the last period   \
-			 */
+/* After so many beats the longest turn of the loop is that of the last period. */
+#define PERIOD_BEATS   15
 #define FOLDED_AT_ONCE 2048
 #define PAUSE_SECONDS  0.02
 

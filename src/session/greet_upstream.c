@@ -41,14 +41,14 @@ static void tell_tls(const struct session *session, struct proxy_told *told)
 static size_t encode(const struct session *session, enum proxy_out version, uint8_t *out)
 {
 	struct sockaddr_storage local;
-	struct proxy_told told = {.source = told_source(session),
-		.destination = told_destination(session, &local)};
+	struct proxy_told told = {
+		.source = told_source(session), .destination = told_destination(session, &local)};
 	if (session->hello)
 		told.authority = span_of_string(session->hello->sni);
 	if (session->client != &session->client_plain)
 		tell_tls(session, &told);
 	return version == PROXY_OUT_V1 ? proxy_v1_encode(&told, out, GREETING_MAX)
-	                               : proxy_v2_encode(&told, out, GREETING_MAX);
+				       : proxy_v2_encode(&told, out, GREETING_MAX);
 }
 
 /* A PROXY header, in front of everything. A new connection's send buffer has room for it. */

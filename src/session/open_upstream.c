@@ -151,8 +151,8 @@ static enum step_result await_dial(struct session *session)
 {
 	if (has_time_left(session))
 		return STEP_WAIT;
-	note_failure(session, dial_tried(session->dial)[0] ? "dial timeout"
-							   : "the name server does not answer");
+	note_failure(session,
+		dial_tried(session->dial)[0] ? "dial timeout" : "the name server does not answer");
 	return server_is_out(session);
 }
 

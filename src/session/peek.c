@@ -16,15 +16,14 @@ static void set_lowat(struct session *session, size_t bytes)
 
 bool peek_has_ended(const struct session *session)
 {
-	struct pollfd poll_fd = {
-		.fd = socket_fd(&session->client_socket), .events = POLLRDHUP};
+	struct pollfd poll_fd = {.fd = socket_fd(&session->client_socket), .events = POLLRDHUP};
 	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents != 0;
 }
 
 enum step_result peek(struct session *session, size_t size, size_t *len)
 {
-	ssize_t n = recv(socket_fd(&session->client_socket), session->service->lane.plain, size,
-		MSG_PEEK);
+	ssize_t n = recv(
+		socket_fd(&session->client_socket), session->service->lane.plain, size, MSG_PEEK);
 	if (n > 0) {
 		*len = (size_t)n;
 		return STEP_NEXT;

@@ -36,14 +36,14 @@ static bool begin(struct session *session, struct err *err)
 		.binding = binding_of(session),
 		.admit = session->route && session->route->acl ? admit : NULL,
 		.owner = session};
-	struct stream *stream = tls_accept_stream(
-		&session->service->lane, &session->client_socket, &accept, err);
+	struct stream *stream =
+		tls_accept_stream(&session->service->lane, &session->client_socket, &accept, err);
 	if (!stream)
 		return false;
 	session->client = stream;
 	session->secured_us = clock_now_us();
-	session_set_deadline(session,
-		routes_config(session->routes)->proxy.handshake_timeout_ms, "handshake timeout");
+	session_set_deadline(session, routes_config(session->routes)->proxy.handshake_timeout_ms,
+		"handshake timeout");
 	return true;
 }
 

@@ -36,9 +36,8 @@ static struct span alpn_list(const struct session *session, uint8_t out[ALPN_LIS
 static bool begin(struct session *session, struct err *err)
 {
 	uint8_t list[ALPN_LIST_MAX];
-	struct stream *stream =
-		tls_connect_stream(&session->service->lane, &session->upstream_socket,
-			server_of(session)->tls, alpn_list(session, list), err);
+	struct stream *stream = tls_connect_stream(&session->service->lane,
+		&session->upstream_socket, server_of(session)->tls, alpn_list(session, list), err);
 	if (!stream)
 		return false;
 	session->upstream = stream;
@@ -64,8 +63,7 @@ static enum step_result wait_on(struct session *session)
 			return failed(session, "timeout");
 		session_retry_after(session, left);
 	}
-	socket_wait(&session->upstream_socket,
-		stream_events(session->upstream, EV_READ));
+	socket_wait(&session->upstream_socket, stream_events(session->upstream, EV_READ));
 	return STEP_WAIT;
 }
 

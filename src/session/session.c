@@ -169,8 +169,8 @@ void session_start(struct service *service, int fd, const struct sockaddr *sourc
 	session->timer.data = session;
 	link_in(session);
 	count_started(session);
-	session_set_deadline(session, routes_config(session->routes)->proxy.hello_timeout_ms,
-		"hello timeout");
+	session_set_deadline(
+		session, routes_config(session->routes)->proxy.hello_timeout_ms, "hello timeout");
 	session_advance(session);
 }
 

@@ -83,7 +83,8 @@ static bool is_forgettable(const struct source *source, uint64_t now)
 }
 
 /* On the way through a bucket, what is no longer needed goes. */
-static struct source *find(struct shard *shard, size_t at, const struct source_key *key, uint64_t now)
+static struct source *find(
+	struct shard *shard, size_t at, const struct source_key *key, uint64_t now)
 {
 	struct source *found = NULL;
 	for (struct source **link = &shard->buckets[at]; *link;) {
@@ -110,8 +111,8 @@ static bool grow(struct sources *sources, struct shard *shard)
 	for (size_t at = 0; at < shard->size; at++)
 		while (shard->buckets[at]) {
 			struct source *source = shard->buckets[at];
-			uint64_t hash = hash_bytes(
-				sources->hash_key, &source->key, sizeof source->key);
+			uint64_t hash =
+				hash_bytes(sources->hash_key, &source->key, sizeof source->key);
 			shard->buckets[at] = source->next;
 			source->next = buckets[hash / SHARDS & (size - 1)];
 			buckets[hash / SHARDS & (size - 1)] = source;
@@ -184,8 +185,8 @@ void sources_leave(struct sources *sources, const struct sockaddr *address)
 	uint64_t hash = hash_bytes(sources->hash_key, &key, sizeof key);
 	struct shard *shard = &sources->shards[hash % SHARDS];
 	pthread_mutex_lock(&shard->lock);
-	struct source *source = find(
-		shard, hash / SHARDS & (shard->size - 1), &key, clock_now_us());
+	struct source *source =
+		find(shard, hash / SHARDS & (shard->size - 1), &key, clock_now_us());
 	if (source && source->active > 0)
 		source->active--;
 	pthread_mutex_unlock(&shard->lock);

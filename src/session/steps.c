@@ -105,7 +105,7 @@ static enum step_result step_take_place(struct session *session)
 	if (is_drained(session))
 		return session_end(session, "drained");
 	return take_place(session) ? STEP_NEXT
-	                           : session_end(session, "max_connections of the forward reached");
+				   : session_end(session, "max_connections of the forward reached");
 }
 
 const struct step forward_steps[] = {

@@ -67,8 +67,7 @@ static bool read_whole(int fd, size_t size, uint8_t *data, size_t *len)
 	return true;
 }
 
-static bool read_open(
-	struct file_mark *mark, int fd, uint8_t **data, size_t *len, struct err *err)
+static bool read_open(struct file_mark *mark, int fd, uint8_t **data, size_t *len, struct err *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0) {

@@ -157,7 +157,9 @@ static struct identity *gather(const X509 *certificate, const GENERAL_NAMES *san
 	return NULL;
 }
 
-/* A SAN extension that does not parse, or stands there twice, is as none; verification refuses it.
+/*
+ * A SAN extension that does not parse, or stands there twice, is as none;
+ * verification refuses it.
  */
 struct identity *identity_of(const struct x509_st *certificate)
 {

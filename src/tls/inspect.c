@@ -12,7 +12,7 @@
 
 struct client_certificate {
 	X509 *leaf;
-	STACK_OF(X509) * chain; /* what follows the leaf in its file */
+	STACK_OF(X509) *chain; /* what follows the leaf in its file */
 	struct identity *identity;
 };
 

@@ -10,7 +10,8 @@
 /* Uncompressed points of the largest curve, and the keys of RFC 8410, are far below. */
 #define POINT_MOST 512
 
-static OSSL_LIB_CTX *bare; /* without any algorithm, so without decoders; for as long as the process */
+static OSSL_LIB_CTX
+	*bare; /* without any algorithm, so without decoders; for as long as the process */
 
 static void make_bare(void)
 {

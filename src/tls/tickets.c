@@ -86,8 +86,8 @@ void tickets_rotate(struct tickets *tickets)
 	OPENSSL_cleanse(&next, sizeof next);
 }
 
-static bool derive(const struct epoch *epoch, const struct ticket_binding *binding,
-	struct ticket_keys *keys)
+static bool derive(
+	const struct epoch *epoch, const struct ticket_binding *binding, struct ticket_keys *keys)
 {
 	unsigned len = sizeof *keys;
 	return HMAC(EVP_sha512(), epoch->secret, sizeof epoch->secret, binding->bytes,
@@ -164,8 +164,8 @@ int tickets_seal(struct tickets *tickets, const struct ticket_binding *binding, 
 	return apply(tickets, binding, &epoch, found, iv, cipher, mac, true);
 }
 
-int tickets_open(struct tickets *tickets, const struct ticket_binding *binding,
-	const uint8_t *name, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
+int tickets_open(struct tickets *tickets, const struct ticket_binding *binding, const uint8_t *name,
+	const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
 	struct epoch epoch;
 	int found = find(tickets, name, &epoch);

@@ -14,13 +14,11 @@ static SSL *new_ssl(struct tls_context *context)
 struct stream *tls_accept_stream(
 	struct lane *lane, struct socket *socket, const struct tls_accept *accept, struct err *err)
 {
-	struct tls_stream *tls =
-		tls_stream_create(lane, socket, new_ssl(accept->context), err);
+	struct tls_stream *tls = tls_stream_create(lane, socket, new_ssl(accept->context), err);
 	if (!tls)
 		return NULL;
 	tls->accept = *accept;
-	SSL_set_session_id_context(
-		tls->ssl, accept->binding.bytes, sizeof accept->binding.bytes);
+	SSL_set_session_id_context(tls->ssl, accept->binding.bytes, sizeof accept->binding.bytes);
 	SSL_set_accept_state(tls->ssl);
 	return &tls->stream;
 }
@@ -73,8 +71,8 @@ int tls_stream_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_l
 const char *tls_stream_revalidate(struct stream *stream, struct tls_context *context)
 {
 	const struct tls_stream *tls = (const struct tls_stream *)stream;
-	return tls_verify_client(context, SSL_get0_peer_certificate(tls->ssl),
-		SSL_get_peer_cert_chain(tls->ssl));
+	return tls_verify_client(
+		context, SSL_get0_peer_certificate(tls->ssl), SSL_get_peer_cert_chain(tls->ssl));
 }
 
 static int refuse(struct tls_stream *tls, X509_STORE_CTX *store, const char *why)

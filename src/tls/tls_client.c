@@ -53,8 +53,8 @@ static bool configure(struct tls_client *client)
 	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return false;
 	if (policy->trust)
-		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx),
-			trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
+		X509_VERIFY_PARAM_set_flags(
+			SSL_CTX_get0_param(ctx), trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
 	const struct credential *credential = policy->credential;
 	if (credential && !credential_use(credential, ctx))
 		return false;

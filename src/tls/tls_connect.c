@@ -27,7 +27,8 @@ struct tls_peer *tls_stream_peer(SSL *ssl)
 
 static size_t add_name(char *out, size_t used, const char *name, size_t len)
 {
-	int n = snprintf(out + used, NAMES_TEXT_MAX - used, "%s%.*s", used ? ", " : "", (int)len, name);
+	int n = snprintf(
+		out + used, NAMES_TEXT_MAX - used, "%s%.*s", used ? ", " : "", (int)len, name);
 	return n < 0 || used + (size_t)n >= NAMES_TEXT_MAX ? used : used + (size_t)n;
 }
 

@@ -83,8 +83,9 @@ static bool configure(SSL_CTX *ctx, struct tls_context *context)
 {
 	const struct tls_policy *policy = &context->policy;
 	SSL_CTX_set_app_data(ctx, context);
-	SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-		SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+	SSL_CTX_set_options(ctx,
+		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
+			SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_tlsext_servername_callback(ctx, tls_stream_on_server_name);
 	SSL_CTX_set_alpn_select_cb(ctx, tls_stream_on_alpn, NULL);

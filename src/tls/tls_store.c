@@ -26,8 +26,8 @@ struct item {
 struct tls_store {
 	struct tickets *tickets;
 	struct credential_readers readers; /* its issuers are of one load: NULL between two */
-	struct trial *trial; /* of one load; NULL until it is needed */
-	void *index; /* a tree (tsearch) over `entries` */
+	struct trial *trial;               /* of one load; NULL until it is needed */
+	void *index;                       /* a tree (tsearch) over `entries` */
 	struct item *entries;
 	unsigned generation;
 	struct tls_store_counts counts;
@@ -223,8 +223,8 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 	for (size_t i = 0; i < files->crl_count; i++)
 		key_add_text(&key, files->crl[i]);
 	struct item *entry = find(store, KIND_TRUST, &key);
-	bool current = entry &&
-		(entry->generation == store->generation || trust_is_current(entry->trust));
+	bool current =
+		entry && (entry->generation == store->generation || trust_is_current(entry->trust));
 	if (!current) {
 		struct trust *loaded = trust_load(files, at_fault, index, err);
 		if (loaded && entry)

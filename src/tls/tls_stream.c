@@ -17,7 +17,6 @@
 /* Nor one that says nothing in between: each costs as much time as thousands of bytes of data do. */
 #define KEY_UPDATES_MOST 32
 
-
 static struct tls_stream *of(const struct stream *stream)
 {
 	return (struct tls_stream *)stream;
@@ -64,9 +63,9 @@ static enum io fail(struct tls_stream *tls)
 	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
 		tls_error_clear();
-		return fail_with(tls, tls->secured
-				? "closed without close_notify"
-				: "closed during the handshake");
+		return fail_with(tls,
+			tls->secured ? "closed without close_notify"
+				     : "closed during the handshake");
 	}
 	const char *text = tls_error_take();
 	return fail_with(tls, said_by_peer ? tls_stream_format(tls, "peer sent: %s", text) : text);

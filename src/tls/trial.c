@@ -10,7 +10,8 @@
 /* Key, signature and a chain of some length; what is larger is tried each time. */
 #define CLASS_SIZE 512
 
-struct class {
+struct class
+{
 	STACK_OF(X509) *chain; /* kept, so that no other certificate gets an address of theirs */
 	size_t len;
 	uint8_t bytes[CLASS_SIZE];

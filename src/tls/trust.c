@@ -143,8 +143,13 @@ static bool load_file(struct trust *trust, const char *path, parse_fn *parse, st
 /* Names that come and go change the times of a directory. */
 static bool mark_directory(struct trust *trust, const char *path, const struct stat *st)
 {
-	struct file_mark mark = {.path = strdup(path), .dev = st->st_dev, .ino = st->st_ino,
-		.size = st->st_size, .mtime = st->st_mtim, .ctime = st->st_ctim, .settled = true};
+	struct file_mark mark = {.path = strdup(path),
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+		.settled = true};
 	return mark.path && keep_mark(trust, &mark);
 }
 

@@ -34,7 +34,7 @@ static bool set_up(X509_STORE_CTX *store, struct tls_context *context)
 		X509_VERIFY_PARAM_set1(param, SSL_CTX_get0_param(ssl_ctx)) == 1;
 }
 
-const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) * chain)
+const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) *chain)
 {
 	X509_STORE_CTX *store = X509_STORE_CTX_new();
 	X509_STORE *trusted = context->policy.trust->store;

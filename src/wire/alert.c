@@ -3,7 +3,9 @@
 
 void alert_encode(enum alert alert, uint8_t out[ALERT_SIZE])
 {
-	/* Record type alert, legacy version TLS 1.2 (RFC 8446 section 5.1), length 2, level fatal.
+	/*
+	 * Record type alert, legacy version TLS 1.2 (RFC 8446 section 5.1), length
+	 * 2, level fatal.
 	 */
 	const uint8_t record[ALERT_SIZE] = {0x15, 0x03, 0x03, 0x00, 0x02, 0x02, (uint8_t)alert};
 	memcpy(out, record, sizeof(record));

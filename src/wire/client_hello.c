@@ -86,7 +86,9 @@ static bool seen_before(struct seen *seen, unsigned id)
 	return before;
 }
 
-/* RFC 6066 section 3. Exactly one host_name: a list of several is forbidden, other types unknown.
+/*
+ * RFC 6066 section 3. Exactly one host_name: a list of several is forbidden,
+ * other types unknown.
  */
 static const char *parse_server_name(struct span body, struct server_name *out)
 {

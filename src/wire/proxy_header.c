@@ -146,7 +146,9 @@ static enum proxy_verdict v1_unknown(struct span line, struct proxy_header *head
 	return field.is_whole ? v1_end(line, header) : PROXY_MORE;
 }
 
-/* Takes `word` off the line; PROXY_MORE when the line ends within it, PROXY_NONE when it differs.
+/*
+ * Takes `word` off the line; PROXY_MORE when the line ends within it, PROXY_NONE
+ * when it differs.
  */
 static enum proxy_verdict take_word(struct span *line, const char *word)
 {

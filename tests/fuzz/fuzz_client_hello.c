@@ -97,7 +97,9 @@ static void check_prefixes(struct span wire, const struct answer *whole, uint8_t
 	}
 }
 
-/* The handshake bytes of sound records up to the end of the message; 0 when they do not reach it.
+/*
+ * The handshake bytes of sound records up to the end of the message; 0 when they do
+ * not reach it.
  */
 static size_t join(struct span wire, uint8_t *message)
 {

@@ -72,7 +72,9 @@ static void check_identity(const struct identity *identity)
 	}
 }
 
-/* What only one of the two knows: final dots, bytes above ASCII, SmtpUTF8Mailbox, long addresses.
+/*
+ * What only one of the two knows: final dots, bytes above ASCII,
+ * SmtpUTF8Mailbox, long addresses.
  */
 static bool is_beyond_compare(const X509 *certificate)
 {

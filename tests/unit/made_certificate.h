@@ -1,4 +1,6 @@
-/* Certificates as the tests want them, sound or not: names put in byte by byte, signed by itself.
+/*
+ * Certificates as the tests want them, sound or not: names put in byte by byte,
+ * signed by itself.
  */
 #ifndef GATEHOUSE_UNIT_MADE_CERTIFICATE_H
 #define GATEHOUSE_UNIT_MADE_CERTIFICATE_H
@@ -9,7 +11,9 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-/* A subject value (nid and an ASN.1 string type) or a SAN (nid 0 and GEN_DNS, GEN_URI, GEN_EMAIL).
+/*
+ * A subject value (nid and an ASN.1 string type) or a SAN (nid 0 and
+ * GEN_DNS, GEN_URI, GEN_EMAIL).
  */
 struct made_name {
 	int nid, type;

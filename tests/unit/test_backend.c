@@ -1,4 +1,6 @@
-/* Which server of several a connection gets: each way of balancing, servers that are down, backups.
+/*
+ * Which server of several a connection gets: each way of balancing, servers that
+ * are down, backups.
  */
 #include "route/backend.h"
 
@@ -174,7 +176,9 @@ static void a_source_keeps_its_server(void **state)
 	finish(&fixture);
 }
 
-/* Of the sources only those move that were on the server that went; whatever the order of the list.
+/*
+ * Of the sources only those move that were on the server that went; whatever the order
+ * of the list.
  */
 static void a_server_that_goes_moves_only_its_own(void **state)
 {

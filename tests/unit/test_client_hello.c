@@ -278,7 +278,9 @@ static void refuses_lengths_that_do_not_add_up(void **state)
 	struct bytes extensions = bytes_new();
 	add_extension(&extensions, 5, TEXT("abc"));
 	struct bytes wire = make(&(struct recipe){.extensions = &extensions});
-	/* The lengths of session id, ciphers, compression, block and extension; the message's own.
+	/*
+	 * The lengths of session id, ciphers, compression, block and extension;
+	 * the message's own.
 	 */
 	static const size_t places[] = {43, 45, 48, 51, 55, 8};
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)

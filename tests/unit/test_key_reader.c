@@ -32,7 +32,8 @@ static void keys_of_every_type_in_any_order_are(void **state)
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		EVP_PKEY *key = make(types[i]);
 		BIO *pem = BIO_new(BIO_s_mem());
-		assert_int_equal(PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
+		assert_int_equal(
+			PEM_write_bio_PKCS8PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL), 1);
 		EVP_PKEY *back = read_back(reader, types[i], pem);
 		assert_non_null(back);
 		assert_int_equal(EVP_PKEY_eq(key, back), 1);

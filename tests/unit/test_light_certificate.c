@@ -67,7 +67,8 @@ static void test_knows_its_key(void **state)
 		assert_null(X509_get0_pubkey(light));
 		assert_string_equal(light_certificate_key_type(light), names[i]);
 		for (size_t other_one = 0; other_one < 6; other_one++)
-			assert_int_equal(light_certificate_is_of(light, keys[other_one]), other_one == i);
+			assert_int_equal(
+				light_certificate_is_of(light, keys[other_one]), other_one == i);
 		other = make(types[i]);
 		assert_false(light_certificate_is_of(light, other));
 		X509 *whole = light_certificate_whole(light);
@@ -88,7 +89,8 @@ static void test_a_point_in_another_form(void **state)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	(void)state;
-	EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed");
+	EVP_PKEY_set_utf8_string_param(
+		key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed");
 	X509 *made = certificate_of(key), *light = light_of(made);
 	EVP_PKEY_set_utf8_string_param(
 		key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
@@ -113,7 +115,8 @@ static void test_broken_ones(void **state)
 	for (long i = 0; i < len; i++) {
 		memcpy(changed, text, (size_t)len);
 		changed[i] ^= 1;
-		BIO *cut = BIO_new_mem_buf(text, (int)i), *other = BIO_new_mem_buf(changed, (int)len);
+		BIO *cut = BIO_new_mem_buf(text, (int)i),
+		    *other = BIO_new_mem_buf(changed, (int)len);
 		X509 *none = light_certificate_read(cut), *some = light_certificate_read(other);
 		assert_true(none == NULL || i >= len - 1);
 		if (some) {

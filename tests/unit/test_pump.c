@@ -22,7 +22,9 @@
 enum kind { TCP, UNIX };
 enum path { SPLICE, COPY, NO_PIPES };
 
-/* ours -> [from] pump [to] -> theirs: what the test writes to `ours` is to be read from `theirs`.
+/*
+ * ours -> [from] pump [to] -> theirs: what the test writes to `ours` is to be
+ * read from `theirs`.
  */
 struct rig {
 	struct ev_loop *loop;

@@ -1,4 +1,6 @@
-/* Two directions between real sockets on a real loop: every order in which the two sides may end.
+/*
+ * Two directions between real sockets on a real loop: every order in which the two
+ * sides may end.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -111,7 +111,8 @@ static void *come_and_go(void *arg)
 {
 	struct sources *sources = arg;
 	for (uint32_t i = 0; i < ROUNDS; i++) {
-		union source source = {.v4 = {.sin_family = AF_INET, .sin_addr = {htonl(i % MANY)}}};
+		union source source = {
+			.v4 = {.sin_family = AF_INET, .sin_addr = {htonl(i % MANY)}}};
 		if (sources_enter(sources, &source.any, 3, 0) == SOURCE_ADMITTED)
 			sources_leave(sources, &source.any);
 	}

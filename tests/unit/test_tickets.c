@@ -1,4 +1,6 @@
-/* What session tickets are sealed with: opened by the same binding in two periods, by nothing else.
+/*
+ * What session tickets are sealed with: opened by the same binding in two periods,
+ * by nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>

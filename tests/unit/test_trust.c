@@ -36,7 +36,8 @@ static void put_text(const char *name, const char *text)
 
 static X509 *make_ca(bool is_ca)
 {
-	static const struct made_name name = {NID_commonName, V_ASN1_UTF8STRING, {(const uint8_t *)"ca", 2}};
+	static const struct made_name name = {
+		NID_commonName, V_ASN1_UTF8STRING, {(const uint8_t *)"ca", 2}};
 	X509 *made = made_certificate(key, &name, 1);
 	BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
 	constraints->ca = is_ca ? 0xff : 0;
@@ -173,8 +174,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	static const char *const names[] = {"ca.pem", "leaf.pem", "empty.pem", "garbage.pem", "half.pem",
-		"two.pem", "list.crl", "cas/one.crt", "cas/two.crt", "cas/README"};
+	static const char *const names[] = {"ca.pem", "leaf.pem", "empty.pem", "garbage.pem",
+		"half.pem", "two.pem", "list.crl", "cas/one.crt", "cas/two.crt", "cas/README"};
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		unlink(path_of(names[i]));

@@ -48,8 +48,8 @@ static void add_record(struct answer *answer, unsigned type, unsigned ttl, const
 	uint8_t address[16];
 	int family = strchr(text, ':') ? AF_INET6 : AF_INET;
 	size_t size = family == AF_INET ? 4 : 16;
-	if (type != (family == AF_INET ? TYPE_A : TYPE_AAAA) || inet_pton(family, text, address) != 1 ||
-		answer->len + RECORD + size > MESSAGE_MOST)
+	if (type != (family == AF_INET ? TYPE_A : TYPE_AAAA) ||
+		inet_pton(family, text, address) != 1 || answer->len + RECORD + size > MESSAGE_MOST)
 		return;
 	uint8_t *at = answer->bytes + answer->len;
 	put16(at, 0xc000 | HEADER); /* the name of the question */

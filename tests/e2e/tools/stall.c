@@ -72,7 +72,8 @@ int main(int argc, char **argv)
 {
 	enum { UNTIL = 256, TIMEOUT };
 	static const struct option options[] = {{"until", required_argument, NULL, UNTIL},
-		{"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'}, {0}};
+		{"timeout", required_argument, NULL, TIMEOUT}, {"help", no_argument, NULL, 'h'},
+		{0}};
 	uint64_t seconds = 30;
 	for (int option; (option = getopt_long(argc, argv, "h", options, NULL)) != -1;) {
 		if (option == UNTIL)
@@ -86,7 +87,8 @@ int main(int argc, char **argv)
 		show_help(help, '?');
 	signal(SIGPIPE, SIG_IGN);
 	struct endpoint at = parse_endpoint(argv[optind]), to = parse_endpoint(argv[optind + 1]);
-	int listener = listen_on(&at), client = accept(listener, NULL, NULL), target = connect_to(&to);
+	int listener = listen_on(&at), client = accept(listener, NULL, NULL),
+	    target = connect_to(&to);
 	if (client < 0 || target < 0)
 		die("cannot connect: %s", strerror(errno));
 	relay(client, target, now_us() + seconds * 1000000);
