@@ -6,7 +6,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 BUILD      ?= build
 CC         ?= cc
 
-VERSION := $(shell sed -n 's/^\#define GATEHOUSE_VERSION "\(.*\)"/\1/p' include/app/version.h)
+VERSION := $(shell sed -n 's/^\#define GATEHOUSE_VERSION "\(.*\)"/\1/p' include/base/version.h)
 
 # A sanitizer build lives beside the plain one: make SANITIZE=address,undefined BUILD=build/asan
 SANITIZE ?=
@@ -29,7 +29,7 @@ ALL_CFLAGS := -std=c11 -D_GNU_SOURCE $(OPTIMIZE) $(WARNINGS) -fPIE -fno-strict-a
 ALL_LDFLAGS := -pie -pthread $(HARDENLD) $(LDFLAGS)
 LIBS := -lssl -lcrypto -lev -lcjson -lcares -lmicrohttpd -lseccomp
 
-SOURCES := $(wildcard src/*/*.c)
+SOURCES := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libgatehouse.a
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
@@ -44,7 +44,7 @@ endif
 
 all: $(BUILD)/gatehouse
 
-$(BUILD)/gatehouse: $(BUILD)/src/main.o $(LIBRARY)
+$(BUILD)/gatehouse: $(BUILD)/src/cli/main.o $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -77,7 +77,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -MMD -MP -MF $@.d -o $@ $< $(LIBRARY) $(LIBS)
 
--include $(OBJECTS:.o=.d) $(BUILD)/src/main.d $(UNITS:=.d) $(FUZZERS:=.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/src/cli/main.d $(UNITS:=.d) $(FUZZERS:=.d)
 
 units: $(UNITS)
 tools: $(TOOLS)

@@ -6,8 +6,8 @@
 #ifndef GATEHOUSE_ADMIN_FACTS_H
 #define GATEHOUSE_ADMIN_FACTS_H
 
-#include "route/counters.h"
-#include "route/tally.h"
+#include "stats/counters.h"
+#include "stats/route_stats.h"
 
 #include <time.h>
 

@@ -3,7 +3,7 @@
 #define GATEHOUSE_ADMIN_METRICS_H
 
 #include "admin/facts.h"
-#include "admin/text.h"
+#include "base/strbuf.h"
 
 void metrics_write(struct facts *facts, struct text *out);
 

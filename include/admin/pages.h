@@ -6,7 +6,7 @@
 #define GATEHOUSE_ADMIN_PAGES_H
 
 #include "admin/facts.h"
-#include "admin/text.h"
+#include "base/strbuf.h"
 
 /* Each writes its body and returns the HTTP status. */
 unsigned page_healthz(struct facts *facts, struct text *out);

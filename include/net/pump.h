@@ -6,7 +6,7 @@
 #ifndef GATEHOUSE_NET_PUMP_H
 #define GATEHOUSE_NET_PUMP_H
 
-#include "net/lane.h"
+#include "net/loop_ctx.h"
 #include "net/stream.h"
 
 enum pump_state {

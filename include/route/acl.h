@@ -17,8 +17,8 @@
 #define GATEHOUSE_ROUTE_ACL_H
 
 #include "base/err.h"
-#include "route/config.h"
-#include "tls/identity.h"
+#include "config/config.h"
+#include "tls/cert/identity.h"
 
 struct acl;
 

@@ -6,10 +6,10 @@
 #ifndef GATEHOUSE_ROUTE_ROUTES_H
 #define GATEHOUSE_ROUTE_ROUTES_H
 
-#include "route/backend.h"
-#include "route/config.h"
-#include "route/path_set.h"
+#include "base/path_set.h"
+#include "config/config.h"
 #include "tls/tls_store.h"
+#include "upstream/backend.h"
 #include "wire/client_hello.h"
 
 struct acl;

@@ -5,12 +5,12 @@
 #ifndef GATEHOUSE_SESSION_SERVICE_H
 #define GATEHOUSE_SESSION_SERVICE_H
 
-#include "net/lane.h"
-#include "net/resolver.h"
-#include "route/counters.h"
-#include "route/tally.h"
-#include "session/flood.h"
+#include "dial/resolver.h"
+#include "net/loop_ctx.h"
+#include "session/log_ratelimit.h"
 #include "session/sources.h"
+#include "stats/counters.h"
+#include "stats/route_stats.h"
 
 struct session;
 struct walk;

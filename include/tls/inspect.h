@@ -5,7 +5,7 @@
 #ifndef GATEHOUSE_TLS_INSPECT_H
 #define GATEHOUSE_TLS_INSPECT_H
 
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 #include "tls/tls_context.h"
 
 struct client_certificate;

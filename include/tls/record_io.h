@@ -9,7 +9,7 @@
 #ifndef GATEHOUSE_TLS_RECORD_IO_H
 #define GATEHOUSE_TLS_RECORD_IO_H
 
-#include "net/lane.h"
+#include "net/loop_ctx.h"
 #include "net/stream.h"
 
 #include <openssl/bio.h>

@@ -6,9 +6,9 @@
 #ifndef GATEHOUSE_TLS_TLS_CLIENT_H
 #define GATEHOUSE_TLS_TLS_CLIENT_H
 
-#include "tls/credential.h"
-#include "tls/pin.h"
-#include "tls/trust.h"
+#include "tls/cert/credential.h"
+#include "tls/cert/pin.h"
+#include "tls/cert/trust.h"
 
 #include <openssl/ssl.h>
 

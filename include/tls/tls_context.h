@@ -8,9 +8,9 @@
 #ifndef GATEHOUSE_TLS_TLS_CONTEXT_H
 #define GATEHOUSE_TLS_TLS_CONTEXT_H
 
-#include "tls/credential.h"
+#include "tls/cert/credential.h"
+#include "tls/cert/trust.h"
 #include "tls/tickets.h"
-#include "tls/trust.h"
 
 #include <openssl/ssl.h>
 

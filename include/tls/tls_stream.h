@@ -8,7 +8,7 @@
 #ifndef GATEHOUSE_TLS_TLS_STREAM_H
 #define GATEHOUSE_TLS_TLS_STREAM_H
 
-#include "net/lane.h"
+#include "net/loop_ctx.h"
 #include "net/stream.h"
 #include "tls/tls_client.h"
 #include "tls/tls_context.h"

@@ -2,7 +2,7 @@
 
 #include "admin/inventory.h"
 #include "base/clock.h"
-#include "tls/credential.h"
+#include "tls/cert/credential.h"
 
 #include <stdlib.h>
 

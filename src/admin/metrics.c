@@ -3,7 +3,7 @@
 #include "admin/inventory.h"
 #include "admin/process.h"
 #include "base/log.h"
-#include "tls/credential.h"
+#include "tls/cert/credential.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 #include "net/listener.h"
 
-#include "net/passed.h"
+#include "net/inherited.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,7 @@
 
 #include "route/acl.h"
 #include "route/routes_build.h"
-#include "route/tally.h"
+#include "stats/route_stats.h"
 
 #include <stdlib.h>
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "route/acl.h"
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 #include "tls/tls_stream.h"
 
 #include <string.h>

@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "net/plain_stream.h"
 #include "session/access_log.h"
-#include "session/counting.h"
-#include "session/steps.h"
+#include "session/session_stats.h"
+#include "session/steps/steps.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 #include "tls/tls_stream_inside.h"
 
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

@@ -1,6 +1,6 @@
 #include "tls/tls_store.h"
 
-#include "tls/trial.h"
+#include "tls/cert/keypair_check.h"
 
 #include <search.h>
 #include <stdlib.h>

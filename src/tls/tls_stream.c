@@ -1,6 +1,6 @@
 #include "tls/tls_stream_inside.h"
 
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 #include "tls/tls_error.h"
 
 #include <errno.h>

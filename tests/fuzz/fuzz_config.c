@@ -3,7 +3,7 @@
  * over keeps the promises of config.h. Texts that include others are left out: they reach for
  * files.
  */
-#include "route/config.h"
+#include "config/config.h"
 #include "wire/server_name.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  */
 #include "../unit/made_certificate.h"
 #include "route/acl.h"
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 #include "wire/server_name.h"
 
 #include <openssl/err.h>

@@ -1,7 +1,7 @@
 /* The texts of the administrator's side: what is written, what is asked, what is printed. */
-#include "admin/request.h"
-#include "admin/text.h"
-#include "app/ctl_print.h"
+#include "base/strbuf.h"
+#include "cli/ctl_print.h"
+#include "control/request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,7 +2,7 @@
  * Which server of several a connection gets: each way of balancing, servers that
  * are down, backups.
  */
-#include "route/backend.h"
+#include "upstream/backend.h"
 
 #include "base/clock.h"
 

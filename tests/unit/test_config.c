@@ -1,5 +1,5 @@
 /* What a sound configuration says: every field, defaults, what entries inherit, included files. */
-#include "route/config.h"
+#include "config/config.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Why a connection ended, by the words of the log; histograms; the newest refusals. */
-#include "route/counters.h"
+#include "stats/counters.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

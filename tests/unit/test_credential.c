@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "made_certificate.h"
-#include "tls/credential.h"
-#include "tls/light_certificate.h"
+#include "tls/cert/credential.h"
+#include "tls/cert/lazy_cert.h"
 
 static char dir[] = "/tmp/test_credential.XXXXXX";
 static EVP_PKEY *ec, *other_ec, *rsa;

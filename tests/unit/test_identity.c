@@ -1,4 +1,4 @@
-#include "tls/identity.h"
+#include "tls/cert/identity.h"
 
 #include "made_certificate.h"
 

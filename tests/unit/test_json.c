@@ -1,5 +1,5 @@
 /* The scanner: the grammar of RFC 8259 and nothing more, where it stops, what it hands out. */
-#include "route/json.h"
+#include "base/json_scan.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "tls/key_reader.h"
+#include "tls/cert/key_reader.h"
 
 #include <openssl/pem.h>
 #include <setjmp.h>

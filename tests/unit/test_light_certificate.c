@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "made_certificate.h"
-#include "tls/issuers.h"
-#include "tls/light_certificate.h"
-#include "tls/trial.h"
+#include "tls/cert/issuers.h"
+#include "tls/cert/keypair_check.h"
+#include "tls/cert/lazy_cert.h"
 
 static X509 *certificate_of(EVP_PKEY *key)
 {

@@ -1,5 +1,5 @@
 /* Pins: the forms that they are written in, and what they match. */
-#include "tls/pin.h"
+#include "tls/cert/pin.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* The resolver against a name server of our own: UDP and TCP on loopback, in the same loop. */
-#include "net/resolver.h"
+#include "dial/resolver.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 
 #include "made_certificate.h"
 #include "route/inspect.h"
-#include "tls/light_certificate.h"
+#include "tls/cert/lazy_cert.h"
 
 #include <ftw.h>
 #include <openssl/pem.h>

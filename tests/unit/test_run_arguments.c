@@ -1,5 +1,5 @@
 /* What a command of `run` is told of its forward. */
-#include "app/run_arguments.h"
+#include "client/run_arguments.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -2,7 +2,7 @@
  * The sandbox: what is let through is what tests/unit/data/sandbox_calls.txt lists, and what is not
  * let through fails. Each is tried in a process of its own, which answers by its status.
  */
-#include "app/sandbox.h"
+#include "sandbox/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* Tallies: bounded in number, kept over reloads, gone with their route. */
-#include "route/tally.h"
+#include "stats/route_stats.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

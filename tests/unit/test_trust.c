@@ -1,6 +1,6 @@
 /* Whom to believe: what is taken from files and directories, and that nothing unsound is. */
 #include "made_certificate.h"
-#include "tls/trust.h"
+#include "tls/cert/trust.h"
 
 #include <openssl/pem.h>
 #include <setjmp.h>

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "app/watch.h"
+#include "watch/watch.h"
 
 #define QUIET         0.05
 #define DEADLINE      15.0

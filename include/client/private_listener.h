@@ -1,0 +1,30 @@
+/*
+ * A listening socket for the processes of this user alone. A unix socket lies in a directory of
+ * mode 0700; on loopback, where a port is open to every user of the machine, the kernel is asked
+ * whose socket is at the other end.
+ */
+#ifndef GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
+#define GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
+
+#include "base/err.h"
+#include "net/address.h"
+
+struct own_listener {
+	int fd;                                                    /* non-blocking */
+	struct address address;                                    /* that it is bound to */
+	char directory[sizeof((struct sockaddr_un *)0)->sun_path]; /* made for it; "": none */
+};
+
+/*
+ * Of `address`: a loopback address, whose port may be 0 for a free one; or a unix socket, where an
+ * empty path asks for one in a directory of its own. False with `err`.
+ */
+bool own_listener_open(
+	struct own_listener *listener, const struct address *address, struct err *err);
+void own_listener_close(struct own_listener *listener);
+
+/* A connection of this user's, non-blocking. -1 with errno; EPERM: it was another's, and `why` says
+ * so. */
+int own_listener_accept(const struct own_listener *listener, struct err *why);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * The forward of `run`: each connection of this user's to a local socket gets one
+ * to the gateway.
+ */
+#ifndef GATEHOUSE_CLIENT_RUN_FORWARD_H
+#define GATEHOUSE_CLIENT_RUN_FORWARD_H
+
+#include "client/gateway.h"
+#include "client/private_listener.h"
+#include "dial/resolver.h"
+#include "net/loop_ctx.h"
+
+struct forwarded; /* a connection */
+
+struct run_forward {
+	struct gateway *gateway; /* lent */
+	struct own_listener listener;
+	struct lane lane;
+	struct resolver *resolver;
+	ev_io acceptor;
+	ev_timer
+		pause; /* while there is no descriptor for another connection; the end of a drain */
+	struct forwarded *connections;
+	bool draining;
+	ev_tstamp complained_at; /* of a stranger: they shall not fill the terminal */
+};
+
+/* Listens, but does nothing before the loop runs. False with `err`. */
+bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
+	const struct address *address, struct err *err);
+
+/* The command has ended, and so have its connections, mostly: what they said last is passed on.
+ * Runs the loop until all are done, for at most a second. */
+void run_forward_drain(struct run_forward *forward);
+
+/* Ends every connection, and removes the socket. */
+void run_forward_close(struct run_forward *forward);
+
+#endif

@@ -1,0 +1,186 @@
+/*
+ * The configuration file as plain data, checked field by field: this is the only place that knows
+ * JSON. Everything that can be judged without opening another file is judged here (types, names,
+ * ranges, unknown and duplicate keys); certificates and CAs are judged where they are loaded.
+ *
+ * Hosts are handed over one at a time, so that a million of them never stand in memory as a tree.
+ * Every path is made absolute, relative to the file that names it.
+ */
+#ifndef GATEHOUSE_CONFIG_CONFIG_H
+#define GATEHOUSE_CONFIG_CONFIG_H
+
+#include "base/bytes.h"
+#include "base/report.h"
+
+#include <netinet/in.h>
+
+struct strings {
+	const char **items;
+	size_t count;
+};
+
+enum route_mode { MODE_TERMINATE, MODE_PASSTHROUGH };
+enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
+enum balance { BALANCE_LEAST_CONNECTIONS, BALANCE_ROUND_ROBIN, BALANCE_SOURCE };
+enum proxy_out { PROXY_OUT_NONE, PROXY_OUT_V1, PROXY_OUT_V2 };
+enum health_kind { HEALTH_NONE, HEALTH_TCP, HEALTH_TLS };
+
+struct server_config {
+	const char
+		*address; /* "host:port" (port present and 1..65535, "[::1]:443") or "unix:/path" */
+	bool backup;
+};
+
+/* One server's TLS: a backend's, or a forward's target. */
+struct client_tls_config {
+	const char *server_name; /* NULL: the host part of the address; may be an IP address */
+	struct strings ca;       /* files or directories; empty: the system's roots */
+	const char *cert, *key;  /* both or neither */
+	uint16_t min_version;    /* 0x0303 or 0x0304 */
+};
+
+struct backend_config {
+	struct server_config *servers;
+	size_t count;
+	enum balance balance;
+	enum proxy_out proxy_protocol;
+	bool has_tls;
+	struct client_tls_config tls;
+	enum health_kind health;
+	uint64_t health_interval_ms, health_timeout_ms;
+	unsigned health_rise, health_fall;
+};
+
+struct acl_config {
+	struct strings allow_cn, allow_org, allow_ou, allow_dns, allow_uri, allow_email,
+		allow_fingerprint; /* 64 lower-case hex digits each, colons and "SHA256:" taken off
+				    */
+};
+
+struct place; /* where in which file a route stands */
+
+/* What a host, or one "alpn" entry laid over its host, says. */
+struct route_config {
+	const struct place *place;
+	enum route_mode mode;
+	struct strings cert, key; /* as many of each; terminate only, there at least one */
+	uint16_t min_version;     /* 0x0303 (the default) or 0x0304 */
+	enum client_auth client_auth;
+	struct strings ca, crl;  /* ca: at least one where client_auth is not none */
+	bool refuse_expired_crl; /* "expired_crl": "refuse"; the default "warn" */
+	unsigned
+		verify_depth; /* 1..10, default 4: certificates between the client's and the root */
+	struct acl_config acl;
+	struct strings offer_alpn;
+	bool has_backend;
+	struct backend_config backend;
+	unsigned max_connections; /* 0: no limit */
+	bool revalidate;
+};
+
+struct alpn_config {
+	struct span id; /* 1..255 bytes; the key is written as RFC 7639 has it: "%" and two hex
+			   digits */
+	struct route_config route;
+};
+
+struct host_config {
+	const char *name; /* canonical: "app.example.com", "*.example.com", "*" */
+	/* Of the tokens of its text and the directory of its file: equal meaning, equal digest,
+	 * whatever the layout. */
+	uint64_t digest;
+	const char *file; /* as messages name it; valid until config_read returns */
+	unsigned line;
+	/* The host itself leads somewhere. False: only its "alpn" entries do; `route` then holds
+	 * what they inherit, and its mode means nothing. */
+	bool has_route;
+	struct route_config route;
+	struct alpn_config *alpn; /* in the order of the file */
+	size_t alpn_count;
+};
+
+struct network {
+	struct in6_addr address; /* IPv4 as v4-mapped */
+	unsigned bits;           /* 0..128 */
+};
+
+struct listener_config {
+	const char *where;   /* `config.json:3: listen[0]`, for messages */
+	const char *address; /* ":443" "0.0.0.0:443" "[::1]:443" "unix:/path" "fd:NAME" */
+	struct network *accept_proxy;
+	size_t accept_proxy_count;
+};
+
+struct forward_config {
+	const char *where; /* `config.json:40: forwards[0]` */
+	struct listener_config *listeners;
+	size_t listener_count;
+	struct backend_config target; /* its `tls` filled in from the forward's own fields */
+	struct strings alpn;
+	unsigned max_connections;
+};
+
+struct admin_config {
+	bool enabled;
+	const char *where, *listen; /* "host:port" or "unix:/path" */
+};
+
+enum log_level_config { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
+
+struct config {
+	struct listener_config *listeners; /* at least one, unless there are forwards */
+	size_t listener_count;
+	unsigned workers; /* 0: auto; at most 1024 */
+	const char *user; /* NULL: stay who we are */
+	bool sandbox;     /* give up what is not needed while it runs; the default */
+	struct {
+		/* 0 is off */
+		uint64_t hello_timeout_ms, handshake_timeout_ms, dial_timeout_ms, idle_timeout_ms,
+			drain_timeout_ms;
+		/* 0: no limit */
+		unsigned max_connections, max_per_source,
+			rate_per_source; /* the last: new ones a second */
+	} proxy;
+	struct forward_config *forwards;
+	size_t forward_count;
+	struct admin_config health, metrics;
+	const char *control_socket; /* NULL: none */
+	struct {
+		enum log_level_config level;
+		bool json;
+	} logging;
+	size_t host_count;
+	struct strings
+		files; /* the configuration and every file it included, in order of reading */
+	struct strings include_patterns;
+	uint64_t digest; /* of all bytes read */
+};
+
+/* `host` and all that it points to are lent for the call. */
+typedef void config_host_fn(void *owner, const struct host_config *host);
+
+/*
+ * Reads `path` and what it includes. Each host that is sound is handed to `on_host` (NULL: only
+ * check); errors go to `report`, all of them. Returns what the file says besides its hosts, or NULL
+ * when there was any error in the configuration (hosts may have been handed over all the same).
+ * The caller frees it.
+ */
+struct config *config_read(
+	const char *path, config_host_fn *on_host, void *owner, struct report *report);
+void config_free(struct config *config);
+
+/*
+ * A finding about one field of a route while it is lent (`index` -1: the field itself), with file,
+ * line and path in front: `config.json:14: hosts["app.test"].cert[1]: no such file`.
+ */
+void route_config_error(const struct route_config *route, struct report *report, const char *field,
+	int index, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void route_config_warning(const struct route_config *route, struct report *report,
+	const char *field, int index, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* A finding about the host as a whole, such as that another one has its name already. */
+void host_config_error(const struct host_config *host, struct report *report, const char *format,
+	...) __attribute__((format(printf, 3, 4)));
+
+#endif

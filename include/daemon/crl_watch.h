@@ -1,0 +1,20 @@
+/*
+ * Certificate revocation lists grow old while nobody looks. One whose time for its next update has
+ * passed is told in the log, as an error: when it is loaded, when that time comes, and each day after.
+ */
+#ifndef GATEHOUSE_DAEMON_CRL_WATCH_H
+#define GATEHOUSE_DAEMON_CRL_WATCH_H
+
+#include "route/routes.h"
+
+#include <ev.h>
+
+struct crl_watch;
+
+struct crl_watch *crl_watch_create(struct ev_loop *loop, struct err *err);
+
+/* Watches the lists of that snapshot, which must live until the next call, and no others. */
+void crl_watch_follow(struct crl_watch *watch, const struct routes *routes);
+void crl_watch_destroy(struct crl_watch *watch); /* NULL is fine */
+
+#endif

@@ -1,0 +1,17 @@
+/*
+ * How the process's descriptors (RLIMIT_NOFILE) are shared out. A connection is counted as two from
+ * its beginning, so that whoever is let in can be led to a server; who comes when there are none
+ * left waits in the kernel's queue. Pipes get a part of their own, and some are kept for files.
+ */
+#ifndef GATEHOUSE_DAEMON_DESCRIPTORS_H
+#define GATEHOUSE_DAEMON_DESCRIPTORS_H
+
+#include "session/service.h"
+
+/* Raises the limit to the most that we may have. */
+void descriptors_raise_limit(void);
+
+/* Sets `connections_most` and `pipes_most`, from what is open by now. Before workers start. */
+void descriptors_share(struct limits *limits, unsigned workers);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * What a session adds to the counters of its worker and to the tally of its route, step by step.
+ * The bytes of sessions that live are added once a second, for as long as somebody wants to see
+ * them (counting_follow); otherwise at their end.
+ */
+#ifndef GATEHOUSE_SESSION_SESSION_STATS_H
+#define GATEHOUSE_SESSION_SESSION_STATS_H
+
+#include "session/session_iter.h"
+
+void count_started(struct session *session);
+void count_routed(struct session *session);
+void count_acl(struct session *session, bool is_admitted);
+void count_secured(struct session *session); /* the client's handshake is done */
+void count_dial_error(struct session *session);
+
+/* Its relay has ended, and all else is still there. */
+void count_ended(struct session *session, const char *why);
+
+/* The once-a-second part, on or off; off again before the service ends. */
+void counting_init(struct service *service);
+void counting_follow(struct service *service, bool wanted);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * What one worker has counted since it began. The worker alone writes, with relaxed stores and no
+ * lock; whoever wants a sum reads the structs of all workers. A reader may see one number of a
+ * connection and not yet the next; each number only grows, but for the gauges.
+ */
+#ifndef GATEHOUSE_STATS_COUNTERS_H
+#define GATEHOUSE_STATS_COUNTERS_H
+
+#include "net/address.h"
+
+#include <stdatomic.h>
+
+/* Why connections end, in as many classes as an alert can be made of. */
+enum ending {
+	ENDING_DONE,
+	ENDING_IDLE,
+	ENDING_CLIENT_BROKE,   /* while it was relayed */
+	ENDING_UPSTREAM_BROKE, /* while it was relayed */
+	ENDING_NO_HELLO,       /* closed, or silent until hello_timeout */
+	ENDING_NOT_TLS,
+	ENDING_BAD_HELLO,
+	ENDING_BAD_PREFACE,
+	ENDING_NO_HOST,
+	ENDING_NO_PROTOCOL,
+	ENDING_LIMIT,
+	ENDING_DRAINED,
+	ENDING_HANDSHAKE,
+	ENDING_NOT_ADMITTED, /* by the ACL */
+	ENDING_DIAL,
+	ENDING_UPSTREAM_HANDSHAKE,
+	ENDING_REVALIDATED,
+	ENDING_KILLED, /* by the administrator */
+	ENDING_STOPPED,
+	ENDING_NO_MEMORY,
+	ENDING_OTHER,
+};
+#define ENDINGS (ENDING_OTHER + 1)
+
+/* "done", "no_host": for labels. */
+const char *ending_name(enum ending ending);
+
+/* Did somebody not get what they came for? (An end of a relay is none, however rude.) */
+bool ending_is_refusal(enum ending ending);
+
+/* By the words of the log and the step that they were said in. */
+enum ending ending_of(const char *why, const char *step, bool relaying);
+
+typedef atomic_ullong counter;
+
+static inline unsigned long long counter_get(const counter *cell)
+{
+	return atomic_load_explicit((counter *)cell, memory_order_relaxed);
+}
+
+static inline void counter_set(counter *cell, unsigned long long value)
+{
+	atomic_store_explicit(cell, value, memory_order_relaxed);
+}
+
+/* For its one writer. */
+static inline void counter_add(counter *cell, unsigned long long n)
+{
+	counter_set(cell, counter_get(cell) + n);
+}
+
+#define HISTOGRAM_MOST 16
+
+/* `bounds` are upper ones, in seconds, ascending; what is above the last is counted as well. */
+struct histogram {
+	const double *bounds;
+	unsigned count;
+	counter buckets[HISTOGRAM_MOST + 1], sum_us;
+};
+void histogram_add(struct histogram *histogram, uint64_t us);
+
+/* One who did not get through; the texts are cut. */
+struct refusal {
+	int64_t at_ms; /* since 1970 */
+	enum ending ending;
+	char source[ADDRESS_TEXT_MAX], name[80], why[120];
+};
+
+#define REFUSALS_KEPT 16
+
+/* The newest ones. The worker never waits for a reader: what ends meanwhile is left out. */
+struct refusals {
+	atomic_flag busy;
+	unsigned next;
+	struct refusal items[REFUSALS_KEPT];
+};
+void refusals_add(struct refusals *refusals, const struct refusal *refusal);
+
+/* At most REFUSALS_KEPT, in no order; how many. */
+unsigned refusals_copy(struct refusals *refusals, struct refusal *out);
+
+#define CACHE_LINE 64
+
+struct counters {
+	_Alignas(CACHE_LINE) counter connections;
+	counter active, up,
+		down; /* gauge: active; bytes, of live connections up to the last second */
+	counter acl_admitted, acl_denied, dial_errors;
+	counter endings[ENDINGS];
+	struct histogram durations, handshakes;
+	/* Gauges, set once a second while somebody wants them (see `beat_us`). */
+	counter pipes;
+	counter turn_us,
+		turn_before_us; /* the longest turn of the loop, of this period and the last */
+	counter beat_us;        /* clock_now_us of the last second's turn; 0: not beating */
+	struct refusals refusals;
+};
+
+/* All zero but for the histograms' bounds; NULL: no memory. */
+struct counters *counters_create(void);
+void counters_destroy(struct counters *counters);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * Does OpenSSL take a certificate with its key (the key may be too short for it, a signature too weak)?
+ * What it looks at is the same for all of one class - type and size of the key, curve, signature, the
+ * chain behind - so one of each class is tried. For one thread at a time.
+ */
+#ifndef GATEHOUSE_TLS_CERT_KEYPAIR_CHECK_H
+#define GATEHOUSE_TLS_CERT_KEYPAIR_CHECK_H
+
+#include "base/err.h"
+#include "tls/cert/credential.h"
+
+struct trial;
+
+struct trial *trial_create(void);        /* NULL: no memory */
+void trial_destroy(struct trial *trial); /* NULL is fine */
+
+/* False with `err`. */
+bool trial_passes(struct trial *trial, const struct credential *credential, struct err *err);
+
+#endif

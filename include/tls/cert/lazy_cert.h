@@ -1,0 +1,30 @@
+/*
+ * Certificates read without their public keys. OpenSSL decodes the key while it reads a certificate,
+ * which is nine tenths of that work; a server shows its certificate and signs with the private key,
+ * and nobody needs the other one before a first handshake.
+ *
+ * A light certificate has everything else: names, dates, extensions, the encoded key. What needs a
+ * digest of it (fingerprints, purposes, X509_cmp, which finds any two equal) is for the whole one.
+ */
+#ifndef GATEHOUSE_TLS_CERT_LAZY_CERT_H
+#define GATEHOUSE_TLS_CERT_LAZY_CERT_H
+
+#include <openssl/x509.h>
+#include <stdbool.h>
+
+/* The next certificate of the PEM text. NULL: none, or broken; OpenSSL's errors tell. */
+X509 *light_certificate_read(BIO *pem);
+
+/* The same with its public key, the caller's. NULL with OpenSSL's errors. A whole one is copied. */
+X509 *light_certificate_whole(const X509 *certificate);
+
+/* OpenSSL's name for the type of its key: "EC". NULL: none of the usual ones. */
+const char *light_certificate_key_type(const X509 *certificate);
+
+/*
+ * Is that its private key, by comparing the encoded public key? False: no, or it cannot be told
+ * without decoding (X509_check_private_key of the whole one can).
+ */
+bool light_certificate_is_of(const X509 *certificate, const EVP_PKEY *key);
+
+#endif

@@ -1,0 +1,205 @@
+#include "explain/explain.h"
+
+#include "cli/commands.h"
+#include "cli/offline.h"
+#include "net/address.h"
+#include "tls/inspect.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+
+static const char help[] =
+	"usage: gatehouse explain -c FILE --sni NAME [options]\n"
+	"       gatehouse explain [-c FILE] --hello FILE [options]\n"
+	"\n"
+	"Tells which route a client gets and why: host, protocol, mode, certificates, the verdict on\n"
+	"the client's certificate, backend. The decisions are those of a running gatehouse; nobody\n"
+	"is dialled.\n"
+	"\n"
+	"  -c, --config FILE    the configuration\n"
+	"      --sni NAME       the server name the client sends; \"\": it sends none\n"
+	"      --alpn A,B       the protocols it offers, in its order\n"
+	"      --hello FILE     its ClientHello instead, raw bytes; \"-\": standard input.\n"
+	"                       One JSON object tells what it says, with -c also the route\n"
+	"      --cert FILE      the certificate it shows (PEM), with intermediates behind it\n"
+	"      --from ADDRESS   the IP address it comes from\n"
+	"      --json           one JSON object on one line\n"
+	"  -h, --help\n"
+	"\n"
+	"Exit status: 0 explained, whatever the answer; 1 something could not be read; 2 usage.\n";
+
+struct question {
+	const char *config, *sni, *alpn, *hello, *cert, *from;
+	bool is_json;
+};
+
+static void tell(struct report *report, enum severity severity, const char *text)
+{
+	(void)report;
+	if (severity == SEVERITY_ERROR)
+		fprintf(stderr, "%s\n", text);
+}
+
+/* An address alone, or with a port as the log writes it. */
+static bool parse_source(const char *text, struct address *out, struct err *err)
+{
+	struct endpoint endpoint;
+	*out = (struct address){0};
+	if (inet_pton(AF_INET, text, &out->v4.sin_addr) == 1)
+		out->v4.sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &out->v6.sin6_addr) == 1)
+		out->v6.sin6_family = AF_INET6;
+	else if (!endpoint_parse(text, &endpoint, err) || endpoint.is_unix || !endpoint.host[0] ||
+		!address_of_endpoint(&endpoint, out)) {
+		err_set(err, "--from: expected an IP address, got \"%s\"", text);
+		return false;
+	}
+	return true;
+}
+
+static void print(const struct question *question, const struct asked *asked,
+	const struct routes *routes, const struct asker *asker)
+{
+	struct out out;
+	out_begin(&out, stdout, question->is_json || question->hello);
+	if (question->hello)
+		explain_hello(&out, asked);
+	else
+		explain_asked(&out, asked);
+	if (routes)
+		explain_route(&out, routes, asked, asker);
+	out_end(&out);
+}
+
+static int finish_output(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return 0;
+	fprintf(stderr, "gatehouse explain: standard output: %s\n", strerror(errno));
+	return 1;
+}
+
+static int explain_with(
+	const struct question *question, const struct asked *asked, const struct asker *asker)
+{
+	struct report report = {.tell = tell};
+	struct offline offline = {0};
+	int status = 1;
+	if (!question->config || offline_open(&offline, question->config, &report)) {
+		print(question, asked, offline.routes, asker);
+		status = finish_output();
+	}
+	offline_close(&offline);
+	return status;
+}
+
+static bool ask(const struct question *question, struct asked *asked, struct err *err)
+{
+	return question->hello ? asked_read(asked, question->hello, err)
+			       : asked_make(asked, question->sni, question->alpn, err);
+}
+
+static int explain(const struct question *question)
+{
+	struct asked *asked = calloc(1, sizeof *asked);
+	struct client_certificate *certificate = NULL;
+	struct address source;
+	struct err err = {"out of memory"};
+	int status = 1;
+	if (!asked || !ask(question, asked, &err))
+		goto fail;
+	if (question->from && !parse_source(question->from, &source, &err))
+		goto fail;
+	if (question->cert && !(certificate = client_certificate_read(question->cert, &err)))
+		goto fail;
+	struct asker asker = {certificate, question->from ? &source : NULL};
+	status = explain_with(question, asked, &asker);
+	goto done;
+fail:
+	fprintf(stderr, "gatehouse explain: %s\n", err.text);
+done:
+	client_certificate_free(certificate);
+	free(asked);
+	return status;
+}
+
+enum { OPTION_SNI = 256, OPTION_ALPN, OPTION_HELLO, OPTION_CERT, OPTION_FROM, OPTION_JSON };
+
+static const struct option options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"sni", required_argument, NULL, OPTION_SNI},
+	{"alpn", required_argument, NULL, OPTION_ALPN},
+	{"hello", required_argument, NULL, OPTION_HELLO},
+	{"cert", required_argument, NULL, OPTION_CERT},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static bool take_option(struct question *question, int option)
+{
+	switch (option) {
+	case 'c':
+		question->config = optarg;
+		return true;
+	case OPTION_SNI:
+		question->sni = optarg;
+		return true;
+	case OPTION_ALPN:
+		question->alpn = optarg;
+		return true;
+	case OPTION_HELLO:
+		question->hello = optarg;
+		return true;
+	case OPTION_CERT:
+		question->cert = optarg;
+		return true;
+	case OPTION_FROM:
+		question->from = optarg;
+		return true;
+	case OPTION_JSON:
+		return question->is_json = true;
+	default:
+		return false;
+	}
+}
+
+/* NULL, or what is wrong with the options taken together. */
+static const char *usage_error(const struct question *question, bool has_more)
+{
+	if (has_more)
+		return "expected nothing behind the options";
+	if (!question->hello && !question->config)
+		return "expected -c FILE with --sni NAME, or --hello FILE";
+	if (!question->hello && !question->sni)
+		return "expected --sni NAME (\"\" for a client that sends none) or --hello FILE";
+	if (question->hello && (question->sni || question->alpn))
+		return "--hello already says what --sni and --alpn would";
+	if (!question->config && (question->cert || question->from))
+		return "--cert and --from need -c FILE";
+	return NULL;
+}
+
+int explain_main(int argc, char **argv)
+{
+	struct question question = {0};
+	argv[0] = (char *)"gatehouse explain"; /* what getopt's messages begin with */
+	for (int option; (option = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (!take_option(&question, option)) {
+			fputs(help, stderr);
+			return 2;
+		}
+	}
+	const char *wrong = usage_error(&question, optind != argc);
+	if (!wrong)
+		return explain(&question);
+	fprintf(stderr, "gatehouse explain: %s\n\n%s", wrong, help);
+	return 2;
+}

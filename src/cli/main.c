@@ -1,0 +1,52 @@
+#include "base/version.h"
+#include "cli/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char help[] =
+	"gatehouse " GATEHOUSE_VERSION " - one door for everything on port 443\n"
+	"\n"
+	"  gatehouse -c FILE               run what FILE says (also: gatehouse serve -c FILE)\n"
+	"  gatehouse check -c FILE         validate everything that a start would load\n"
+	"  gatehouse explain -c FILE ...   which route a client gets, and why\n"
+	"  gatehouse explain --hello FILE  what a ClientHello says\n"
+	"  gatehouse connect GATEWAY       standard input and output over TLS: ssh's ProxyCommand\n"
+	"  gatehouse run --to GATEWAY ...  a command, with a local forward to GATEWAY for it\n"
+	"  gatehouse ctl COMMAND           asks or tells a running one\n"
+	"  gatehouse --version, --help; COMMAND --help\n"
+	"\n"
+	"gatehouse(8) and gatehouse.json(5) tell the rest.\n";
+
+static const struct command {
+	const char *name;
+	int (*main)(int argc, char **argv);
+} commands[] = {
+	{"serve", serve_main},
+	{"check", check_main},
+	{"explain", explain_main},
+	{"connect", connect_main},
+	{"run", run_main},
+	{"ctl", ctl_main},
+};
+
+int main(int argc, char **argv)
+{
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+		fputs(help, stdout);
+		return 0;
+	}
+	if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0)) {
+		puts("gatehouse " GATEHOUSE_VERSION);
+		return 0;
+	}
+	for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].main(argc - 1, argv + 1);
+	if (argc >= 2 && argv[1][0] == '-')
+		return serve_main(argc, argv);
+	if (argc >= 2)
+		fprintf(stderr, "gatehouse: no command \"%s\"\n", argv[1]);
+	fputs(help, stderr);
+	return 2;
+}

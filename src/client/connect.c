@@ -1,0 +1,231 @@
+#include "cli/commands.h"
+#include "client/diagnose.h"
+#include "client/gateway_link.h"
+#include "client/stdio_stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char who[] = "gatehouse connect";
+
+static const char help[] =
+	"usage: gatehouse connect [options] GATEWAY[:PORT]\n"
+	"\n"
+	"Joins standard input and output to a TLS connection with GATEWAY, port 443 unless another\n"
+	"is given: an ssh ProxyCommand, or whatever speaks through a pair of pipes.\n"
+	"\n";
+
+static const char help_end[] =
+	"\n"
+	"Exit status: 0 after a clean end in both directions, 1 it failed (one line on stderr says\n"
+	"why), 2 usage. gatehouse-connect(1) and gatehouse-client.json(5) tell the rest.\n";
+
+#define SIGNALS 3
+
+/* How long whoever reads us may be gone before whoever writes us is too: ssh closes one, then the
+ * other, and nothing is wrong then. */
+#define LEAVING_SECONDS 0.2
+
+struct connection {
+	struct gateway gateway;
+	struct lane lane;
+	struct resolver *resolver;
+	struct stdio_stream stdio;
+	struct link *link;
+	ev_signal signals[SIGNALS];
+	ev_timer leaving;
+	int status, signal; /* the signal that ends us; 0: none */
+	bool stopped;
+};
+
+static void stop(struct connection *connection, const char *why)
+{
+	if (why)
+		fprintf(stderr, "%s: %s\n", who, why);
+	connection->status = why != NULL;
+	connection->stopped = true;
+	ev_break(connection->lane.loop, EVBREAK_ALL);
+}
+
+static void on_link_ended(void *owner, const char *why)
+{
+	struct connection *connection = owner;
+	if (!connection->stopped)
+		stop(connection, why);
+}
+
+/* Whoever reads us may act on the end of it at once, and end us: the line goes first. */
+static void on_output_ending(void *owner)
+{
+	struct connection *connection = owner;
+	const struct stdio_stream *stdio = &connection->stdio;
+	struct err err;
+	if (!is_misdirected(stdio->head, stdio->head_len))
+		return;
+	advise_on_misdirection(&connection->gateway, &err);
+	stop(connection, err.text);
+}
+
+static void on_reader_lost(void *owner)
+{
+	struct connection *connection = owner;
+	ev_timer_start(connection->lane.loop, &connection->leaving);
+}
+
+static void on_leaving(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct connection *connection = timer->data;
+	(void)loop, (void)events;
+	link_say_rest(connection->link);
+	stop(connection,
+		connection->stdio.input_over ? NULL : "standard output: nobody reads it any more");
+}
+
+/* ssh ends its ProxyCommand with SIGHUP: what it said last still goes out, with a proper end. */
+static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
+{
+	struct connection *connection = signal->data;
+	(void)loop, (void)events;
+	link_say_rest(connection->link);
+	connection->signal = signal->signum;
+	stop(connection, NULL);
+}
+
+static void watch_events(struct connection *connection)
+{
+	static const int numbers[SIGNALS] = {SIGHUP, SIGINT, SIGTERM};
+	ev_timer_init(&connection->leaving, on_leaving, LEAVING_SECONDS, 0.);
+	connection->leaving.data = connection;
+	stdio_stream_watch(&connection->stdio,
+		&(struct stdio_events){on_reader_lost, on_output_ending, connection});
+	for (int i = 0; i < SIGNALS; i++) {
+		ev_signal_init(&connection->signals[i], on_signal, numbers[i]);
+		connection->signals[i].data = connection;
+		ev_signal_start(connection->lane.loop, &connection->signals[i]);
+	}
+}
+
+static bool start_link(struct connection *connection, struct err *err)
+{
+	struct link_setup setup = {.gateway = &connection->gateway,
+		.lane = &connection->lane,
+		.resolver = connection->resolver,
+		.client = &connection->stdio.stream,
+		.on_ended = on_link_ended,
+		.owner = connection};
+	connection->link = link_start(&setup, err);
+	return connection->link != NULL;
+}
+
+static int join(struct connection *connection, struct ev_loop *loop, struct err *err)
+{
+	if (!lane_init(&connection->lane, loop, err))
+		return 1;
+	stdio_stream_init(&connection->stdio, loop, STDIN_FILENO, STDOUT_FILENO);
+	connection->resolver = resolver_create(loop, NULL, err);
+	connection->status = 1;
+	if (connection->resolver && start_link(connection, err)) {
+		err->text[0] = '\0';
+		watch_events(connection);
+		ev_run(loop, 0);
+	}
+	link_destroy(connection->link);
+	stdio_stream_finish(&connection->stdio);
+	resolver_destroy(connection->resolver);
+	lane_finish(&connection->lane);
+	return connection->status;
+}
+
+static int connect_to(const struct client_settings *settings)
+{
+	struct connection connection = {0};
+	struct err err = {"no event loop"};
+	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	int status = 1;
+	if (loop && gateway_open(&connection.gateway, settings, &err)) {
+		status = join(&connection, loop, &err);
+		gateway_close(&connection.gateway);
+	}
+	if (err.text[0])
+		fprintf(stderr, "%s: %s\n", who, err.text);
+	if (loop)
+		ev_loop_destroy(loop);
+	if (connection.signal) {
+		signal(connection.signal, SIG_DFL);
+		raise(connection.signal);
+	}
+	return status;
+}
+
+/* What is not open could become one of our own descriptors. Without an input there is none to wait
+ * for; without an output there is nothing to be done. */
+static bool check_descriptors(void)
+{
+	bool has_output = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+	int fd;
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		;
+	if (fd > STDERR_FILENO)
+		close(fd);
+	if (!has_output)
+		fprintf(stderr, "%s: standard output is closed: there is nobody to talk to\n", who);
+	return has_output;
+}
+
+static const struct option options[] = {
+	CLIENT_LONG_OPTIONS,
+	{"help", no_argument, NULL, 'h'},
+	{0},
+};
+
+static void print_help(FILE *file)
+{
+	fprintf(file, "%s%s%s", help, client_options_help, help_end);
+}
+
+static int usage(const char *what)
+{
+	if (*what)
+		fprintf(stderr, "%s: %s\n\n", who, what);
+	print_help(stderr);
+	return 2;
+}
+
+static int run_with(struct client_flags *flags, int argc, char **argv)
+{
+	struct client_settings settings;
+	struct endpoint endpoint;
+	struct err err;
+	for (int option; (option = getopt_long(
+				  argc, argv, CLIENT_SHORT_OPTIONS "h", options, NULL)) != -1;) {
+		if (option == 'h') {
+			print_help(stdout);
+			return 0;
+		}
+		if (!client_flags_take(flags, option, optarg, &err))
+			return usage(err.text);
+	}
+	if (optind + 1 != argc)
+		return usage("expected one GATEWAY or GATEWAY:PORT behind the options");
+	if (!endpoint_parse_near(argv[optind], CLIENT_PORT, &endpoint, &err))
+		return usage(err.text);
+	if (!check_descriptors() || !client_settings_make(&settings, flags, argv[optind]))
+		return 1;
+	return connect_to(&settings);
+}
+
+int connect_main(int argc, char **argv)
+{
+	struct client_flags flags;
+	argv[0] = (char *)(uintptr_t)who; /* what getopt's messages begin with */
+	signal(SIGPIPE, SIG_IGN);
+	client_flags_init(&flags, who);
+	int status = run_with(&flags, argc, argv);
+	client_flags_finish(&flags);
+	return status;
+}

@@ -1,0 +1,120 @@
+#include "client/gateway.h"
+
+#include "client/passphrase.h"
+#include "tls/cert/client_key.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void warn_of_loose_key(const struct client_settings *settings)
+{
+	const struct client_config *config = &settings->config;
+	const char *path = config->key ? config->key : config->cert;
+	unsigned mode = client_key_loose_mode(path);
+	if (mode)
+		fprintf(stderr,
+			"%s: warning: %s: its mode %04o lets others at this key; chmod 600 it\n",
+			settings->who, path, mode);
+}
+
+static bool load_credential(struct gateway *gateway, struct err *err)
+{
+	const struct client_config *config = &gateway->settings->config;
+	struct client_key_setup setup = {.cert = config->cert,
+		.key = config->key,
+		.ask = passphrase_get,
+		.owner = (void *)(uintptr_t)config->passphrase_file};
+	if (!config->cert && !config->key)
+		return true;
+	gateway->credential = client_key_load(&setup, err);
+	return gateway->credential != NULL;
+}
+
+static bool load_trust(struct gateway *gateway, struct err *err)
+{
+	const struct strings *ca = &gateway->settings->config.ca;
+	struct trust_files files = {.ca = (const char *const *)ca->items, .ca_count = ca->count};
+	enum trust_part at_fault;
+	int index;
+	if (ca->count == 0)
+		return true;
+	gateway->trust = trust_load(&files, &at_fault, &index, err);
+	if (!gateway->trust)
+		err_prefix(err, "--ca: ");
+	return gateway->trust != NULL;
+}
+
+static bool add_pins(const struct client_config *config, struct pins *pins, struct err *err)
+{
+	for (size_t i = 0; i < config->pin.count; i++)
+		if (!pins_add(pins, config->pin.items[i], err))
+			return false;
+	return true;
+}
+
+static bool make_peer(struct gateway *gateway, struct err *err)
+{
+	const struct client_settings *settings = gateway->settings;
+	struct tls_client_policy policy = {.credential = gateway->credential,
+		.trust = gateway->trust,
+		.min_version = settings->config.min_version};
+	if (!add_pins(&settings->config, &policy.pins, err))
+		return false;
+	gateway->client = tls_client_create(&policy, err);
+	if (gateway->client)
+		gateway->peer = tls_peer_create(gateway->client, settings->name, err);
+	return gateway->peer != NULL;
+}
+
+static bool list_alpn(struct gateway *gateway, struct err *err)
+{
+	const struct strings *ids = &gateway->settings->config.alpn;
+	for (size_t i = 0; i < ids->count; i++) {
+		size_t len = strlen(ids->items[i]);
+		if (gateway->alpn_len + 1 + len > sizeof gateway->alpn) {
+			err_set(err, "--alpn: more protocols than there is room for");
+			return false;
+		}
+		gateway->alpn[gateway->alpn_len] = (uint8_t)len;
+		memcpy(gateway->alpn + gateway->alpn_len + 1, ids->items[i], len);
+		gateway->alpn_len += 1 + len;
+	}
+	return true;
+}
+
+bool gateway_open(struct gateway *gateway, const struct client_settings *settings, struct err *err)
+{
+	*gateway = (struct gateway){.settings = settings};
+	if (load_credential(gateway, err) && load_trust(gateway, err) && make_peer(gateway, err) &&
+		list_alpn(gateway, err)) {
+		if (gateway->credential)
+			warn_of_loose_key(settings);
+		return true;
+	}
+	gateway_close(gateway);
+	return false;
+}
+
+void gateway_close(struct gateway *gateway)
+{
+	tls_peer_unref(gateway->peer);
+	tls_client_unref(gateway->client);
+	trust_unref(gateway->trust);
+	credential_unref(gateway->credential);
+	*gateway = (struct gateway){0};
+}
+
+bool gateway_refresh(struct gateway *gateway, struct err *err)
+{
+	struct gateway fresh = {.settings = gateway->settings};
+	if (!gateway->credential || client_key_is_current(gateway->credential))
+		return true;
+	if (!load_credential(&fresh, err) || !load_trust(&fresh, err) || !make_peer(&fresh, err) ||
+		!list_alpn(&fresh, err)) {
+		gateway_close(&fresh);
+		return false;
+	}
+	gateway_close(gateway);
+	*gateway = fresh;
+	return true;
+}

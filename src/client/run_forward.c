@@ -1,0 +1,184 @@
+#include "client/run_forward.h"
+
+#include "client/gateway_link.h"
+#include "net/plain_stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PAUSE_SECONDS 0.1
+#define DRAIN_SECONDS 1.
+
+struct forwarded {
+	struct run_forward *forward;
+	struct forwarded *next, **place;
+	struct socket socket;
+	struct stream stream;
+	struct link *link;
+};
+
+static void tell(const struct run_forward *forward, const char *text)
+{
+	fprintf(stderr, "%s: %s\n", forward->gateway->settings->who, text);
+}
+
+static void forwarded_end(struct forwarded *connection, bool is_broken)
+{
+	struct run_forward *forward = connection->forward;
+	*connection->place = connection->next;
+	if (connection->next)
+		connection->next->place = connection->place;
+	link_destroy(connection->link);
+	if (is_broken)
+		socket_reset(&connection->socket);
+	else
+		socket_close(&connection->socket);
+	free(connection);
+	if (forward->draining && !forward->connections)
+		ev_break(forward->lane.loop, EVBREAK_ALL);
+}
+
+/* A client that broke off has its reasons; it is the gateway's failures that nobody else would
+ * tell. */
+static void on_link_ended(void *owner, const char *why)
+{
+	struct forwarded *connection = owner;
+	if (why && !connection->stream.error)
+		tell(connection->forward, why);
+	forwarded_end(connection, why != NULL);
+}
+
+/* Before there is a relay nobody waits for the client's socket. */
+static void on_ready(void *owner, struct socket *socket, int events)
+{
+	(void)owner, (void)events;
+	socket_wait(socket, 0);
+}
+
+static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
+{
+	struct forwarded *connection = calloc(1, sizeof *connection);
+	if (!connection)
+		return NULL;
+	connection->forward = forward;
+	socket_init(&connection->socket, forward->lane.loop, fd, on_ready, connection);
+	plain_stream_init(&connection->stream, &connection->socket);
+	connection->place = &forward->connections;
+	connection->next = forward->connections;
+	if (connection->next)
+		connection->next->place = &connection->next;
+	forward->connections = connection;
+	return connection;
+}
+
+static void begin(struct run_forward *forward, int fd)
+{
+	struct err err = {"out of memory"};
+	struct forwarded *connection = forwarded_create(forward, fd);
+	if (!connection) {
+		close(fd);
+		tell(forward, err.text);
+		return;
+	}
+	if (!gateway_refresh(forward->gateway, &err))
+		tell(forward, err.text); /* the old certificate may still do */
+	struct link_setup setup = {.gateway = forward->gateway,
+		.lane = &forward->lane,
+		.resolver = forward->resolver,
+		.client = &connection->stream,
+		.on_ended = on_link_ended,
+		.owner = connection};
+	connection->link = link_start(&setup, &err);
+	if (connection->link)
+		return;
+	tell(forward, err.text);
+	forwarded_end(connection, true);
+}
+
+static void pause_accepting(struct run_forward *forward, int error)
+{
+	tell(forward, strerror(error));
+	ev_io_stop(forward->lane.loop, &forward->acceptor);
+	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
+	ev_timer_start(forward->lane.loop, &forward->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct run_forward *forward = timer->data;
+	(void)events;
+	if (forward->draining)
+		ev_break(loop, EVBREAK_ALL);
+	else
+		ev_io_start(loop, &forward->acceptor);
+}
+
+static void complain(struct run_forward *forward, const char *text)
+{
+	ev_tstamp now = ev_now(forward->lane.loop);
+	if (now - forward->complained_at < 1.)
+		return;
+	forward->complained_at = now;
+	tell(forward, text);
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct run_forward *forward = io->data;
+	struct err why;
+	(void)loop, (void)events;
+	int fd = own_listener_accept(&forward->listener, &why);
+	if (fd >= 0)
+		begin(forward, fd);
+	else if (errno == EPERM)
+		complain(forward, why.text);
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+		pause_accepting(forward, errno);
+}
+
+bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
+	const struct address *address, struct err *err)
+{
+	*forward = (struct run_forward){.gateway = gateway, .listener.fd = -1};
+	if (!lane_init(&forward->lane, loop, err))
+		return false;
+	forward->resolver = resolver_create(loop, NULL, err);
+	if (!forward->resolver || !own_listener_open(&forward->listener, address, err)) {
+		resolver_destroy(forward->resolver);
+		lane_finish(&forward->lane);
+		return false;
+	}
+	ev_timer_init(&forward->pause, on_pause_over, PAUSE_SECONDS, 0.);
+	ev_io_init(&forward->acceptor, on_connection, forward->listener.fd, EV_READ);
+	forward->pause.data = forward->acceptor.data = forward;
+	ev_io_start(loop, &forward->acceptor);
+	return true;
+}
+
+void run_forward_drain(struct run_forward *forward)
+{
+	struct ev_loop *loop = forward->lane.loop;
+	forward->draining = true;
+	ev_io_stop(loop, &forward->acceptor);
+	ev_timer_stop(loop, &forward->pause);
+	if (!forward->connections)
+		return;
+	ev_timer_set(&forward->pause, DRAIN_SECONDS, 0.);
+	ev_timer_start(loop, &forward->pause);
+	ev_run(loop, 0);
+}
+
+void run_forward_close(struct run_forward *forward)
+{
+	ev_io_stop(forward->lane.loop, &forward->acceptor);
+	ev_timer_stop(forward->lane.loop, &forward->pause);
+	forward->draining = false;
+	while (forward->connections)
+		forwarded_end(forward->connections, false);
+	own_listener_close(&forward->listener);
+	resolver_destroy(forward->resolver);
+	lane_finish(&forward->lane);
+}

@@ -1,0 +1,266 @@
+#include "config/config_listen.h"
+
+#include "config/config_backend.h"
+#include "net/address.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LISTENERS_MAX 1024
+
+static bool is_bindable(const char *text)
+{
+	struct endpoint endpoint;
+	struct address address;
+	struct err err;
+	return endpoint_parse(text, &endpoint, &err) && address_of_endpoint(&endpoint, &address);
+}
+
+static const char *refuse(
+	struct reader *reader, const struct place *place, const char *text, const char *what)
+{
+	char quoted[96];
+	place_quote(text, quoted, sizeof quoted);
+	place_error(place, reader->report, "expected %s, got %s", what, quoted);
+	return NULL;
+}
+
+const char *item_listen_address(struct reader *reader, const struct place *place, const char *text)
+{
+	if (strncmp(text, "unix:", 5) == 0)
+		return item_server_address(reader, place, text);
+	bool is_inherited =
+		strncmp(text, "fd:", 3) == 0 && text[3] != '\0' && !strchr(text + 3, ':');
+	if (is_inherited || is_bindable(text))
+		return reader_copy(reader, text);
+	return refuse(reader, place, text,
+		"an address to listen on such as \":443\", \"127.0.0.1:443\", \"[::1]:443\", "
+		"\"unix:/path\" or \"fd:NAME\"");
+}
+
+const char *item_admin_address(struct reader *reader, const struct place *place, const char *text)
+{
+	if (strncmp(text, "unix:", 5) == 0)
+		return item_server_address(reader, place, text);
+	if (is_bindable(text))
+		return reader_copy(reader, text);
+	return refuse(reader, place, text,
+		"an address to listen on such as \"127.0.0.1:9000\", \"[::1]:9000\" or \"unix:/path\"");
+}
+
+/* Leaves the first `bits` of the address; true when the others were zero already. */
+static bool mask(struct in6_addr *address, unsigned bits)
+{
+	bool was_clean = true;
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned keep = bits >= 8 * (i + 1) ? 8 : bits <= 8 * i ? 0 : bits - 8 * i;
+		uint8_t kept = (uint8_t)(address->s6_addr[i] & (0xff00 >> keep));
+		was_clean = was_clean && kept == address->s6_addr[i];
+		address->s6_addr[i] = kept;
+	}
+	return was_clean;
+}
+
+/* IPv4 stands in the last 32 bits of a v4-mapped address. */
+static bool parse_address(const char *text, struct in6_addr *out, unsigned *width)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	if (inet_pton(AF_INET6, text, out) == 1) {
+		*width = 128;
+		return true;
+	}
+	if (inet_pton(AF_INET, text, out->s6_addr + 12) != 1)
+		return false;
+	memcpy(out->s6_addr, mapped, sizeof mapped);
+	*width = 32;
+	return true;
+}
+
+static bool parse_network(const char *text, struct network *out)
+{
+	char address[INET6_ADDRSTRLEN];
+	unsigned width, bits;
+	size_t len = strcspn(text, "/");
+	if (len >= sizeof address)
+		return false;
+	memcpy(address, text, len);
+	address[len] = '\0';
+	if (!parse_address(address, &out->address, &width))
+		return false;
+	bits = width;
+	if (text[len] == '/') {
+		const char *digits = text + len + 1;
+		size_t count = strspn(digits, "0123456789");
+		if (count == 0 || count > 3 || digits[count] != '\0')
+			return false;
+		bits = (unsigned)strtoul(digits, NULL, 10);
+	}
+	if (bits > width)
+		return false;
+	out->bits = bits + 128 - width;
+	return true;
+}
+
+static void read_network(
+	struct reader *reader, const struct place *place, const cJSON *value, struct network *out)
+{
+	if (!cJSON_IsString(value) || !parse_network(value->valuestring, out)) {
+		field_expected(reader, place,
+			"a network such as \"10.0.0.0/8\" or \"2001:db8::/32\"", value);
+		return;
+	}
+	if (!mask(&out->address, out->bits))
+		place_error(place, reader->report,
+			"expected a network, got \"%s\", which has bits set behind its prefix",
+			value->valuestring);
+}
+
+/* struct listener_config: its networks. */
+static void networks_field(struct reader *reader, const struct field *field,
+	const struct place *place, const cJSON *value, void *out)
+{
+	struct listener_config *listener = out;
+	unsigned index = 0;
+	(void)field;
+	if (!cJSON_IsArray(value)) {
+		field_expected(reader, place, "a list of networks such as [\"10.0.0.0/8\"]", value);
+		return;
+	}
+	listener->accept_proxy_count = (size_t)cJSON_GetArraySize(value);
+	listener->accept_proxy =
+		reader_alloc(reader, listener->accept_proxy_count, sizeof *listener->accept_proxy);
+	if (!listener->accept_proxy)
+		return;
+	for (const cJSON *item = value->child; item; item = item->next, index++) {
+		struct place here = place_item(place, index);
+		read_network(reader, &here, item, &listener->accept_proxy[index]);
+	}
+}
+
+static const struct field listener_fields[] = {
+	{"address", field_text, FIELD_AT(struct listener_config, address), .traits = FIELD_REQUIRED,
+		.item = item_listen_address},
+	{"accept_proxy", networks_field, .offset = 0},
+	{0},
+};
+
+static void read_listener(struct reader *reader, const struct place *place, const cJSON *value,
+	struct listener_config *out)
+{
+	out->where = reader_place_text(reader, place);
+	if (cJSON_IsString(value))
+		out->address = item_listen_address(reader, place, value->valuestring);
+	else if (cJSON_IsObject(value))
+		fields_read(reader, listener_fields, place, value, out);
+	else
+		field_expected(reader, place,
+			"an address such as \":443\" or {\"address\": \":443\"}", value);
+}
+
+static void read_list(struct reader *reader, const struct place *place, const cJSON *list,
+	struct listener_list *out)
+{
+	unsigned index = 0;
+	int count = cJSON_GetArraySize(list);
+	if (count == 0 || count > LISTENERS_MAX) {
+		place_error(place, reader->report, "expected 1 to %d addresses, got a list of %d",
+			LISTENERS_MAX, count);
+		return;
+	}
+	out->items = reader_alloc(reader, (size_t)count, sizeof *out->items);
+	if (!out->items)
+		return;
+	out->count = (size_t)count;
+	for (const cJSON *item = list->child; item; item = item->next, index++) {
+		struct place here = place_item(place, index);
+		read_listener(reader, &here, item, &out->items[index]);
+	}
+}
+
+void listen_field(struct reader *reader, const struct field *field, const struct place *place,
+	const cJSON *value, void *out)
+{
+	struct listener_list *list = out;
+	(void)field;
+	if (cJSON_IsArray(value)) {
+		read_list(reader, place, value, list);
+		return;
+	}
+	if (!cJSON_IsString(value) && !cJSON_IsObject(value)) {
+		field_expected(
+			reader, place, "an address such as \":443\", or a list of them", value);
+		return;
+	}
+	list->items = reader_alloc(reader, 1, sizeof *list->items);
+	list->count = list->items ? 1 : 0;
+	if (list->items)
+		read_listener(reader, place, value, list->items);
+}
+
+struct used_address {
+	const char *address, *where;
+	size_t order; /* in the file: the second of two is the wrong one */
+};
+
+struct used_list {
+	struct used_address *items;
+	size_t count;
+};
+
+static void use(struct used_list *list, const char *address, const char *where)
+{
+	if (address)
+		list->items[list->count] = (struct used_address){address, where, list->count};
+	list->count += address != NULL;
+}
+
+static int by_address(const void *a, const void *b)
+{
+	const struct used_address *left = a, *right = b;
+	int order = strcmp(left->address, right->address);
+	if (order != 0)
+		return order;
+	return left->order < right->order ? -1 : left->order > right->order;
+}
+
+static size_t count_addresses(const struct config *config)
+{
+	size_t count = config->listener_count + 2;
+	for (size_t i = 0; i < config->forward_count; i++)
+		count += config->forwards[i].listener_count;
+	return count;
+}
+
+/* Health and metrics may be on one address: their paths tell them apart. */
+static void use_all(struct used_list *list, const struct config *config)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		use(list, config->listeners[i].address, config->listeners[i].where);
+	for (size_t i = 0; i < config->forward_count; i++)
+		for (size_t j = 0; j < config->forwards[i].listener_count; j++)
+			use(list, config->forwards[i].listeners[j].address,
+				config->forwards[i].listeners[j].where);
+	if (config->health.enabled)
+		use(list, config->health.listen, config->health.where);
+	bool is_shared = config->health.enabled &&
+		strcmp(config->health.listen, config->metrics.listen) == 0;
+	if (config->metrics.enabled && !is_shared)
+		use(list, config->metrics.listen, config->metrics.where);
+}
+
+void listeners_check_unique(struct reader *reader, const struct config *config)
+{
+	struct used_list list = {calloc(count_addresses(config), sizeof *list.items), 0};
+	if (!list.items) {
+		reader->out_of_memory = true;
+		return;
+	}
+	use_all(&list, config);
+	qsort(list.items, list.count, sizeof *list.items, by_address);
+	for (size_t i = 1; i < list.count; i++)
+		if (strcmp(list.items[i].address, list.items[i - 1].address) == 0)
+			report_error(reader->report, "%s: the same address as %s",
+				list.items[i].where, list.items[i - 1].where);
+	free(list.items);
+}

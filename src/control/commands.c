@@ -1,0 +1,398 @@
+#include "control/admin_inside.h"
+
+#include "admin/inventory.h"
+#include "admin/pages.h"
+#include "base/log.h"
+#include "explain/explain.h"
+#include "route/inspect.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUTES_DEFAULT 1000
+#define CHANGES_MOST   200
+
+/* Answers. */
+
+void answer_begin(struct text *answer)
+{
+	json_open(answer, NULL, '{');
+	json_flag(answer, "ok", true);
+}
+
+void answer_give(struct control_call *call, struct text *answer)
+{
+	json_close(answer, '}');
+	text_add(answer, "\n");
+	control_answer(call, answer);
+}
+
+static void refuse_begin(struct text *answer, const char *error)
+{
+	json_open(answer, NULL, '{');
+	json_flag(answer, "ok", false);
+	json_text(answer, "error", error);
+}
+
+void admin_refuse(struct control_call *call, const char *error)
+{
+	struct text answer = {0};
+	refuse_begin(&answer, error);
+	answer_give(call, &answer);
+}
+
+/* What there is. */
+
+static void do_status(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct text answer = {0};
+	(void)request;
+	admin_tell(admin);
+	answer_begin(&answer);
+	tell_process(admin->facts, &admin->told, &answer);
+	tell_reload(&admin->told.reload, &answer);
+	answer_give(call, &answer);
+}
+
+static void do_certs(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct text answer = {0};
+	(void)request;
+	answer_begin(&answer);
+	tell_certificates(admin->gatehouse->routes, INVENTORY_MOST, &answer);
+	answer_give(call, &answer);
+}
+
+static void do_servers(
+	struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct text answer = {0};
+	(void)request;
+	answer_begin(&answer);
+	tell_servers(admin->gatehouse->routes, INVENTORY_MOST, &answer);
+	answer_give(call, &answer);
+}
+
+struct routes_telling {
+	struct text *out;
+	const char *wanted;
+	long long room, matched;
+};
+
+static void tell_backend(struct text *out, const struct backend *backend)
+{
+	char more[320] = "";
+	if (backend && backend->count > 0)
+		snprintf(more, sizeof more, backend->count > 1 ? "%s and %u more" : "%s",
+			backend->servers[0].text, backend->count - 1);
+	json_text(out, "backend", more[0] ? more : NULL);
+}
+
+static void tell_tally(struct text *out, const struct tally *tally)
+{
+	static const struct tally nothing;
+	struct tally *it = (struct tally *)(tally ? tally : &nothing);
+	json_number(out, "active", atomic_load(&it->active));
+	json_number(out, "connections", (long long)atomic_load(&it->connections));
+	json_number(out, "up", (long long)atomic_load(&it->up));
+	json_number(out, "down", (long long)atomic_load(&it->down));
+	json_number(out, "errors", (long long)atomic_load(&it->errors));
+}
+
+static bool tell_route(void *owner, const struct route *route)
+{
+	static const char *const auth[] = {[TLS_VERIFY_NONE] = "none",
+		[TLS_VERIFY_OPTIONAL] = "optional",
+		[TLS_VERIFY_REQUIRED] = "required"};
+	struct routes_telling *telling = owner;
+	char alpn[ALPN_TEXT_MAX];
+	if (telling->wanted && strcmp(route->host, telling->wanted) != 0)
+		return true;
+	telling->matched++;
+	if (telling->room-- <= 0)
+		return true;
+	alpn_text(route->alpn, alpn, sizeof alpn);
+	json_open(telling->out, NULL, '{');
+	json_text(telling->out, "route", route->host);
+	json_text(telling->out, "alpn", alpn[0] ? alpn : NULL);
+	json_text(telling->out, "mode",
+		route->is_forward    ? "forward"
+			: route->tls ? "terminate"
+				     : "passthrough");
+	json_text(telling->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
+	tell_backend(telling->out, route->backend);
+	tell_tally(telling->out, atomic_load(&((struct route *)route)->tally));
+	json_flag(telling->out, "drained", atomic_load(&((struct route *)route)->drained));
+	json_close(telling->out, '}');
+	return true;
+}
+
+static void do_routes(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct text answer = {0};
+	const char *limit = request_text(request, "limit");
+	struct routes_telling telling = {.out = &answer,
+		.wanted = request_text(request, "route"),
+		.room = limit ? atoll(limit) : ROUTES_DEFAULT};
+	answer_begin(&answer);
+	json_open(&answer, "routes", '[');
+	routes_each(admin->gatehouse->routes, tell_route, &telling);
+	json_close(&answer, ']');
+	json_number(&answer, "matched", telling.matched);
+	answer_give(call, &answer);
+}
+
+/* What a client would get. */
+
+static bool parse_source(const char *text, struct address *out, struct err *err)
+{
+	*out = (struct address){0};
+	if (inet_pton(AF_INET, text, &out->v4.sin_addr) == 1)
+		out->v4.sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &out->v6.sin6_addr) == 1)
+		out->v6.sin6_family = AF_INET6;
+	else
+		err_set(err, "from: expected an IP address, got \"%s\"", text);
+	return out->any.sa_family != AF_UNSPEC;
+}
+
+static char *explain_into_text(const struct routes *routes, const struct asked *asked,
+	const struct asker *asker, bool is_json)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *file = open_memstream(&text, &size);
+	struct out out;
+	if (!file)
+		return NULL;
+	out_begin(&out, file, is_json);
+	explain_asked(&out, asked);
+	explain_route(&out, routes, asked, asker);
+	out_end(&out);
+	fclose(file);
+	return text;
+}
+
+static bool ask_for(struct asked *asked, const struct request *request, struct err *err)
+{
+	const char *sni = request_text(request, "sni");
+	return asked_make(asked, sni ? sni : "", request_text(request, "alpn"), err);
+}
+
+/* For scripts the explanation is an object in the answer, for people a text. */
+static void explained(struct control_call *call, char *text, bool is_json)
+{
+	struct text answer = {0};
+	answer_begin(&answer);
+	if (is_json) {
+		text[strcspn(text, "\n")] = '\0';
+		text_add(&answer, ",\"explained\":%s", text);
+	} else {
+		json_text(&answer, "text", text);
+	}
+	answer_give(call, &answer);
+	free(text);
+}
+
+static void do_explain(
+	struct admin *admin, struct control_call *call, const struct request *request)
+{
+	const char *from = request_text(request, "from");
+	bool is_json = request_flag(request, "json");
+	struct asked *asked = calloc(1, sizeof *asked);
+	struct address source;
+	struct err err = {"out of memory"};
+	char *text = NULL;
+	if (asked && ask_for(asked, request, &err) &&
+		(!from || parse_source(from, &source, &err))) {
+		struct asker asker = {NULL, from ? &source : NULL};
+		text = explain_into_text(admin->gatehouse->routes, asked, &asker, is_json);
+	}
+	free(asked);
+	if (text)
+		explained(call, text, is_json);
+	else
+		admin_refuse(call, err.text);
+}
+
+/* What is to be done. */
+
+static void do_log_level(
+	struct admin *admin, struct control_call *call, const struct request *request)
+{
+	static const char *const names[] = {[LOG_ERROR_LEVEL] = "error",
+		[LOG_WARNING_LEVEL] = "warn",
+		[LOG_INFO_LEVEL] = "info",
+		[LOG_DEBUG_LEVEL] = "debug"};
+	const char *wanted = request_text(request, "level");
+	struct text answer = {0};
+	for (unsigned level = LOG_ERROR_LEVEL; wanted && level <= LOG_DEBUG_LEVEL; level++) {
+		if (strcmp(names[level], wanted) != 0)
+			continue;
+		log_configure(level, routes_config(admin->gatehouse->routes)->logging.json);
+		answer_begin(&answer);
+		json_text(&answer, "level", wanted);
+		answer_give(call, &answer);
+		return;
+	}
+	admin_refuse(call, "expected a level: error, warn, info or debug");
+}
+
+static void do_reload(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct reload *reload = admin->gatehouse->reload;
+	(void)request;
+	if (admin->gatehouse->mode != WORKER_SERVE) {
+		admin_refuse(call, "the process is about to end");
+		return;
+	}
+	if (admin->reloading) {
+		admin_refuse(call, "a reload is under way for somebody else");
+		return;
+	}
+	if (upgrade_is_running(admin->gatehouse->upgrade)) {
+		admin_refuse(call, "an upgrade is under way");
+		return;
+	}
+	admin->loads_before = reload_is_running(reload);
+	reload_start(reload);
+	if (!reload_is_running(reload))
+		admin_refuse(call, "cannot start a thread to load with");
+	else
+		admin->reloading = call;
+}
+
+static void do_upgrade(
+	struct admin *admin, struct control_call *call, const struct request *request)
+{
+	struct err err;
+	(void)request;
+	if (upgrade_start(admin->gatehouse, &err)) {
+		admin->upgrading = call;
+		return;
+	}
+	err_prefix(&err, "no upgrade: ");
+	admin_refuse(call, err.text);
+}
+
+void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error)
+{
+	struct control_call *call = admin->upgrading;
+	struct text answer = {0};
+	admin->upgrading = NULL;
+	if (!call)
+		return;
+	if (error) {
+		refuse_begin(&answer, "upgrade failed, the running gatehouse goes on serving");
+		json_text(&answer, "reason", error);
+	} else {
+		answer_begin(&answer);
+		json_number(&answer, "new_pid", pid);
+	}
+	answer_give(call, &answer);
+}
+
+struct changes_telling {
+	struct text *out;
+	unsigned left;
+};
+
+static bool tell_change(void *owner, char what, const char *host)
+{
+	struct changes_telling *telling = owner;
+	if (telling->left-- == 0)
+		return false;
+	json_open(telling->out, NULL, '{');
+	json_text(telling->out, "change",
+		what == '+'           ? "added"
+			: what == '-' ? "removed"
+				      : "changed");
+	json_text(telling->out, "route", host);
+	json_close(telling->out, '}');
+	return true;
+}
+
+static void tell_findings(
+	struct text *out, const char *key, enum severity severity, const struct findings *findings)
+{
+	unsigned left = CHANGES_MOST;
+	json_open(out, key, '[');
+	for (size_t i = 0; findings && i < findings->count && left > 0; i++)
+		if (findings->items[i].severity == severity) {
+			json_text(out, NULL, findings->items[i].text);
+			left--;
+		}
+	json_close(out, ']');
+}
+
+void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,
+	const struct findings *findings)
+{
+	struct control_call *call = admin->reloading;
+	struct text answer = {0};
+	struct changes_telling telling = {&answer, CHANGES_MOST};
+	if (!call || admin->loads_before-- > 0)
+		return;
+	admin->reloading = NULL;
+	if (admin->told.reload.outcome == RELOAD_REFUSED)
+		refuse_begin(&answer, "reload refused, the running configuration stays");
+	else
+		answer_begin(&answer);
+	tell_reload(&admin->told.reload, &answer);
+	tell_findings(&answer, "errors", SEVERITY_ERROR, findings);
+	tell_findings(&answer, "warnings", SEVERITY_WARNING, findings);
+	json_open(&answer, "changes", '[');
+	if (before)
+		routes_each_change(before, after, tell_change, &telling);
+	json_close(&answer, ']');
+	answer_give(call, &answer);
+}
+
+/* Requests. */
+
+static const struct {
+	const char *name, *members;
+	void (*run)(struct admin *admin, struct control_call *call, const struct request *request);
+} commands[] = {
+	{"status", "", do_status},
+	{"sessions", "route cn from id limit", admin_sessions},
+	{"kill", "route cn from id all", admin_kill},
+	{"routes", "route limit", do_routes},
+	{"servers", "", do_servers},
+	{"certs", "", do_certs},
+	{"explain", "sni alpn from json", do_explain},
+	{"reload", "", do_reload},
+	{"upgrade", "", do_upgrade},
+	{"drain", "name", admin_drain},
+	{"undrain", "name", admin_undrain},
+	{"log-level", "level", do_log_level},
+};
+
+static void run(struct admin *admin, struct control_call *call, const struct request *request)
+{
+	const char *name = request_text(request, "command");
+	struct err err;
+	for (size_t i = 0; name && i < sizeof commands / sizeof *commands; i++) {
+		if (strcmp(commands[i].name, name) != 0)
+			continue;
+		if (request_has_only(request, commands[i].members, &err))
+			commands[i].run(admin, call, request);
+		else
+			admin_refuse(call, err.text);
+		return;
+	}
+	err_set(&err, "no command \"%s\"", name ? name : "");
+	admin_refuse(call, err.text);
+}
+
+void admin_on_request(void *owner, struct control_call *call, const char *line, size_t len)
+{
+	struct request request;
+	struct err err;
+	if (request_parse(&request, line, len, &err))
+		run(owner, call, &request);
+	else
+		admin_refuse(call, err.text);
+	request_finish(&request);
+}

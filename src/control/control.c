@@ -1,0 +1,312 @@
+#include "control/control.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* For saying the line, and again for taking the answer. */
+#define PATIENCE_SECONDS 10.0
+
+struct control_call {
+	struct control *control;
+	struct control_call *next, **link;
+	ev_io io;
+	ev_timer timer;
+	char *line;
+	size_t len;
+	struct text answer;
+	size_t sent;
+	bool is_asked, is_gone;
+};
+
+struct control {
+	struct ev_loop *loop;
+	char *path;
+	struct listener *listener; /* NULL: closed, and kept for the calls under way */
+	ev_io io;
+	control_request_fn *on_request;
+	void *owner;
+	struct control_call *calls;
+	unsigned count;
+};
+
+static void control_free(struct control *control)
+{
+	free(control->path);
+	free(control);
+}
+
+static void hang_up(struct control_call *call)
+{
+	struct ev_loop *loop = call->control->loop;
+	ev_io_stop(loop, &call->io);
+	ev_timer_stop(loop, &call->timer);
+	if (call->io.fd >= 0)
+		close(call->io.fd);
+	call->io.fd = -1;
+	call->is_gone = true;
+}
+
+static void call_free(struct control_call *call)
+{
+	struct control *control = call->control;
+	hang_up(call);
+	*call->link = call->next;
+	if (call->next)
+		call->next->link = call->link;
+	text_finish(&call->answer);
+	free(call->line);
+	free(call);
+	control->count--;
+	if (!control->listener && control->count == 0)
+		control_free(control);
+}
+
+/* Whoever is to answer still has it: then it is kept until he has. */
+static void give_up(struct control_call *call)
+{
+	if (call->is_asked && !call->answer.at)
+		hang_up(call);
+	else
+		call_free(call);
+}
+
+static void wait_for(struct control_call *call, int events)
+{
+	struct ev_loop *loop = call->control->loop;
+	ev_io_stop(loop, &call->io);
+	ev_io_set(&call->io, call->io.fd, events);
+	ev_io_start(loop, &call->io);
+}
+
+static void arm(struct control_call *call)
+{
+	ev_timer_stop(call->control->loop, &call->timer);
+	ev_timer_set(&call->timer, PATIENCE_SECONDS, 0.);
+	ev_timer_start(call->control->loop, &call->timer);
+}
+
+static void send_more(struct control_call *call)
+{
+	while (call->sent < call->answer.len) {
+		ssize_t n = send(call->io.fd, call->answer.at + call->sent,
+			call->answer.len - call->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN) {
+			arm(call);
+			wait_for(call, EV_WRITE);
+			return;
+		}
+		if (n <= 0)
+			break;
+		call->sent += (size_t)n;
+	}
+	call_free(call);
+}
+
+void control_answer(struct control_call *call, struct text *answer)
+{
+	call->answer = *answer;
+	*answer = (struct text){0};
+	if (call->is_gone || call->answer.failed)
+		call_free(call);
+	else
+		send_more(call);
+}
+
+static void refuse(struct control_call *call, const char *error)
+{
+	struct text answer = {0};
+	json_open(&answer, NULL, '{');
+	json_flag(&answer, "ok", false);
+	json_text(&answer, "error", error);
+	json_close(&answer, '}');
+	text_add(&answer, "\n");
+	control_answer(call, &answer);
+}
+
+/* While the answer is made only a hang-up is of interest, and that shows when it is sent. */
+static void hear_line(struct control_call *call, char *newline)
+{
+	struct control *control = call->control;
+	call->is_asked = true;
+	ev_io_stop(control->loop, &call->io);
+	ev_timer_stop(control->loop, &call->timer);
+	*newline = '\0';
+	control->on_request(control->owner, call, call->line, (size_t)(newline - call->line));
+}
+
+static void hear(struct control_call *call)
+{
+	ssize_t n = recv(
+		call->io.fd, call->line + call->len, CONTROL_LINE_MAX - call->len, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		give_up(call);
+		return;
+	}
+	char *newline = memchr(call->line + call->len, '\n', (size_t)n);
+	call->len += (size_t)n;
+	if (newline)
+		hear_line(call, newline);
+	else if (call->len == CONTROL_LINE_MAX)
+		refuse(call, "expected one line of at most 64 KiB");
+}
+
+static void on_ready(struct ev_loop *loop, ev_io *io, int events)
+{
+	(void)loop;
+	if (events & EV_WRITE)
+		send_more(io->data);
+	else
+		hear(io->data);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	give_up(timer->data);
+}
+
+/* NULL, or why not. */
+static const char *judge_peer(int fd)
+{
+	struct ucred peer;
+	socklen_t len = sizeof peer;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+		return "who you are cannot be told";
+	if (peer.uid == 0 || peer.uid == geteuid())
+		return NULL;
+	log_warning("control: user %u is refused", (unsigned)peer.uid);
+	return "only root and the user that gatehouse runs as may ask";
+}
+
+static struct control_call *call_create(struct control *control, int fd)
+{
+	struct control_call *call = calloc(1, sizeof *call);
+	if (!call || !(call->line = malloc(CONTROL_LINE_MAX))) {
+		free(call);
+		return NULL;
+	}
+	call->control = control;
+	ev_io_init(&call->io, on_ready, fd, EV_READ);
+	ev_timer_init(&call->timer, on_timeout, 0., 0.);
+	call->io.data = call->timer.data = call;
+	call->next = control->calls;
+	call->link = &control->calls;
+	if (call->next)
+		call->next->link = &call->next;
+	control->calls = call;
+	control->count++;
+	return call;
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct control *control = io->data;
+	(void)events;
+	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return;
+	const char *why = judge_peer(fd);
+	bool is_crowded = control->count >= CONTROL_CALLS_MOST;
+	struct control_call *call = call_create(control, fd);
+	if (!call) {
+		close(fd);
+	} else if (why || is_crowded) {
+		refuse(call, why ? why : "too many calls at once");
+	} else {
+		arm(call);
+		ev_io_start(loop, &call->io);
+	}
+}
+
+static bool has_directory(const char *path, struct err *err)
+{
+	char *copy = strdup(path);
+	struct stat facts;
+	bool ok = copy && stat(dirname(copy), &facts) == 0 && S_ISDIR(facts.st_mode);
+	if (!ok)
+		err_set(err,
+			"there is no directory for it (RuntimeDirectory= of a unit makes one)");
+	free(copy);
+	return ok;
+}
+
+static bool listen_on(struct control *control, uid_t user, struct err *err)
+{
+	char address[sizeof(struct sockaddr_un) + 8];
+	if (!has_directory(control->path, err))
+		return false;
+	snprintf(address, sizeof address, "unix:%s", control->path);
+	control->listener = listener_open(address, 1, err);
+	if (!control->listener)
+		return false;
+	if (chmod(control->path, 0600) == 0 &&
+		(user == geteuid() || chown(control->path, user, (gid_t)-1) == 0))
+		return true;
+	err_set(err, "%s", strerror(errno));
+	return false;
+}
+
+struct control *control_open(struct ev_loop *loop, const char *path, uid_t user, struct err *err)
+{
+	struct control *control = calloc(1, sizeof *control);
+	if (!control || !(control->path = strdup(path))) {
+		err_set(err, "out of memory");
+		free(control);
+		return NULL;
+	}
+	control->loop = loop;
+	if (listen_on(control, user, err)) {
+		ev_io_init(&control->io, on_connection, control->listener->fds[0], EV_READ);
+		control->io.data = control;
+		return control;
+	}
+	listener_close(control->listener);
+	control_free(control);
+	return NULL;
+}
+
+struct listener *control_listener(struct control *control)
+{
+	return control->listener;
+}
+
+const char *control_path(const struct control *control)
+{
+	return control->path;
+}
+
+void control_start(struct control *control, control_request_fn *on_request, void *owner)
+{
+	control->on_request = on_request;
+	control->owner = owner;
+	ev_io_start(control->loop, &control->io);
+}
+
+void control_close(struct control *control, bool at_once)
+{
+	if (!control)
+		return;
+	ev_io_stop(control->loop, &control->io);
+	listener_close(control->listener);
+	control->listener = NULL;
+	struct control_call *next;
+	bool had_calls = control->count > 0;
+	for (struct control_call *call = control->calls; call; call = next) {
+		next = call->next;
+		if (at_once || !call->is_asked)
+			call_free(call);
+	}
+	if (!had_calls)
+		control_free(control);
+}

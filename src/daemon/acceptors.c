@@ -1,0 +1,302 @@
+#include "daemon/acceptors.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/pipes.h"
+#include "session/session.h"
+#include "session/steps/steps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * Connections taken at one wake-up, and how long that may take, so that those there get their turn:
+ * where hellos wait already, a handshake is begun with each.
+ */
+#define ACCEPTED_MOST 64
+#define ACCEPTING_US  4000
+#define QUEUED_MOST   65536 /* no queue of the kernel's is longer */
+
+/* How soon to try again when there was no descriptor, or no place. */
+#define PAUSE_SECONDS 0.1
+
+/* After so long without another pause it is over. */
+#define RECOVERED_SECONDS 2.0
+
+struct acceptor {
+	ev_io io;
+	struct acceptors *all;
+	struct listener *listener;
+	unsigned slot;                        /* which of the listener's sockets */
+	const struct listener_config *config; /* of the snapshot in service->routes; */
+	struct route *forward;                /* one of these two, or neither */
+	struct acceptor *next;
+};
+
+static void acceptors_start(struct acceptors *all)
+{
+	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
+		ev_io_start(all->service->lane.loop, &acceptor->io);
+}
+
+static void acceptors_stop(struct acceptors *all)
+{
+	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
+		ev_io_stop(all->service->lane.loop, &acceptor->io);
+}
+
+static void set_pause_timer(struct acceptors *all, double seconds)
+{
+	ev_timer_stop(all->service->lane.loop, &all->pause);
+	ev_timer_set(&all->pause, seconds, 0.);
+	ev_timer_start(all->service->lane.loop, &all->pause);
+}
+
+/* Connections wait in the kernel's queue meanwhile; nothing spins and nothing is refused. */
+static void pause_accepting(struct acceptors *all, const char *reason)
+{
+	if (!all->pause_reason)
+		log_warning("accepting is paused: %s", reason);
+	all->pause_reason = reason;
+	all->paused = true;
+	acceptors_stop(all);
+	set_pause_timer(all, PAUSE_SECONDS);
+}
+
+static void resume_accepting(struct acceptors *all)
+{
+	all->paused = false;
+	set_pause_timer(all, RECOVERED_SECONDS);
+	acceptors_start(all);
+}
+
+/*
+ * At its limit a worker pauses and resumes with each connection: that is one
+ * story, not hundreds.
+ */
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct acceptors *all = timer->data;
+	(void)loop, (void)events;
+	if (all->paused) {
+		resume_accepting(all);
+		return;
+	}
+	log_info("accepting again");
+	all->pause_reason = NULL;
+}
+
+#define NO_DESCRIPTORS "out of file descriptors (LimitNOFILE=)"
+
+/* NULL, or why nobody is let in now. */
+static const char *why_full(const struct acceptors *all)
+{
+	const struct limits *limits = all->service->limits;
+	unsigned most = routes_config(all->service->routes)->proxy.max_connections;
+	unsigned now = atomic_load(&limits->connections);
+	if (most > 0 && now >= most)
+		return "max_connections reached";
+	return now >= limits->connections_most ? NO_DESCRIPTORS : NULL;
+}
+
+/* False when there is nothing more to accept now. */
+static bool accept_failed(struct acceptor *acceptor)
+{
+	struct acceptors *all = acceptor->all;
+	switch (errno) {
+	case EAGAIN:
+		return false;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		if (pipes_trim(all->service->lane.pipes) > 0)
+			return true;
+		pause_accepting(all,
+			errno == EMFILE || errno == ENFILE ? NO_DESCRIPTORS
+							   : "out of memory for sockets");
+		return false;
+	case EINVAL:
+		log_error(
+			"%s: another process has shut this socket down", acceptor->listener->text);
+		ev_io_stop(all->service->lane.loop, &acceptor->io);
+		return false;
+	default:
+		return true; /* that connection is gone already, or a signal came */
+	}
+}
+
+static bool is_within(const struct network *network, const struct in6_addr *address)
+{
+	unsigned bytes = network->bits / 8, rest = network->bits % 8;
+	if (memcmp(network->address.s6_addr, address->s6_addr, bytes) != 0)
+		return false;
+	uint8_t mask = (uint8_t)(0xff00 >> rest);
+	return rest == 0 ||
+		((network->address.s6_addr[bytes] ^ address->s6_addr[bytes]) & mask) == 0;
+}
+
+/* Behind a unix socket whoever may open it is trusted. */
+static bool is_trusted_proxy(const struct listener_config *config, const struct sockaddr *source)
+{
+	struct in6_addr address = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	if (!config || config->accept_proxy_count == 0)
+		return false;
+	if (source->sa_family == AF_INET)
+		memcpy(address.s6_addr + 12, &((const struct sockaddr_in *)source)->sin_addr, 4);
+	else if (source->sa_family == AF_INET6)
+		address = ((const struct sockaddr_in6 *)source)->sin6_addr;
+	else
+		return true;
+	for (size_t i = 0; i < config->accept_proxy_count; i++)
+		if (is_within(&config->accept_proxy[i], &address))
+			return true;
+	return false;
+}
+
+static const struct step *steps_for(const struct acceptor *acceptor, const struct sockaddr *source)
+{
+	if (is_trusted_proxy(acceptor->config, source))
+		return proxied_steps;
+	return acceptor->forward ? forward_steps : router_steps;
+}
+
+static bool accept_one(struct acceptor *acceptor)
+{
+	struct acceptors *all = acceptor->all;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in6 v6;
+	} source;
+	socklen_t len = sizeof source;
+	const char *full = why_full(all);
+	if (full) {
+		pause_accepting(all, full);
+		return false;
+	}
+	int fd = accept4(acceptor->io.fd, &source.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd < 0)
+		return accept_failed(acceptor);
+	session_start(all->service, fd, &source.any, acceptor->listener,
+		steps_for(acceptor, &source.any), acceptor->forward);
+	return true;
+}
+
+static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+{
+	(void)loop, (void)events;
+	struct acceptors *all = ((struct acceptor *)io->data)->all;
+	uint64_t until = clock_now_us() + ACCEPTING_US;
+	for (int i = 0; i < ACCEPTED_MOST; i++) {
+		if (!accept_one(io->data)) {
+			all->service->is_crowded = all->paused;
+			return;
+		}
+		if (clock_now_us() >= until)
+			break;
+	}
+	all->service->is_crowded = true;
+}
+
+static struct acceptor *acceptor_of(struct acceptors *all, const struct listener *listener)
+{
+	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
+		if (acceptor->listener == listener)
+			return acceptor;
+	return NULL;
+}
+
+static void add_acceptor(struct acceptors *all, struct listener *listener, unsigned slot)
+{
+	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
+	if (!acceptor) {
+		log_error("out of memory: a worker does not listen on %s", listener->text);
+		return;
+	}
+	acceptor->all = all;
+	acceptor->listener = listener;
+	acceptor->slot = slot;
+	ev_io_init(&acceptor->io, on_connection, listener->fds[slot], EV_READ);
+	acceptor->io.data = acceptor;
+	/* In each turn of the loop the connections that are there come first. */
+	ev_set_priority(&acceptor->io, EV_MINPRI);
+	acceptor->next = all->first;
+	all->first = acceptor;
+	if (!all->paused)
+		ev_io_start(all->service->lane.loop, &acceptor->io);
+}
+
+static bool is_listed(struct listener **listeners, unsigned count, const struct listener *listener)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (listeners[i] == listener)
+			return true;
+	return false;
+}
+
+/*
+ * Who has been let in by the kernel is served, and nobody is to come after: the descriptor is
+ * closed by the thread whose loop knows it (a passed one goes on for whoever else has it).
+ */
+static void let_go(struct acceptors *all, struct acceptor *acceptor)
+{
+	ev_io_stop(all->service->lane.loop, &acceptor->io);
+	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_passed; i++)
+		if (!accept_one(acceptor))
+			break;
+	close(acceptor->io.fd);
+	acceptor->listener->fds[acceptor->slot] = -1;
+	free(acceptor);
+}
+
+/* Listeners that stay are not touched: closing one would drop what is queued on it. */
+void acceptors_leave(struct acceptors *all, struct listener **listeners, unsigned count)
+{
+	for (struct acceptor **at = &all->first; *at;) {
+		struct acceptor *acceptor = *at;
+		if (is_listed(listeners, count, acceptor->listener)) {
+			at = &acceptor->next;
+			continue;
+		}
+		*at = acceptor->next;
+		let_go(all, acceptor);
+	}
+}
+
+/* One socket, unless this gatehouse took over from one with more workers. */
+static void join_listener(struct acceptors *all, struct listener *listener)
+{
+	for (unsigned slot = all->worker; slot < listener->count; slot += listener->workers)
+		add_acceptor(all, listener, slot);
+}
+
+static void follow_config(struct acceptors *all)
+{
+	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
+		acceptor->config = routes_listener(
+			all->service->routes, acceptor->listener->text, &acceptor->forward);
+}
+
+void acceptors_join(struct acceptors *all, struct listener **listeners, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!acceptor_of(all, listeners[i]))
+			join_listener(all, listeners[i]);
+	if (all->service->routes)
+		follow_config(all);
+}
+
+void acceptors_session_gone(struct acceptors *all)
+{
+	if (all->paused)
+		resume_accepting(all);
+}
+
+void acceptors_init(struct acceptors *all, struct service *service, unsigned worker)
+{
+	*all = (struct acceptors){.service = service, .worker = worker};
+	ev_timer_init(&all->pause, on_pause_over, PAUSE_SECONDS, 0.);
+	all->pause.data = all;
+}

@@ -1,0 +1,134 @@
+#include "daemon/crl_watch.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define LOOK_AT_LEAST_SECONDS 3600.0 /* clocks are set */
+#define TELL_AGAIN_SECONDS    (24 * 3600)
+
+struct list {
+	const char *path; /* lent by the snapshot */
+	time_t next_update, told;
+	bool refuses; /* clients, once it has expired */
+};
+
+struct crl_watch {
+	struct ev_loop *loop;
+	ev_timer timer;
+	struct list *lists;
+	size_t count;
+};
+
+static void tell(struct list *list, time_t now)
+{
+	struct log_line line;
+	struct tm parts;
+	char date[32];
+	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&list->next_update, &parts));
+	log_begin(&line, LOG_ERROR_LEVEL, "certificate revocation list has expired");
+	log_text(&line, "file", list->path);
+	log_text(&line, "expired_at", date);
+	log_text(&line, "clients", list->refuses ? "refused" : "judged by it all the same");
+	log_end(&line);
+	list->told = now;
+}
+
+/* Tells what is due, and comes back for the next. */
+static void look(struct crl_watch *watch)
+{
+	double until_next = LOOK_AT_LEAST_SECONDS;
+	time_t now = time(NULL);
+	for (size_t i = 0; i < watch->count; i++) {
+		struct list *list = &watch->lists[i];
+		double left = difftime(list->next_update, now);
+		if (left >= 0 && left < until_next)
+			until_next = left + 1;
+		if (left < 0 && now - list->told >= TELL_AGAIN_SECONDS)
+			tell(list, now);
+	}
+	ev_timer_stop(watch->loop, &watch->timer);
+	ev_timer_set(&watch->timer, until_next, 0.);
+	if (watch->count > 0)
+		ev_timer_start(watch->loop, &watch->timer);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)events;
+	look(timer->data);
+}
+
+struct crl_watch *crl_watch_create(struct ev_loop *loop, struct err *err)
+{
+	struct crl_watch *watch = calloc(1, sizeof *watch);
+	if (!watch) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	watch->loop = loop;
+	ev_timer_init(&watch->timer, on_timer, 0., 0.);
+	watch->timer.data = watch;
+	return watch;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const struct list *one = a, *other = b;
+	int order = strcmp(one->path, other->path);
+	return order ? order : one->refuses - other->refuses;
+}
+
+/* A file is told of once for each thing that follows from it. */
+static void drop_repeated(struct crl_watch *watch)
+{
+	size_t kept = 0;
+	if (watch->count == 0)
+		return;
+	qsort(watch->lists, watch->count, sizeof *watch->lists, compare);
+	for (size_t i = 1; i < watch->count; i++) {
+		struct list *last = &watch->lists[kept], *list = &watch->lists[i];
+		if (compare(last, list) != 0)
+			watch->lists[++kept] = *list;
+		else if (list->next_update < last->next_update)
+			last->next_update = list->next_update;
+	}
+	watch->count = kept + 1;
+}
+
+static void add(struct crl_watch *watch, const struct tls_policy *policy)
+{
+	const struct trust *trust = policy->trust;
+	size_t more = trust ? trust->crl_count : 0;
+	if (more == 0)
+		return;
+	struct list *lists = realloc(watch->lists, (watch->count + more) * sizeof *lists);
+	if (!lists)
+		return;
+	watch->lists = lists;
+	for (size_t i = 0; i < more; i++)
+		if (trust->crls[i].next_update != 0)
+			lists[watch->count++] = (struct list){.path = trust->crls[i].path,
+				.next_update = trust->crls[i].next_update,
+				.refuses = policy->refuse_expired_crl};
+}
+
+void crl_watch_follow(struct crl_watch *watch, const struct routes *routes)
+{
+	watch->count = 0;
+	for (size_t i = 0; i < routes_context_count(routes); i++)
+		add(watch, &routes_context(routes, i)->policy);
+	drop_repeated(watch);
+	look(watch);
+}
+
+void crl_watch_destroy(struct crl_watch *watch)
+{
+	if (!watch)
+		return;
+	ev_timer_stop(watch->loop, &watch->timer);
+	free(watch->lists);
+	free(watch);
+}

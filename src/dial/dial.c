@@ -1,0 +1,211 @@
+#include "dial/dial.h"
+
+#include "net/socket.h"
+#include "net/stream.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STAGGER_SECONDS 0.25
+#define TRIED_MAX       256
+
+struct dial {
+	struct dial_setup setup;
+	struct endpoint endpoint;
+	struct lookup *lookup;
+	ev_timer timer; /* before the first attempt, and until the next one */
+	size_t count, next, failed;
+	struct address addresses[RESOLVER_MAX];
+	struct socket sockets[RESOLVER_MAX]; /* one for each address that was tried */
+	int error;                           /* of the first that failed */
+	char tried[TRIED_MAX];
+};
+
+static void dial_free(struct dial *dial)
+{
+	ev_timer_stop(dial->setup.loop, &dial->timer);
+	lookup_cancel(dial->lookup);
+	for (size_t i = 0; i < dial->next; i++)
+		socket_close(&dial->sockets[i]);
+	free(dial);
+}
+
+static void finish(struct dial *dial, struct dial_result *result)
+{
+	dial_done_fn *on_done = dial->setup.on_done;
+	void *owner = dial->setup.owner;
+	char why[sizeof((struct err *)0)->text];
+	snprintf(why, sizeof why, "%s", result->why ? result->why : "");
+	result->why = why;
+	dial_free(dial);
+	on_done(owner, result);
+}
+
+static void succeed(struct dial *dial, struct socket *socket)
+{
+	size_t index = (size_t)(socket - dial->sockets);
+	struct dial_result result = {.fd = socket_fd(socket), .address = dial->addresses[index]};
+	socket_wait(socket, 0);
+	ev_io_set(&socket->io, -1, 0); /* no longer ours to close */
+	finish(dial, &result);
+}
+
+/* With more than one address it is worth telling which they were. */
+static void fail(struct dial *dial)
+{
+	char why[sizeof((struct err *)0)->text];
+	const char *words = stream_error_text(dial->error);
+	struct dial_result result = {.fd = -1, .error = dial->error, .why = words};
+	if (dial->count > 1) {
+		snprintf(why, sizeof why, "%s (tried %s)", words, dial->tried);
+		result.why = why;
+	}
+	finish(dial, &result);
+}
+
+static void fail_unresolved(struct dial *dial, const char *why)
+{
+	struct dial_result result = {.fd = -1, .unresolved = true, .why = why};
+	finish(dial, &result);
+}
+
+static void next_attempt(struct dial *dial);
+
+static void attempt_failed(struct dial *dial, struct socket *socket, int error)
+{
+	socket_close(socket);
+	dial->failed++;
+	if (!dial->error)
+		dial->error = error;
+	if (dial->next < dial->count)
+		next_attempt(dial);
+	else if (dial->failed == dial->count)
+		fail(dial);
+}
+
+static void on_answer(void *owner, struct socket *socket, int events)
+{
+	struct dial *dial = owner;
+	int error = socket_error(socket);
+	(void)events;
+	if (error)
+		attempt_failed(dial, socket, error);
+	else
+		succeed(dial, socket);
+}
+
+static void note_tried(struct dial *dial, const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+	size_t used = strlen(dial->tried);
+	address_text(&address->any, address->len, text);
+	if (used + strlen(text) + sizeof ", " < sizeof dial->tried)
+		snprintf(dial->tried + used, sizeof dial->tried - used, "%s%s", used ? ", " : "",
+			text);
+}
+
+static void next_attempt(struct dial *dial)
+{
+	const struct address *address = &dial->addresses[dial->next];
+	struct socket *socket = &dial->sockets[dial->next++];
+	ev_timer_stop(dial->setup.loop, &dial->timer);
+	note_tried(dial, address);
+	socket_init(socket, dial->setup.loop, -1, on_answer, dial);
+	int error = socket_connect(socket, address);
+	if (error) {
+		attempt_failed(dial, socket, error);
+		return;
+	}
+	socket_wait(socket, EV_WRITE);
+	if (dial->next < dial->count) {
+		ev_timer_set(&dial->timer, STAGGER_SECONDS, 0.);
+		ev_timer_start(dial->setup.loop, &dial->timer);
+	}
+}
+
+static void add_address(struct dial *dial, const struct address *address)
+{
+	sa_family_t family = address->any.sa_family;
+	bool is_wanted = dial->setup.family == AF_UNSPEC || family == AF_UNIX ||
+		family == dial->setup.family;
+	if (is_wanted)
+		dial->addresses[dial->count++] = *address;
+}
+
+static void connect_to_them(struct dial *dial)
+{
+	if (dial->count > 0)
+		next_attempt(dial);
+	else if (dial->setup.family == AF_INET6)
+		fail_unresolved(dial, "it has no IPv6 address");
+	else
+		fail_unresolved(dial, "it has no IPv4 address");
+}
+
+static void on_resolved(
+	void *owner, const struct address *addresses, size_t count, const char *error)
+{
+	struct dial *dial = owner;
+	dial->lookup = NULL;
+	for (size_t i = 0; i < count; i++)
+		add_address(dial, &addresses[i]);
+	if (count == 0)
+		fail_unresolved(dial, error);
+	else
+		connect_to_them(dial);
+}
+
+static void begin(struct dial *dial)
+{
+	struct address address;
+	if (address_of_endpoint(&dial->endpoint, &address)) {
+		add_address(dial, &address);
+		connect_to_them(dial);
+		return;
+	}
+	/* An answer at once may have ended the dial: NULL is not to be kept. */
+	struct lookup *lookup = resolver_lookup(
+		dial->setup.resolver, dial->endpoint.host, dial->endpoint.port, on_resolved, dial);
+	if (lookup)
+		dial->lookup = lookup;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct dial *dial = timer->data;
+	(void)loop, (void)events;
+	if (dial->count > 0)
+		next_attempt(dial);
+	else
+		begin(dial);
+}
+
+struct dial *dial_start(const struct dial_setup *setup, struct err *err)
+{
+	struct dial *dial = calloc(1, sizeof *dial);
+	if (!dial) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	dial->setup = *setup;
+	dial->endpoint = *setup->endpoint;
+	dial->setup.endpoint = &dial->endpoint;
+	/* From the loop, so that no answer comes before the caller knows of the dial. */
+	ev_timer_init(&dial->timer, on_timer, 0., 0.);
+	dial->timer.data = dial;
+	ev_timer_start(setup->loop, &dial->timer);
+	return dial;
+}
+
+void dial_cancel(struct dial *dial)
+{
+	if (dial)
+		dial_free(dial);
+}
+
+const char *dial_tried(const struct dial *dial)
+{
+	return dial->tried;
+}

@@ -1,0 +1,52 @@
+#include "explain/explain.h"
+
+#include "net/source_hash.h"
+
+static void tell_servers(struct out *out, const struct backend *backend, bool backups)
+{
+	out_list(out, backups ? "backups" : "servers");
+	for (unsigned i = 0; i < backend->count; i++)
+		if (backend->servers[i].backup == backups)
+			out_text(out, NULL, backend->servers[i].text);
+	out_close(out);
+}
+
+static bool has_backups(const struct backend *backend)
+{
+	for (unsigned i = 0; i < backend->count; i++)
+		if (backend->servers[i].backup)
+			return true;
+	return false;
+}
+
+/* The order in which they would be tried while all are taken to be up. */
+static void tell_order(struct out *out, struct backend *backend, uint64_t hash)
+{
+	uint32_t tried = 0;
+	int index;
+	out_list(out, "order_for_source");
+	while ((index = backend_choose(backend, tried, hash)) >= 0) {
+		out_text(out, NULL, backend->servers[index].text);
+		tried |= 1u << index;
+	}
+	out_close(out);
+}
+
+void explain_backend(struct out *out, struct backend *backend, const struct asker *asker)
+{
+	static const char *const balances[] = {[BALANCE_LEAST_CONNECTIONS] = "least_connections",
+		[BALANCE_ROUND_ROBIN] = "round_robin",
+		[BALANCE_SOURCE] = "source"};
+	static const char *const versions[] = {
+		[PROXY_OUT_NONE] = NULL, [PROXY_OUT_V1] = "v1", [PROXY_OUT_V2] = "v2"};
+	out_object(out, "backend");
+	tell_servers(out, backend, false);
+	if (has_backups(backend))
+		tell_servers(out, backend, true);
+	if (backend->count > 1)
+		out_text(out, "balance", balances[backend->balance]);
+	if (backend->balance == BALANCE_SOURCE && asker->source)
+		tell_order(out, backend, source_hash(&asker->source->any));
+	out_text(out, "proxy_protocol", versions[backend->proxy_protocol]);
+	out_close(out);
+}

@@ -1,0 +1,118 @@
+#include "explain/explain.h"
+
+#include "config/config_backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Up to the end, or to the first byte too many. -1: errno tells. */
+static ssize_t read_up_to(int fd, uint8_t *out, size_t most)
+{
+	size_t len = 0;
+	while (len < most) {
+		ssize_t n = read(fd, out + len, most - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
+bool asked_read(struct asked *asked, const char *path, struct err *err)
+{
+	bool is_stdin = strcmp(path, "-") == 0;
+	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t len = fd < 0 ? -1 : read_up_to(fd, asked->wire, sizeof asked->wire);
+	if (len < 0)
+		err_set(err, "%s: %s", is_stdin ? "standard input" : path, strerror(errno));
+	if (fd >= 0 && !is_stdin)
+		close(fd);
+	if (len < 0)
+		return false;
+	struct span wire = span_of(asked->wire, (size_t)len);
+	asked->verdict = client_hello_parse(wire, asked->joined, &asked->hello);
+	return true;
+}
+
+/* One id of the list, as it would be on the wire, behind its length. */
+static bool add_id(struct asked *asked, size_t *used, const char *text, size_t len)
+{
+	char copy[ALPN_TEXT_MAX];
+	uint8_t id[255];
+	size_t id_len;
+	if (len >= sizeof copy || *used + 1 + sizeof id > sizeof asked->wire)
+		return false;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	if (!alpn_decode(copy, id, &id_len))
+		return false;
+	asked->wire[(*used)++] = (uint8_t)id_len;
+	memcpy(asked->wire + *used, id, id_len);
+	*used += id_len;
+	return true;
+}
+
+bool asked_make(struct asked *asked, const char *sni, const char *alpn, struct err *err)
+{
+	size_t used = 0;
+	asked->verdict = HELLO_WHOLE;
+	asked->hello = (struct client_hello){.version_min = 0x0303, .version_max = 0x0304};
+	if (*sni)
+		asked->hello.sni_error = server_name_parse(span_of_string(sni), &asked->hello.sni);
+	while (alpn) {
+		size_t len = strcspn(alpn, ",");
+		if (!add_id(asked, &used, alpn, len)) {
+			err_set(err,
+				"--alpn: expected protocols of 1 to 255 bytes such as "
+				"\"h2,http/1.1\", got \"%.*s\"",
+				(int)len, alpn);
+			return false;
+		}
+		alpn = alpn[len] == ',' ? alpn + len + 1 : NULL;
+	}
+	asked->hello.alpn = span_of(asked->wire, used);
+	return true;
+}
+
+static void tell_name(struct out *out, const struct client_hello *hello)
+{
+	if (hello->sni.len > 0)
+		out_bytes(out, "sni", span_of(hello->sni.text, hello->sni.len));
+	else
+		out_text(out, "sni", NULL);
+}
+
+static void tell_alpn(struct out *out, const struct client_hello *hello)
+{
+	char text[ALPN_TEXT_MAX];
+	struct span list = hello->alpn, id;
+	out_list(out, "alpn");
+	while (alpn_next(&list, &id)) {
+		alpn_text(id, text, sizeof text);
+		out_text(out, NULL, text);
+	}
+	out_close(out);
+}
+
+void explain_hello(struct out *out, const struct asked *asked)
+{
+	const struct client_hello *hello = &asked->hello;
+	out_flag(out, "complete", asked->verdict == HELLO_WHOLE);
+	tell_name(out, hello);
+	out_text(out, "sni_error", hello->sni_error);
+	tell_alpn(out, hello);
+	if (hello->alpn_error)
+		out_text(out, "alpn_error", hello->alpn_error);
+	out_text(out, "error", hello->error);
+}
+
+void explain_asked(struct out *out, const struct asked *asked)
+{
+	tell_name(out, &asked->hello);
+	tell_alpn(out, &asked->hello);
+}

@@ -1,0 +1,221 @@
+#include "session/session_stats.h"
+
+#include "base/clock.h"
+#include "net/pipes.h"
+#include "tls/tls_stream.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define BEAT_SECONDS 1.0
+/* After so many beats the longest turn of the loop is that of the last period. */
+#define PERIOD_BEATS   15
+#define FOLDED_AT_ONCE 2048
+#define PAUSE_SECONDS  0.02
+
+/* Worker indexes are below 1024: an id names its worker as well. */
+#define ID_WORKERS 1024
+
+void count_started(struct session *session)
+{
+	struct counters *counters = session->service->counters;
+	session->id = counter_get(&counters->connections) * ID_WORKERS + session->service->index;
+	counter_add(&counters->connections, 1);
+	counter_set(&counters->active, service_sessions(session->service));
+}
+
+void count_routed(struct session *session)
+{
+	struct tally *tally =
+		tallies_of(session->service->limits->tallies, session->routes, session->route);
+	session->tally = tally;
+	atomic_fetch_add_explicit(&tally->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&tally->active, 1, memory_order_relaxed);
+}
+
+void count_acl(struct session *session, bool is_admitted)
+{
+	struct counters *counters = session->service->counters;
+	session->acl_denied = !is_admitted;
+	counter_add(is_admitted ? &counters->acl_admitted : &counters->acl_denied, 1);
+}
+
+/* Without rules every verified certificate is admitted: that is a decision too. */
+void count_secured(struct session *session)
+{
+	struct tls_facts facts;
+	histogram_add(&session->service->counters->handshakes, session->handshake_us);
+	if (!session->route || session->route->acl)
+		return;
+	tls_stream_facts(session->client, &facts);
+	if (facts.identity)
+		count_acl(session, true);
+}
+
+void count_dial_error(struct session *session)
+{
+	counter_add(&session->service->counters->dial_errors, 1);
+}
+
+static void add_bytes(struct session *session)
+{
+	struct counters *counters = session->service->counters;
+	struct relaying *relaying = session->relaying;
+	if (!relaying)
+		return;
+	uint64_t more_up = session_up(session) - relaying->counted_up;
+	uint64_t more_down = session_down(session) - relaying->counted_down;
+	if (more_up == 0 && more_down == 0)
+		return;
+	counter_add(&counters->up, more_up);
+	counter_add(&counters->down, more_down);
+	if (session->tally) {
+		atomic_fetch_add_explicit(&session->tally->up, more_up, memory_order_relaxed);
+		atomic_fetch_add_explicit(&session->tally->down, more_down, memory_order_relaxed);
+	}
+	relaying->counted_up += more_up;
+	relaying->counted_down += more_down;
+}
+
+static void keep_refusal(const struct session *session, enum ending ending, const char *why)
+{
+	struct refusal refusal = {.ending = ending};
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	refusal.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	session_source_text(session, refusal.source);
+	snprintf(
+		refusal.name, sizeof refusal.name, "%s", session->hello ? session->hello->sni : "");
+	snprintf(refusal.why, sizeof refusal.why, "%s", why);
+	refusals_add(&session->service->counters->refusals, &refusal);
+}
+
+void count_ended(struct session *session, const char *why)
+{
+	struct counters *counters = session->service->counters;
+	enum ending ending = session->acl_denied
+		? ENDING_NOT_ADMITTED
+		: ending_of(why, session->step->name, session->relaying != NULL);
+	bool was_routed = session->tally != NULL;
+	if (!was_routed)
+		session->tally = tallies_of(session->service->limits->tallies, NULL, NULL);
+	add_bytes(session);
+	counter_add(&counters->endings[ending], 1);
+	histogram_add(&counters->durations, clock_now_us() - session->began_us);
+	counter_set(&counters->active, service_sessions(session->service) - 1);
+	if (was_routed)
+		atomic_fetch_sub_explicit(&session->tally->active, 1, memory_order_relaxed);
+	else
+		atomic_fetch_add_explicit(&session->tally->connections, 1, memory_order_relaxed);
+	if (!ending_is_refusal(ending))
+		return;
+	atomic_fetch_add_explicit(&session->tally->errors, 1, memory_order_relaxed);
+	keep_refusal(session, ending, why);
+}
+
+/* Once a second. */
+
+static void set_timer(struct service *service, double seconds)
+{
+	struct counting *counting = &service->counting;
+	ev_timer_stop(service->lane.loop, &counting->beat);
+	ev_timer_set(&counting->beat, seconds, 0.);
+	ev_timer_start(service->lane.loop, &counting->beat);
+}
+
+/* The longest turn of a whole period at least stays to be seen. */
+static void beat(struct service *service)
+{
+	struct counters *counters = service->counters;
+	if (++service->counting.beats % PERIOD_BEATS == 0) {
+		counter_set(&counters->turn_before_us, counter_get(&counters->turn_us));
+		counter_set(&counters->turn_us, 0);
+	}
+	counter_set(&counters->pipes, pipes_in_use(service->lane.pipes));
+	counter_set(&counters->beat_us, clock_now_us());
+}
+
+/* False: more are left for the next turn. */
+static bool fold(struct service *service)
+{
+	struct session *session = NULL;
+	for (unsigned i = 0; i < FOLDED_AT_ONCE; i++) {
+		session = walk_next(&service->counting.walk);
+		if (!session)
+			return true;
+		add_bytes(session);
+	}
+	return false;
+}
+
+static void on_beat(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct service *service = timer->data;
+	struct counting *counting = &service->counting;
+	(void)loop, (void)events;
+	beat(service);
+	if (!counting->is_folding)
+		walk_begin(&counting->walk, service);
+	counting->is_folding = !fold(service);
+	if (!counting->is_folding)
+		walk_end(&counting->walk);
+	set_timer(service, counting->is_folding ? PAUSE_SECONDS : BEAT_SECONDS);
+}
+
+static void on_woken(struct ev_loop *loop, ev_check *check, int events)
+{
+	struct service *service = check->data;
+	(void)loop, (void)events;
+	service->counting.woken_us = clock_now_us();
+}
+
+static void on_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	struct service *service = prepare->data;
+	struct counters *counters = service->counters;
+	(void)loop, (void)events;
+	uint64_t turn = clock_now_us() - service->counting.woken_us;
+	if (service->counting.woken_us > 0 && turn > counter_get(&counters->turn_us))
+		counter_set(&counters->turn_us, turn);
+	service->counting.woken_us = 0;
+}
+
+void counting_init(struct service *service)
+{
+	struct counting *counting = &service->counting;
+	ev_timer_init(&counting->beat, on_beat, 0., 0.);
+	ev_check_init(&counting->woken, on_woken);
+	ev_prepare_init(&counting->sleep, on_sleep);
+	counting->beat.data = counting->woken.data = counting->sleep.data = service;
+}
+
+static void counting_start(struct service *service)
+{
+	service->counting.woken_us = 0;
+	ev_check_start(service->lane.loop, &service->counting.woken);
+	ev_prepare_start(service->lane.loop, &service->counting.sleep);
+	on_beat(service->lane.loop, &service->counting.beat, 0);
+}
+
+static void counting_stop(struct service *service)
+{
+	struct counting *counting = &service->counting;
+	if (counting->is_folding)
+		walk_end(&counting->walk);
+	counting->is_folding = false;
+	ev_timer_stop(service->lane.loop, &counting->beat);
+	ev_check_stop(service->lane.loop, &counting->woken);
+	ev_prepare_stop(service->lane.loop, &counting->sleep);
+	counter_set(&service->counters->beat_us, 0);
+}
+
+void counting_follow(struct service *service, bool wanted)
+{
+	if (wanted == service->counting.is_on)
+		return;
+	service->counting.is_on = wanted;
+	if (wanted)
+		counting_start(service);
+	else
+		counting_stop(service);
+}

@@ -1,0 +1,89 @@
+#include "session/steps/steps.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define REQUEST_MAX (64 * 1024)
+
+static const char page[] =
+	"<!doctype html>\n"
+	"<html lang=\"en\">\n"
+	"<meta charset=\"utf-8\">\n"
+	"<meta name=\"viewport\" content=\"width=device-width\">\n"
+	"<title>421 Misdirected Request</title>\n"
+	"<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;"
+	"padding:0 1rem;color:#222;background:#fff}"
+	"@media(prefers-color-scheme:dark){body{color:#ddd;background:#181818}}</style>\n"
+	"<h1>421 Misdirected Request</h1>\n"
+	"<p>This server has no site of that name. Check the address; if it is right, the name may "
+	"point to the wrong server.</p>\n"
+	"</html>\n";
+
+static size_t write_answer(char *out, size_t size, bool head_only)
+{
+	int len = snprintf(out, size,
+		"HTTP/1.1 421 Misdirected Request\r\n"
+		"Content-Type: text/html; charset=utf-8\r\n"
+		"Content-Length: %zu\r\n"
+		"Cache-Control: no-store\r\n"
+		"Connection: close\r\n"
+		"\r\n%s",
+		sizeof page - 1, head_only ? "" : page);
+	return (size_t)len;
+}
+
+/* A request's head ends, over any number of reads, with two line feeds and at most a CR between. */
+static bool head_ends(struct session *session, const struct buf *buf)
+{
+	for (size_t i = buf->start; i < buf->end; i++) {
+		uint8_t byte = buf->data[i];
+		session->peeked++;
+		if (byte == '\r')
+			continue;
+		if (byte == '\n' && session->last_byte == '\n')
+			return true;
+		session->last_byte = byte;
+	}
+	return session->peeked >= REQUEST_MAX;
+}
+
+/* A first line that is none of HTTP, such as ssh's: no request will follow to wait for. */
+static bool is_no_request(const struct buf *buf)
+{
+	const uint8_t *line = buf->data + buf->start;
+	const uint8_t *end = memchr(line, '\n', buf_used(buf));
+	return end && !memmem(line, (size_t)(end - line), " HTTP/", 6);
+}
+
+static enum step_result answer(struct session *session)
+{
+	char text[2048];
+	struct buf buf = {.data = (uint8_t *)text, .size = sizeof text};
+	buf.end = write_answer(text, sizeof text, session->head_only);
+	if (stream_write(session->client, &buf) == IO_FAIL)
+		return session_end(session, "no such host; client gone before the 421");
+	return refuse_politely(session, "no such host: answered 421");
+}
+
+/* Hears the request, so that the answer is one, and says that nobody of that name lives here. */
+enum step_result step_answer_421(struct session *session)
+{
+	struct lane *lane = &session->service->lane;
+	struct buf buf = {.data = lane->plain, .size = LANE_PLAIN_SIZE};
+	switch (stream_read(session->client, &buf)) {
+	case IO_AGAIN:
+		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));
+		return STEP_WAIT;
+	case IO_EOF:
+		return answer(session);
+	case IO_FAIL:
+		return session_end(session, "no such host; client gone before the 421");
+	case IO_DONE:
+		break;
+	}
+	if (session->peeked == 0 && is_no_request(&buf))
+		return answer(session);
+	if (session->peeked == 0)
+		session->head_only = buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
+	return head_ends(session, &buf) ? answer(session) : STEP_JUMP;
+}

@@ -1,0 +1,32 @@
+#include "session/steps/peek.h"
+#include "session/steps/steps.h"
+
+/*
+ * Looks at the ClientHello and takes none of it: the kernel's queue is what passthrough will splice
+ * and OpenSSL will read.
+ */
+enum step_result step_sniff(struct session *session)
+{
+	struct lane *lane = &session->service->lane;
+	struct client_hello *hello = &session->service->hello;
+	size_t len;
+	enum step_result seen = peek(session, CLIENT_HELLO_MAX, &len);
+	if (seen != STEP_NEXT)
+		return seen;
+	enum hello_verdict verdict =
+		client_hello_parse(span_of(lane->plain, len), lane->sealed_in, hello);
+	if (verdict == HELLO_MORE)
+		return peek_wait_for(session, len, hello->want);
+	peek_done(session);
+	switch (verdict) {
+	case HELLO_NOT_TLS:
+		return session_end(session, "not TLS");
+	case HELLO_BROKEN:
+	case HELLO_TOO_LARGE:
+		return refuse_with_alert(session, ALERT_DECODE_ERROR, hello->error);
+	case HELLO_MORE:
+	case HELLO_WHOLE:
+		break;
+	}
+	return STEP_NEXT;
+}

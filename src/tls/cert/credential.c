@@ -1,0 +1,240 @@
+#include "tls/cert/credential.h"
+
+#include "tls/cert/lazy_cert.h"
+#include "tls/tls_error.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+static time_t time_of(const ASN1_TIME *asn1)
+{
+	struct tm parts;
+	return ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
+}
+
+/* A PEM reader ends with "no start line", which is no error once something was read. */
+static bool read_chain(
+	struct credential *credential, BIO *pem, struct issuers *issuers, struct err *err)
+{
+	ERR_clear_error();
+	credential->leaf = light_certificate_read(pem);
+	if (!credential->leaf) {
+		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+		return false;
+	}
+	X509 *next;
+	while ((next = issuers_read(issuers, pem)) != NULL)
+		sk_X509_push(credential->chain, next);
+	unsigned long code = ERR_peek_last_error();
+	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
+		ERR_clear_error();
+		return true;
+	}
+	err_set(err, "certificate %d of its chain cannot be read (%s)",
+		sk_X509_num(credential->chain) + 2, tls_error_take());
+	return false;
+}
+
+static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
+	const struct credential_readers *readers, struct err *err)
+{
+	BIO *pem = BIO_new_mem_buf(data, (int)len);
+	credential->chain = sk_X509_new_null();
+	bool ok = pem && credential->chain && read_chain(credential, pem, readers->issuers, err);
+	BIO_free(pem);
+	if (!ok)
+		return false;
+	credential->not_before = time_of(X509_get0_notBefore(credential->leaf));
+	credential->not_after = time_of(X509_get0_notAfter(credential->leaf));
+	return true;
+}
+
+/* Nobody sits at a daemon's terminal: a key that asks for a passphrase is refused. */
+static int on_passphrase(char *out, int size, int writing, void *asked)
+{
+	(void)out, (void)size, (void)writing;
+	*(bool *)asked = true;
+	return -1;
+}
+
+static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
+	const struct credential_readers *readers, struct err *err)
+{
+	bool asked = false;
+	const char *type = light_certificate_key_type(credential->leaf);
+	credential->key = key_reader_read(readers->keys, type, data, len);
+	if (credential->key)
+		return true;
+	BIO *pem = BIO_new_mem_buf(data, (int)len);
+	ERR_clear_error();
+	if (pem)
+		credential->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, &asked);
+	BIO_free(pem);
+	if (credential->key)
+		return true;
+	const char *reason = tls_error_take();
+	if (asked)
+		err_set(err, "is encrypted, expected a key without a passphrase");
+	else
+		err_set(err, "no PEM private key in it (%s)", reason);
+	return false;
+}
+
+typedef bool parse_fn(struct credential *, uint8_t *data, size_t len,
+	const struct credential_readers *, struct err *);
+
+static bool load_part(struct credential *credential, struct file_mark *mark, const char *path,
+	const struct credential_readers *readers, parse_fn *parse, struct err *err)
+{
+	uint8_t *data;
+	size_t len;
+	bool ok = file_mark_read(mark, path, &data, &len, err);
+	if (ok) {
+		ok = parse(credential, data, len, readers, err);
+		OPENSSL_cleanse(data, len);
+		free(data);
+	}
+	if (!ok)
+		err_prefix(err, "\"%s\": ", path);
+	return ok;
+}
+
+static bool is_pair(const struct credential *credential)
+{
+	if (light_certificate_is_of(credential->leaf, credential->key))
+		return true;
+	ERR_clear_error();
+	X509 *whole = light_certificate_whole(credential->leaf);
+	bool same = whole && X509_check_private_key(whole, credential->key) == 1;
+	X509_free(whole);
+	tls_error_clear();
+	return same;
+}
+
+static bool check_pair(struct credential *credential, const char *cert_path, struct err *err)
+{
+	if (is_pair(credential))
+		return true;
+	err_set(err, "\"%s\": is the key of another certificate than \"%s\"",
+		credential->key_mark.path, cert_path);
+	return false;
+}
+
+struct credential *credential_load(const char *cert_path, const char *key_path,
+	const struct credential_readers *readers, enum credential_part *at_fault, struct err *err)
+{
+	struct credential *credential = calloc(1, sizeof *credential);
+	*at_fault = CREDENTIAL_CERT;
+	if (!credential) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	credential->refs = 1;
+	if (!load_part(credential, &credential->cert_mark, cert_path, readers, parse_cert, err))
+		goto unref;
+	*at_fault = CREDENTIAL_KEY;
+	if (!load_part(credential, &credential->key_mark, key_path, readers, parse_key, err) ||
+		!check_pair(credential, cert_path, err))
+		goto unref;
+	return credential;
+unref:
+	credential_unref(credential);
+	return NULL;
+}
+
+struct credential *credential_ref(struct credential *credential)
+{
+	atomic_fetch_add(&credential->refs, 1);
+	return credential;
+}
+
+void credential_unref(struct credential *credential)
+{
+	if (!credential || atomic_fetch_sub(&credential->refs, 1) > 1)
+		return;
+	file_mark_finish(&credential->cert_mark);
+	file_mark_finish(&credential->key_mark);
+	X509_free(credential->leaf);
+	sk_X509_pop_free(credential->chain, X509_free);
+	EVP_PKEY_free(credential->key);
+	free(credential);
+}
+
+bool credential_is_current(struct credential *credential)
+{
+	return file_mark_holds(&credential->cert_mark) && file_mark_holds(&credential->key_mark);
+}
+
+bool credential_use(const struct credential *credential, SSL_CTX *ctx)
+{
+	X509 *whole = light_certificate_whole(credential->leaf);
+	bool ok = whole &&
+		SSL_CTX_use_cert_and_key(ctx, whole, credential->key, credential->chain, 1) == 1;
+	X509_free(whole);
+	return ok;
+}
+
+const char *credential_key_type(const struct credential *credential)
+{
+	switch (EVP_PKEY_get_base_id(credential->key)) {
+	case EVP_PKEY_EC:
+		return "ECDSA";
+	case EVP_PKEY_RSA:
+		return "RSA";
+	case EVP_PKEY_RSA_PSS:
+		return "RSA-PSS";
+	case EVP_PKEY_ED25519:
+		return "Ed25519";
+	case EVP_PKEY_ED448:
+		return "Ed448";
+	default:
+		return "other";
+	}
+}
+
+static bool visit_name(const ASN1_STRING *text, credential_name_fn *visit, void *owner)
+{
+	struct server_name name;
+	struct span raw = span_of(ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text));
+	return server_name_parse_pattern(raw, &name) == NULL && visit(owner, &name);
+}
+
+static bool each_common_name(X509 *leaf, credential_name_fn *visit, void *owner)
+{
+	X509_NAME *subject = X509_get_subject_name(leaf);
+	for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;)
+		if (visit_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)), visit,
+			    owner))
+			return true;
+	return false;
+}
+
+bool credential_each_name(
+	const struct credential *credential, credential_name_fn *visit, void *owner)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(credential->leaf, NID_subject_alt_name, NULL, NULL);
+	if (!names)
+		return each_common_name(credential->leaf, visit, owner);
+	bool done = false;
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !done; i++) {
+		int type;
+		const ASN1_STRING *text =
+			GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+		done = type == GEN_DNS && visit_name(text, visit, owner);
+	}
+	GENERAL_NAMES_free(names);
+	return done;
+}
+
+static bool covers(void *owner, const struct server_name *pattern)
+{
+	const struct server_name *name = owner;
+	return strcmp(pattern->text, name->text) == 0 || server_name_covered(pattern, name);
+}
+
+bool credential_covers(const struct credential *credential, const struct server_name *name)
+{
+	return credential_each_name(credential, covers, (void *)name);
+}

@@ -1,0 +1,155 @@
+#include "tls/cert/file_stamp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Time stamps of files move in steps of the kernel's tick, and some file systems know only seconds. */
+#define SETTLED_AFTER_SECONDS 2
+
+static void note(struct file_mark *mark, const struct stat *st)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	mark->dev = st->st_dev;
+	mark->ino = st->st_ino;
+	mark->size = st->st_size;
+	mark->mtime = st->st_mtim;
+	mark->ctime = st->st_ctim;
+	mark->settled = now.tv_sec > st->st_ctim.tv_sec + SETTLED_AFTER_SECONDS;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static bool same_stat(const struct file_mark *mark, const struct stat *st)
+{
+	return mark->dev == st->st_dev && mark->ino == st->st_ino && mark->size == st->st_size &&
+		same_time(mark->mtime, st->st_mtim) && same_time(mark->ctime, st->st_ctim);
+}
+
+static bool check_kind(const struct stat *st, struct err *err)
+{
+	if (S_ISDIR(st->st_mode))
+		err_set(err, "is a directory, expected a file");
+	else if (!S_ISREG(st->st_mode))
+		err_set(err, "is not a regular file");
+	else if (st->st_size == 0)
+		err_set(err, "is empty");
+	else if (st->st_size > FILE_MARK_MOST)
+		err_set(err, "is larger than 16 MiB");
+	else
+		return true;
+	return false;
+}
+
+/* One byte more than fstat said is asked for: a file that grows meanwhile is seen to. */
+static bool read_whole(int fd, size_t size, uint8_t *data, size_t *len)
+{
+	size_t got = 0;
+	while (got <= size) {
+		ssize_t n = read(fd, data + got, size + 1 - got);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return false;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	*len = got;
+	return true;
+}
+
+static bool read_open(struct file_mark *mark, int fd, uint8_t **data, size_t *len, struct err *err)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0) {
+		err_set(err, "%s", strerror(errno));
+		return false;
+	}
+	if (!check_kind(&st, err))
+		return false;
+	size_t size = (size_t)st.st_size;
+	uint8_t *bytes = malloc(size + 1);
+	if (!bytes || !read_whole(fd, size, bytes, len)) {
+		err_set(err, "%s", bytes ? strerror(errno) : "out of memory");
+		if (bytes)
+			OPENSSL_cleanse(bytes, size + 1);
+		free(bytes);
+		return false;
+	}
+	if (*len != size) {
+		err_set(err, "changed while it was read");
+		OPENSSL_cleanse(bytes, size + 1);
+		free(bytes);
+		return false;
+	}
+	note(mark, &st);
+	*data = bytes;
+	return true;
+}
+
+bool file_mark_read(
+	struct file_mark *mark, const char *path, uint8_t **data, size_t *len, struct err *err)
+{
+	*mark = (struct file_mark){0};
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		err_set(err, "%s", errno == ENOENT ? "no such file" : strerror(errno));
+		return false;
+	}
+	bool ok = read_open(mark, fd, data, len, err);
+	close(fd);
+	if (!ok)
+		return false;
+	mark->path = strdup(path);
+	if (mark->path && EVP_Digest(*data, *len, mark->digest, NULL, EVP_sha256(), NULL) == 1)
+		return true;
+	err_set(err, "out of memory");
+	OPENSSL_cleanse(*data, *len);
+	free(*data);
+	file_mark_finish(mark);
+	return false;
+}
+
+bool file_mark_holds(struct file_mark *mark)
+{
+	struct stat st;
+	if (stat(mark->path, &st) < 0)
+		return false;
+	if (mark->settled && same_stat(mark, &st))
+		return true;
+	struct file_mark now;
+	struct err ignored;
+	uint8_t *data;
+	size_t len;
+	if (!file_mark_read(&now, mark->path, &data, &len, &ignored))
+		return false;
+	OPENSSL_cleanse(data, len);
+	free(data);
+	bool same = file_mark_same_content(mark, &now);
+	if (same) {
+		note(mark, &st);
+		mark->settled = now.settled;
+	}
+	file_mark_finish(&now);
+	return same;
+}
+
+bool file_mark_same_content(const struct file_mark *a, const struct file_mark *b)
+{
+	return a->size == b->size && memcmp(a->digest, b->digest, sizeof a->digest) == 0;
+}
+
+void file_mark_finish(struct file_mark *mark)
+{
+	free(mark->path);
+	mark->path = NULL;
+}

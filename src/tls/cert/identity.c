@@ -1,0 +1,299 @@
+#include "tls/cert/identity.h"
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define VALUE_SHOWN 96 /* bytes of a value's escaped text */
+
+/* The certificate is walked twice: to see how much there is (`out` is NULL), and to copy it. */
+struct collector {
+	struct identity *out;
+	uint8_t *free;
+	size_t count, bytes;
+};
+
+static void collect(
+	struct collector *to, enum identity_kind kind, const void *data, size_t len, bool is_sound)
+{
+	if (to->out) {
+		if (len > 0)
+			memcpy(to->free, data, len);
+		to->out->values[to->count] = (struct identity_value){
+			.text = span_of(to->free, len), .kind = kind, .is_sound = is_sound};
+		to->free += len;
+	}
+	to->count++;
+	to->bytes += len;
+}
+
+static bool is_ascii(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] >= 0x80)
+			return false;
+	return true;
+}
+
+static bool is_whole(struct span text)
+{
+	return text.len > 0 && memchr(text.data, 0, text.len) == NULL;
+}
+
+/*
+ * The string types of a DirectoryString, and those that certificates use in its place. OpenSSL
+ * would read the one-byte types as Latin-1, which of these only T61String is by custom.
+ */
+static bool is_text(const ASN1_STRING *string, struct span raw)
+{
+	switch (ASN1_STRING_type(string)) {
+	case V_ASN1_UTF8STRING:
+	case V_ASN1_BMPSTRING:
+	case V_ASN1_UNIVERSALSTRING:
+	case V_ASN1_T61STRING:
+		return true;
+	case V_ASN1_PRINTABLESTRING:
+	case V_ASN1_IA5STRING:
+	case V_ASN1_NUMERICSTRING:
+	case V_ASN1_VISIBLESTRING:
+		return is_ascii(raw);
+	default:
+		return false;
+	}
+}
+
+static struct span span_of_asn1(const ASN1_STRING *string)
+{
+	return span_of(ASN1_STRING_get0_data(string), (size_t)ASN1_STRING_length(string));
+}
+
+static void collect_subject_value(
+	struct collector *to, enum identity_kind kind, const ASN1_STRING *string)
+{
+	struct span raw = span_of_asn1(string);
+	unsigned char *text = NULL;
+	int len = is_text(string, raw) ? ASN1_STRING_to_UTF8(&text, string) : -1;
+	if (len < 0)
+		collect(to, kind, raw.data, raw.len, false);
+	else
+		collect(to, kind, text, (size_t)len, is_whole(span_of(text, (size_t)len)));
+	OPENSSL_free(text);
+}
+
+static void collect_subject(struct collector *to, const X509_NAME *subject)
+{
+	for (int i = 0; i < X509_NAME_entry_count(subject); i++) {
+		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(subject, i);
+		const ASN1_STRING *value = X509_NAME_ENTRY_get_data(entry);
+		switch (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry))) {
+		case NID_commonName:
+			collect_subject_value(to, IDENTITY_CN, value);
+			break;
+		case NID_organizationName:
+			collect_subject_value(to, IDENTITY_ORG, value);
+			break;
+		case NID_organizationalUnitName:
+			collect_subject_value(to, IDENTITY_OU, value);
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static void collect_san(struct collector *to, enum identity_kind kind, const ASN1_STRING *string)
+{
+	struct span raw = span_of_asn1(string);
+	collect(to, kind, raw.data, raw.len, is_whole(raw) && is_ascii(raw));
+}
+
+static void collect_sans(struct collector *to, const GENERAL_NAMES *sans)
+{
+	for (int i = 0; i < sk_GENERAL_NAME_num(sans); i++) {
+		const GENERAL_NAME *san = sk_GENERAL_NAME_value(sans, i);
+		if (san->type == GEN_DNS)
+			collect_san(to, IDENTITY_DNS, san->d.dNSName);
+		else if (san->type == GEN_URI)
+			collect_san(to, IDENTITY_URI, san->d.uniformResourceIdentifier);
+		else if (san->type == GEN_EMAIL)
+			collect_san(to, IDENTITY_EMAIL, san->d.rfc822Name);
+	}
+}
+
+static bool take_fingerprints(struct identity *identity, const X509 *certificate)
+{
+	return X509_digest(certificate, EVP_sha256(), identity->certificate, NULL) &&
+		ASN1_item_digest(ASN1_ITEM_rptr(X509_PUBKEY), EVP_sha256(),
+			X509_get_X509_PUBKEY(certificate), identity->key, NULL);
+}
+
+static int64_t seconds_of(const ASN1_TIME *time)
+{
+	struct tm parts;
+	return ASN1_TIME_to_tm(time, &parts) ? (int64_t)timegm(&parts) : 0;
+}
+
+static struct identity *gather(const X509 *certificate, const GENERAL_NAMES *sans)
+{
+	const X509_NAME *subject = X509_get_subject_name(certificate);
+	struct collector all = {0};
+	collect_subject(&all, subject);
+	collect_sans(&all, sans);
+	size_t table = sizeof(struct identity) + all.count * sizeof(struct identity_value);
+	struct identity *identity = calloc(1, table + all.bytes);
+	if (!identity)
+		return NULL;
+	struct collector to = {.out = identity, .free = (uint8_t *)identity + table};
+	collect_subject(&to, subject);
+	collect_sans(&to, sans);
+	identity->count = to.count;
+	identity->not_after = seconds_of(X509_get0_notAfter(certificate));
+	if (take_fingerprints(identity, certificate))
+		return identity;
+	identity_free(identity);
+	return NULL;
+}
+
+/*
+ * A SAN extension that does not parse, or stands there twice, is as none;
+ * verification refuses it.
+ */
+struct identity *identity_of(const struct x509_st *certificate)
+{
+	ERR_set_mark();
+	GENERAL_NAMES *sans = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+	struct identity *identity = gather(certificate, sans);
+	GENERAL_NAMES_free(sans);
+	ERR_pop_to_mark();
+	return identity;
+}
+
+void identity_free(struct identity *identity)
+{
+	free(identity);
+}
+
+struct span identity_first(const struct identity *identity, enum identity_kind kind)
+{
+	for (size_t i = 0; i < identity->count; i++)
+		if (identity->values[i].kind == kind && identity->values[i].is_sound)
+			return identity->values[i].text;
+	return span_of("", 0);
+}
+
+/* Text for the log. */
+
+struct text {
+	char *out;
+	size_t len;
+};
+
+static const char dots[] = "...";
+
+/* All or nothing; there is always room left for the dots and the NUL. */
+static bool put(struct text *text, const char *bytes, size_t len)
+{
+	if (text->len + len + sizeof dots > IDENTITY_TEXT_MAX)
+		return false;
+	memcpy(text->out + text->len, bytes, len);
+	text->len += len;
+	return true;
+}
+
+static uint32_t code_point(const uint8_t *bytes, size_t len)
+{
+	uint32_t code = len == 1 ? bytes[0] : bytes[0] & (0xffu >> (len + 1));
+	for (size_t i = 1; i < len; i++)
+		code = code << 6 | (bytes[i] & 0x3f);
+	return code;
+}
+
+/* Not so: controls, and what turns the direction of the text around it. */
+static bool is_shown(uint32_t code)
+{
+	return code >= 0x20 && (code < 0x7f || code > 0x9f) && (code < 0x2028 || code > 0x202e) &&
+		(code < 0x2066 || code > 0x2069) && code != 0x200e && code != 0x200f &&
+		code != 0xfeff;
+}
+
+static size_t length_of_character(const struct identity_value *value, size_t at)
+{
+	uint8_t first = value->text.data[at];
+	size_t len = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	return value->is_sound && len <= value->text.len - at ? len : 1;
+}
+
+/* One character as it is, or each of its bytes escaped. Returns the length of what it wrote. */
+static size_t render(const uint8_t *bytes, size_t len, bool is_sound, char out[16])
+{
+	size_t used = 0;
+	if (is_shown(code_point(bytes, len)) && (is_sound || bytes[0] < 0x80)) {
+		if (bytes[0] == ',' || bytes[0] == '\\')
+			out[used++] = '\\';
+		memcpy(out + used, bytes, len);
+		return used + len;
+	}
+	for (size_t i = 0; i < len; i++) {
+		out[used++] = '\\';
+		out[used++] = 'x';
+		out[used++] = "0123456789abcdef"[bytes[i] >> 4];
+		out[used++] = "0123456789abcdef"[bytes[i] & 15];
+	}
+	return used;
+}
+
+static bool put_value(struct text *text, const struct identity_value *value)
+{
+	size_t limit = text->len + VALUE_SHOWN;
+	for (size_t at = 0; at < value->text.len;) {
+		char piece[16];
+		size_t step = length_of_character(value, at);
+		size_t len = render(value->text.data + at, step, value->is_sound, piece);
+		if (text->len + len > limit)
+			return put(text, dots, sizeof dots - 1);
+		if (!put(text, piece, len))
+			return false;
+		at += step;
+	}
+	return true;
+}
+
+static bool put_named_value(struct text *text, const struct identity_value *value)
+{
+	static const char *const names[] = {[IDENTITY_CN] = "CN=",
+		[IDENTITY_ORG] = "O=",
+		[IDENTITY_OU] = "OU=",
+		[IDENTITY_DNS] = "DNS=",
+		[IDENTITY_URI] = "URI=",
+		[IDENTITY_EMAIL] = "email="};
+	const char *name = names[value->kind];
+	return (text->len == 0 || put(text, ",", 1)) && put(text, name, strlen(name)) &&
+		put_value(text, value);
+}
+
+void identity_text(const struct identity *identity, char out[IDENTITY_TEXT_MAX])
+{
+	struct text text = {.out = out};
+	bool is_whole_text = true;
+	for (size_t i = 0; i < identity->count && is_whole_text; i++)
+		is_whole_text = put_named_value(&text, &identity->values[i]);
+	if (identity->count == 0) {
+		char hex[FINGERPRINT_HEX_SIZE];
+		fingerprint_hex(identity->certificate, hex);
+		put(&text, "SHA256=", 7);
+		put(&text, hex, sizeof hex - 1);
+	}
+	memcpy(out + text.len, is_whole_text ? "" : dots, is_whole_text ? 1 : sizeof dots);
+}
+
+void fingerprint_hex(const uint8_t fingerprint[FINGERPRINT_SIZE], char out[FINGERPRINT_HEX_SIZE])
+{
+	for (size_t i = 0; i < FINGERPRINT_SIZE; i++) {
+		out[2 * i] = "0123456789abcdef"[fingerprint[i] >> 4];
+		out[2 * i + 1] = "0123456789abcdef"[fingerprint[i] & 15];
+	}
+	out[2 * FINGERPRINT_SIZE] = '\0';
+}

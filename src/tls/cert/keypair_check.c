@@ -1,0 +1,149 @@
+#include "tls/cert/keypair_check.h"
+
+#include "tls/tls_error.h"
+
+#include <openssl/x509v3.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Key, signature and a chain of some length; what is larger is tried each time. */
+#define CLASS_SIZE 512
+
+struct class
+{
+	STACK_OF(X509) *chain; /* kept, so that no other certificate gets an address of theirs */
+	size_t len;
+	uint8_t bytes[CLASS_SIZE];
+};
+
+struct trial {
+	SSL_CTX *ctx;
+	void *passed; /* a tree (tsearch) of classes */
+};
+
+static int compare(const void *one, const void *other)
+{
+	const struct class *a = one, *b = other;
+	if (a->len != b->len)
+		return a->len < b->len ? -1 : 1;
+	return memcmp(a->bytes, b->bytes, a->len);
+}
+
+static void class_free(void *item)
+{
+	struct class *class = item;
+	sk_X509_pop_free(class->chain, X509_free);
+	free(class);
+}
+
+struct trial *trial_create(void)
+{
+	struct trial *trial = calloc(1, sizeof *trial);
+	if (trial && (trial->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
+		return trial;
+	tls_error_clear();
+	free(trial);
+	return NULL;
+}
+
+void trial_destroy(struct trial *trial)
+{
+	if (!trial)
+		return;
+	tdestroy(trial->passed, class_free);
+	SSL_CTX_free(trial->ctx);
+	free(trial);
+}
+
+static bool add(struct class *class, const void *data, size_t len)
+{
+	if (len > sizeof class->bytes - class->len)
+		return false;
+	memcpy(class->bytes + class->len, data, len);
+	class->len += len;
+	return true;
+}
+
+static bool add_text(struct class *class, const char *text)
+{
+	return add(class, text, strlen(text) + 1);
+}
+
+static bool add_key(struct class *class, const EVP_PKEY *key)
+{
+	char group[80] = "";
+	const char *type = EVP_PKEY_get0_type_name(key);
+	int bits = EVP_PKEY_get_bits(key);
+	size_t len;
+	EVP_PKEY_get_group_name(key, group, sizeof group, &len); /* "" where there is none */
+	return type && add_text(class, type) && add(class, &bits, sizeof bits) &&
+		add_text(class, group);
+}
+
+static bool add_signature(struct class *class, const X509 *leaf)
+{
+	const X509_ALGOR *algorithm;
+	unsigned char *der = NULL;
+	X509_get0_signature(NULL, &algorithm, leaf);
+	int len = i2d_X509_ALGOR(algorithm, &der);
+	bool ok = len > 0 && add(class, der, (size_t)len);
+	OPENSSL_free(der);
+	return ok;
+}
+
+/* The signature of one that signed itself does not count; whether it did is told by more than a name. */
+static bool add_issuer(struct class *class, const X509 *leaf)
+{
+	bool itself = X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0;
+	if (itself && X509_get_ext_by_NID(leaf, NID_authority_key_identifier, -1) >= 0)
+		return false;
+	return add(class, &itself, sizeof itself);
+}
+
+static bool add_chain(struct class *class, const STACK_OF(X509) *chain)
+{
+	for (int i = 0; i < sk_X509_num(chain); i++) {
+		const X509 *issuer = sk_X509_value(chain, i);
+		if (!add(class, &issuer, sizeof issuer))
+			return false;
+	}
+	return true;
+}
+
+static bool class_of(struct class *class, const struct credential *credential)
+{
+	class->len = 0;
+	class->chain = NULL;
+	bool ok = add_key(class, credential->key) && add_signature(class, credential->leaf) &&
+		add_issuer(class, credential->leaf) && add_chain(class, credential->chain);
+	tls_error_clear();
+	return ok;
+}
+
+static void note_passed(struct trial *trial, const struct class *class, STACK_OF(X509) *chain)
+{
+	struct class *copy = malloc(sizeof *copy);
+	if (!copy)
+		return;
+	*copy = *class;
+	copy->chain = X509_chain_up_ref(chain);
+	if (!copy->chain || !tsearch(copy, &trial->passed, compare))
+		class_free(copy);
+}
+
+bool trial_passes(struct trial *trial, const struct credential *credential, struct err *err)
+{
+	struct class class;
+	bool has_class = class_of(&class, credential);
+	if (has_class && tfind(&class, &trial->passed, compare))
+		return true;
+	tls_error_clear();
+	if (!credential_use(credential, trial->ctx)) {
+		err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+		return false;
+	}
+	if (has_class)
+		note_passed(trial, &class, credential->chain);
+	return true;
+}

@@ -1,0 +1,280 @@
+#include "tls/cert/trust.h"
+
+#include "tls/tls_error.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static time_t time_of(const ASN1_TIME *asn1)
+{
+	struct tm parts;
+	return asn1 && ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
+}
+
+static bool keep_mark(struct trust *trust, const struct file_mark *mark)
+{
+	struct file_mark *more =
+		realloc(trust->marks, (trust->mark_count + 1) * sizeof *trust->marks);
+	if (!more)
+		return false;
+	trust->marks = more;
+	trust->marks[trust->mark_count++] = *mark;
+	return true;
+}
+
+static bool is_end_of_pem(void)
+{
+	unsigned long code = ERR_peek_last_error();
+	return code == 0 ||
+		(ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE);
+}
+
+static bool add_ca(struct trust *trust, X509 *ca, struct err *err)
+{
+	if (X509_check_ca(ca) == 0) {
+		err_set(err, "holds a certificate that is no CA's");
+		return false;
+	}
+	X509_NAME *name = X509_NAME_dup(X509_get_subject_name(ca));
+	trust->has_root |= X509_self_signed(ca, 0) == 1;
+	if (X509_STORE_add_cert(trust->store, ca) == 1 && name &&
+		sk_X509_NAME_push(trust->names, name) > 0)
+		return true;
+	X509_NAME_free(name);
+	err_set(err, "%s", tls_error_take());
+	return false;
+}
+
+static bool parse_cas(struct trust *trust, BIO *pem, struct err *err)
+{
+	int found = 0;
+	X509 *ca;
+	while ((ca = PEM_read_bio_X509_AUX(pem, NULL, NULL, NULL)) != NULL) {
+		bool ok = add_ca(trust, ca, err);
+		X509_free(ca);
+		if (!ok)
+			return false;
+		found++;
+	}
+	if (found > 0 && is_end_of_pem()) {
+		ERR_clear_error();
+		return true;
+	}
+	if (found == 0)
+		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+	else
+		err_set(err, "certificate %d cannot be read (%s)", found + 1, tls_error_take());
+	return false;
+}
+
+static bool add_crl(struct trust *trust, X509_CRL *crl, struct err *err)
+{
+	time_t next = time_of(X509_CRL_get0_nextUpdate(crl));
+	if (X509_STORE_add_crl(trust->store, crl) != 1) {
+		err_set(err, "%s", tls_error_take());
+		return false;
+	}
+	struct trust_crl *more = realloc(trust->crls, (trust->crl_count + 1) * sizeof *more);
+	if (!more) {
+		err_set(err, "out of memory");
+		return false;
+	}
+	trust->crls = more;
+	more[trust->crl_count++] = (struct trust_crl){
+		.path = trust->marks[trust->mark_count - 1].path, .next_update = next};
+	return true;
+}
+
+static bool parse_crls(struct trust *trust, BIO *bio, struct err *err)
+{
+	int found = 0;
+	X509_CRL *crl;
+	while ((crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+		bool ok = add_crl(trust, crl, err);
+		X509_CRL_free(crl);
+		if (!ok)
+			return false;
+		found++;
+	}
+	if (found > 0 && is_end_of_pem()) {
+		ERR_clear_error();
+		return true;
+	}
+	if (found > 0) {
+		err_set(err, "revocation list %d cannot be read (%s)", found + 1, tls_error_take());
+		return false;
+	}
+	BIO_reset(bio);
+	if ((crl = d2i_X509_CRL_bio(bio, NULL)) != NULL) {
+		bool ok = add_crl(trust, crl, err);
+		X509_CRL_free(crl);
+		ERR_clear_error();
+		return ok;
+	}
+	err_set(err, "no CRL in it, PEM or DER (%s)", tls_error_take());
+	return false;
+}
+
+typedef bool parse_fn(struct trust *, BIO *, struct err *);
+
+static bool load_file(struct trust *trust, const char *path, parse_fn *parse, struct err *err)
+{
+	struct file_mark mark;
+	uint8_t *data;
+	size_t len;
+	bool ok = file_mark_read(&mark, path, &data, &len, err);
+	if (ok) {
+		BIO *bio = BIO_new_mem_buf(data, (int)len);
+		ERR_clear_error();
+		ok = keep_mark(trust, &mark) && bio && parse(trust, bio, err);
+		BIO_free(bio);
+		free(data);
+	}
+	if (!ok)
+		err_prefix(err, "\"%s\": ", path);
+	return ok;
+}
+
+/* Names that come and go change the times of a directory. */
+static bool mark_directory(struct trust *trust, const char *path, const struct stat *st)
+{
+	struct file_mark mark = {.path = strdup(path),
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = st->st_size,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+		.settled = true};
+	return mark.path && keep_mark(trust, &mark);
+}
+
+/* "ca.pem", "ca.crt", "ca.cer", and the hashed names of openssl rehash, "1a2b3c4d.0". */
+static int is_certificate_name(const struct dirent *entry)
+{
+	const char *dot = strrchr(entry->d_name, '.');
+	if (!dot || dot == entry->d_name)
+		return false;
+	return strcmp(dot, ".pem") == 0 || strcmp(dot, ".crt") == 0 || strcmp(dot, ".cer") == 0 ||
+		(dot[1] >= '0' && dot[1] <= '9' && dot[2] == '\0');
+}
+
+static bool load_directory_entry(
+	struct trust *trust, const char *directory, const char *name, struct err *err)
+{
+	char path[4096 + 256 + 2];
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	return load_file(trust, path, parse_cas, err);
+}
+
+static bool load_directory(
+	struct trust *trust, const char *path, const struct stat *st, struct err *err)
+{
+	struct dirent **entries;
+	int count = scandir(path, &entries, is_certificate_name, alphasort);
+	if (count < 0) {
+		err_set(err, "\"%s\": %s", path, strerror(errno));
+		return false;
+	}
+	bool ok = count > 0 && mark_directory(trust, path, st);
+	if (!ok)
+		err_set(err, "\"%s\": no .pem, .crt or .cer file in this directory", path);
+	for (int i = 0; i < count; i++) {
+		ok = ok && load_directory_entry(trust, path, entries[i]->d_name, err);
+		free(entries[i]);
+	}
+	free(entries);
+	return ok;
+}
+
+static bool load_ca(struct trust *trust, const char *path, struct err *err)
+{
+	struct stat st;
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return load_directory(trust, path, &st, err);
+	return load_file(trust, path, parse_cas, err);
+}
+
+static bool load_all(struct trust *trust, const struct trust_files *files,
+	enum trust_part *at_fault, int *index, struct err *err)
+{
+	*at_fault = TRUST_CA;
+	for (size_t i = 0; i < files->ca_count; i++) {
+		*index = (int)i;
+		if (!load_ca(trust, files->ca[i], err))
+			return false;
+	}
+	*at_fault = TRUST_CRL;
+	for (size_t i = 0; i < files->crl_count; i++) {
+		*index = (int)i;
+		if (!load_file(trust, files->crl[i], parse_crls, err))
+			return false;
+	}
+	return true;
+}
+
+struct trust *trust_load(
+	const struct trust_files *files, enum trust_part *at_fault, int *index, struct err *err)
+{
+	struct trust *trust = calloc(1, sizeof *trust);
+	if (!trust) {
+		err_set(err, "out of memory");
+		return NULL;
+	}
+	trust->refs = 1;
+	trust->store = X509_STORE_new();
+	trust->names = sk_X509_NAME_new_null();
+	if (trust->store && trust->names && load_all(trust, files, at_fault, index, err))
+		return trust;
+	trust_unref(trust);
+	return NULL;
+}
+
+struct trust *trust_ref(struct trust *trust)
+{
+	atomic_fetch_add(&trust->refs, 1);
+	return trust;
+}
+
+void trust_unref(struct trust *trust)
+{
+	if (!trust || atomic_fetch_sub(&trust->refs, 1) > 1)
+		return;
+	for (size_t i = 0; i < trust->mark_count; i++)
+		file_mark_finish(&trust->marks[i]);
+	free(trust->marks);
+	free(trust->crls);
+	X509_STORE_free(trust->store);
+	sk_X509_NAME_pop_free(trust->names, X509_NAME_free);
+	free(trust);
+}
+
+unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags)
+{
+	return (trust->has_root ? 0 : X509_V_FLAG_PARTIAL_CHAIN) |
+		(trust->crl_count > 0 ? crl_flags : 0);
+}
+
+static bool directory_holds(const struct file_mark *mark, const struct stat *st)
+{
+	return mark->dev == st->st_dev && mark->ino == st->st_ino &&
+		mark->mtime.tv_sec == st->st_mtim.tv_sec &&
+		mark->mtime.tv_nsec == st->st_mtim.tv_nsec;
+}
+
+bool trust_is_current(struct trust *trust)
+{
+	for (size_t i = 0; i < trust->mark_count; i++) {
+		struct file_mark *mark = &trust->marks[i];
+		struct stat st;
+		if (stat(mark->path, &st) < 0)
+			return false;
+		if (S_ISDIR(st.st_mode) ? !directory_holds(mark, &st) : !file_mark_holds(mark))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,257 @@
+#include "watch/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "watch/watch_set.h"
+
+#define BURST_LIMIT  10 /* times the quiet time */
+#define POLL_SECONDS 2.0
+#define REST_PART    5 /* of the quiet time */
+
+struct watched_path {
+	char *text;    /* absolute */
+	bool is_known; /* then `facts` are what was last seen */
+	uint64_t facts;
+};
+
+struct watch {
+	struct ev_loop *loop;
+	double quiet;
+	void (*on_change)(void *owner);
+	void *owner;
+	ev_io events;
+	ev_timer quiet_timer; /* active: a change waits to be told */
+	ev_timer poll_timer;  /* active: not everything can be watched */
+	ev_timer rest_timer;  /* active: events gather unread */
+	ev_tstamp first_touch, last_touch;
+	int64_t since_ns; /* the owner's last round of reading did not begin before */
+	struct watched_path *paths;
+	size_t count;
+	struct view view;
+};
+
+static void touch(struct watch *watch)
+{
+	watch->last_touch = ev_now(watch->loop);
+	if (ev_is_active(&watch->quiet_timer))
+		return;
+	watch->first_touch = watch->last_touch;
+	ev_timer_set(&watch->quiet_timer, watch->quiet, 0);
+	ev_timer_start(watch->loop, &watch->quiet_timer);
+}
+
+static void set_polling(struct watch *watch, const struct view *view)
+{
+	if (!view->error) {
+		ev_timer_stop(watch->loop, &watch->poll_timer);
+		return;
+	}
+	if (ev_is_active(&watch->poll_timer))
+		return;
+	log_warning("cannot watch %s: %s; looking at the files every %.0f seconds instead",
+		view->unwatched ? view->unwatched : "files", strerror(view->error), POLL_SECONDS);
+	ev_timer_set(&watch->poll_timer, POLL_SECONDS, POLL_SECONDS);
+	ev_timer_start(watch->loop, &watch->poll_timer);
+}
+
+static int64_t wall_clock_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static bool is_changed(const struct watch *watch, const struct watched_path *path, struct sight now)
+{
+	return path->is_known ? now.facts != path->facts : now.changed_ns > watch->since_ns;
+}
+
+/* Finds anew what the paths lead through. True when one of them is not what it was. */
+static bool look(struct watch *watch)
+{
+	struct view view;
+	bool any_changed = false;
+	view_init(&view, watch->view.fd);
+	for (size_t i = 0; i < watch->count; i++) {
+		struct watched_path *path = &watch->paths[i];
+		struct sight now = view_add(&view, path->text);
+		any_changed |= is_changed(watch, path, now);
+		path->is_known = true;
+		path->facts = now.facts;
+	}
+	set_polling(watch, &view);
+	view_finish(&watch->view, &view);
+	watch->view = view;
+	return any_changed;
+}
+
+static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *watch = timer->data;
+	ev_tstamp due = watch->last_touch + watch->quiet;
+	ev_tstamp limit = watch->first_touch + BURST_LIMIT * watch->quiet;
+	ev_tstamp left = (due < limit ? due : limit) - ev_now(loop);
+	(void)events;
+	if (left > 0) {
+		ev_timer_set(timer, left, 0);
+		ev_timer_start(loop, timer);
+		return;
+	}
+	/* New directories are watched before the owner reads in them, so that nothing is missed. */
+	look(watch);
+	watch->since_ns = wall_clock_ns();
+	watch->on_change(watch->owner);
+}
+
+static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *watch = timer->data;
+	(void)loop;
+	(void)events;
+	if (look(watch))
+		touch(watch);
+}
+
+static void on_rest_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct watch *watch = timer->data;
+	(void)events;
+	ev_io_start(loop, &watch->events);
+}
+
+/*
+ * One buffer at a time, and a rest after it: a directory on the way may be a busy one (/tmp), whose
+ * every change would wake us, and the kernel folds equal events that wait together into one.
+ */
+static void on_events(struct ev_loop *loop, ev_io *io, int events)
+{
+	_Alignas(struct inotify_event) char buffer[16384];
+	struct watch *watch = io->data;
+	ssize_t len = read(io->fd, buffer, sizeof buffer);
+	(void)events;
+	ev_io_stop(loop, io);
+	ev_timer_set(&watch->rest_timer, watch->quiet / REST_PART, 0);
+	ev_timer_start(loop, &watch->rest_timer);
+	for (ssize_t at = 0; at < len;) {
+		const struct inotify_event *event = (const void *)(buffer + at);
+		if (view_concerns(&watch->view, event))
+			touch(watch);
+		at += (ssize_t)(sizeof *event + event->len);
+	}
+}
+
+struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
+	void (*on_change)(void *owner), void *owner, struct err *err)
+{
+	struct watch *watch = calloc(1, sizeof *watch);
+	if (!watch) {
+		err_set(err, "cannot watch files: out of memory");
+		return NULL;
+	}
+	watch->loop = loop;
+	watch->quiet = quiet_seconds;
+	watch->on_change = on_change;
+	watch->owner = owner;
+	watch->since_ns = wall_clock_ns();
+	view_init(&watch->view, inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+	ev_io_init(&watch->events, on_events, watch->view.fd, EV_READ);
+	ev_timer_init(&watch->quiet_timer, on_quiet, 0, 0);
+	ev_timer_init(&watch->poll_timer, on_poll, 0, 0);
+	ev_timer_init(&watch->rest_timer, on_rest_over, 0, 0);
+	watch->rest_timer.data = watch;
+	watch->events.data = watch->quiet_timer.data = watch->poll_timer.data = watch;
+	if (watch->view.fd >= 0)
+		ev_io_start(loop, &watch->events);
+	return watch;
+}
+
+static int compare_paths(const void *a, const void *b)
+{
+	const struct watched_path *one = a, *other = b;
+	return strcmp(one->text, other->text);
+}
+
+static char *absolute(const char *path, const char *here)
+{
+	char *out;
+	if (*path == '/')
+		return strdup(path);
+	return asprintf(&out, "%s/%s", here, path) < 0 ? NULL : out;
+}
+
+static void free_paths(struct watched_path *paths, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(paths[i].text);
+	free(paths);
+}
+
+/* NULL when memory is out. */
+static struct watched_path *copy_paths(const char *const *paths, size_t count)
+{
+	struct watched_path *copies = calloc(count + 1, sizeof *copies);
+	char here[PATH_MAX];
+	if (!copies || !getcwd(here, sizeof here))
+		here[0] = '\0';
+	for (size_t i = 0; copies && i < count; i++) {
+		copies[i].text = absolute(paths[i], here);
+		if (copies[i].text)
+			continue;
+		free_paths(copies, count);
+		copies = NULL;
+	}
+	return copies;
+}
+
+/* What is in both sets keeps what is known of it. Sorted, the paths of a directory are together. */
+static void adopt_paths(struct watch *watch, struct watched_path *paths, size_t count)
+{
+	qsort(paths, count, sizeof *paths, compare_paths);
+	for (size_t i = 0; i < count; i++) {
+		const struct watched_path *old = watch->count == 0
+			? NULL
+			: bsearch(&paths[i], watch->paths, watch->count, sizeof *paths,
+				  compare_paths);
+		if (!old)
+			continue;
+		paths[i].is_known = old->is_known;
+		paths[i].facts = old->facts;
+	}
+	free_paths(watch->paths, watch->count);
+	watch->paths = paths;
+	watch->count = count;
+}
+
+void watch_set(struct watch *watch, const char *const *paths, size_t count)
+{
+	struct watched_path *copies = copy_paths(paths, count);
+	if (!copies) {
+		log_error("cannot watch new files: out of memory");
+		return;
+	}
+	adopt_paths(watch, copies, count);
+	if (look(watch))
+		touch(watch);
+}
+
+void watch_destroy(struct watch *watch)
+{
+	if (!watch)
+		return;
+	ev_io_stop(watch->loop, &watch->events);
+	ev_timer_stop(watch->loop, &watch->quiet_timer);
+	ev_timer_stop(watch->loop, &watch->poll_timer);
+	ev_timer_stop(watch->loop, &watch->rest_timer);
+	if (watch->view.fd >= 0)
+		close(watch->view.fd);
+	view_finish(&watch->view, NULL);
+	free_paths(watch->paths, watch->count);
+	free(watch);
+}
