@@ -7,7 +7,7 @@
 #ifndef GATEHOUSE_ADMIN_HTTP_H
 #define GATEHOUSE_ADMIN_HTTP_H
 
-#include "admin/facts.h"
+#include "admin/state.h"
 #include "base/err.h"
 #include "net/listener.h"
 
@@ -20,8 +20,8 @@ struct http;
 struct http *http_open(const char *listen, struct err *err);
 const char *http_listens_on(const struct http *http);
 
-/* `facts` outlive it. Asked again, only `parts` count. */
-bool http_serve(struct http *http, unsigned parts, struct facts *facts, struct err *err);
+/* `state` outlive it. Asked again, only `parts` count. */
+bool http_serve(struct http *http, unsigned parts, struct state *state, struct err *err);
 
 /* What it listens with; and an end to listening: who is connected is answered all the same. */
 struct listener *http_listener(struct http *http);

@@ -7,7 +7,7 @@
 #include <time.h>
 
 /* The certificates that expire first, and all servers but for the excess; sorted. */
-#define INVENTORY_MOST 1000
+#define INVENTORY_MAX 1000
 
 /* Lent by the snapshot, but for the array. */
 struct certificate_row {

@@ -2,9 +2,9 @@
 #ifndef GATEHOUSE_ADMIN_METRICS_H
 #define GATEHOUSE_ADMIN_METRICS_H
 
-#include "admin/facts.h"
+#include "admin/state.h"
 #include "base/strbuf.h"
 
-void metrics_write(struct facts *facts, struct text *out);
+void metrics_write(struct state *state, struct strbuf *out);
 
 #endif

@@ -9,18 +9,18 @@
 #include "dial/dial.h"
 #include "net/stream.h"
 
-void advise_on_dial(
+void diagnose_dial(
 	const struct gateway *gateway, const struct dial_result *result, struct err *out);
 
 /* `tried`: as dial_tried tells it; NULL: connected, and in the handshake. */
-void advise_on_timeout(const struct gateway *gateway, const char *tried, struct err *out);
+void diagnose_timeout(const struct gateway *gateway, const char *tried, struct err *out);
 
 /* The gateway's stream failed. `heard`: bytes have come through it before. */
-void advise_on_tls(
+void diagnose_tls(
 	const struct gateway *gateway, const struct stream *stream, bool heard, struct err *out);
 
 /* The answer is the page that gatehouse has for names that it does not know. */
 bool is_misdirected(const uint8_t *head, size_t len);
-void advise_on_misdirection(const struct gateway *gateway, struct err *out);
+void diagnose_misdirection(const struct gateway *gateway, struct err *out);
 
 #endif

@@ -18,7 +18,7 @@ typedef void link_ended_fn(void *owner, const char *why);
 
 struct link_setup {
 	const struct gateway *gateway; /* as it is now: the link keeps what it needs of it */
-	struct lane *lane;
+	struct loop_ctx *ctx;
 	struct resolver *resolver;
 	struct stream *client; /* the caller's, who ends it after the link */
 	link_ended_fn *on_ended;

@@ -9,7 +9,7 @@
 #include "base/err.h"
 #include "net/address.h"
 
-struct own_listener {
+struct private_listener {
 	int fd;                                                    /* non-blocking */
 	struct address address;                                    /* that it is bound to */
 	char directory[sizeof((struct sockaddr_un *)0)->sun_path]; /* made for it; "": none */
@@ -19,12 +19,12 @@ struct own_listener {
  * Of `address`: a loopback address, whose port may be 0 for a free one; or a unix socket, where an
  * empty path asks for one in a directory of its own. False with `err`.
  */
-bool own_listener_open(
-	struct own_listener *listener, const struct address *address, struct err *err);
-void own_listener_close(struct own_listener *listener);
+bool private_listener_open(
+	struct private_listener *listener, const struct address *address, struct err *err);
+void private_listener_close(struct private_listener *listener);
 
 /* A connection of this user's, non-blocking. -1 with errno; EPERM: it was another's, and `why` says
  * so. */
-int own_listener_accept(const struct own_listener *listener, struct err *why);
+int private_listener_accept(const struct private_listener *listener, struct err *why);
 
 #endif

@@ -14,8 +14,8 @@ struct forwarded; /* a connection */
 
 struct run_forward {
 	struct gateway *gateway; /* lent */
-	struct own_listener listener;
-	struct lane lane;
+	struct private_listener listener;
+	struct loop_ctx ctx;
 	struct resolver *resolver;
 	ev_io acceptor;
 	ev_timer

@@ -1,6 +1,6 @@
 /*
  * The administrator's side of the running gatehouse: HTTP listeners, the control socket, and the
- * facts that both tell. The main thread's; a snapshot decides what there is.
+ * state that both tell. The main thread's; a snapshot decides what there is.
  */
 #ifndef GATEHOUSE_CONTROL_ADMIN_H
 #define GATEHOUSE_CONTROL_ADMIN_H

@@ -2,8 +2,8 @@
 #ifndef GATEHOUSE_CONTROL_ADMIN_INSIDE_H
 #define GATEHOUSE_CONTROL_ADMIN_INSIDE_H
 
-#include "admin/facts.h"
 #include "admin/http.h"
+#include "admin/state.h"
 #include "control/admin.h"
 #include "control/control.h"
 #include "control/request.h"
@@ -20,12 +20,12 @@ struct session_query;
 
 struct admin {
 	struct gatehouse *gatehouse;
-	struct facts *facts;
-	struct facts_told told;
+	struct state *state;
+	struct published_state told;
 	struct http *servers[2], *opened[2]; /* opened: for the configuration that is to come */
 	struct control *control, *opened_control;
 	struct drained *drained;
-	ev_timer beat;
+	ev_timer tick;
 	/* A caller who waits for a reload, and how many loads may end before it is his. */
 	struct control_call *reloading;
 	unsigned loads_before;
@@ -34,14 +34,14 @@ struct admin {
 	_Atomic(struct session_query *) finished; /* answers ready to be given */
 };
 
-/* The facts anew, after anything in them has changed. */
+/* The state anew, after anything in them has changed. */
 void admin_tell(struct admin *admin);
 
 /* admin_control.c: one request; and the answers that many share. */
 control_request_fn admin_on_request;
 void admin_refuse(struct control_call *call, const char *error);
-void answer_begin(struct text *answer); /* {"ok":true */
-void answer_give(struct control_call *call, struct text *answer);
+void answer_begin(struct strbuf *answer); /* {"ok":true */
+void answer_give(struct control_call *call, struct strbuf *answer);
 
 /* A caller of "reload" hears of a load that has ended. */
 void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,

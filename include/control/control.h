@@ -13,8 +13,8 @@
 #include <ev.h>
 #include <sys/types.h>
 
-#define CONTROL_LINE_MAX   (64 * 1024)
-#define CONTROL_CALLS_MOST 16
+#define CONTROL_LINE_MAX  (64 * 1024)
+#define CONTROL_CALLS_MAX 16
 
 struct control;
 struct control_call;
@@ -30,7 +30,7 @@ const char *control_path(const struct control *control);
 void control_start(struct control *control, control_request_fn *on_request, void *owner);
 
 /* Takes the text over and the call is gone; a caller who left meanwhile does not matter. */
-void control_answer(struct control_call *call, struct text *answer);
+void control_answer(struct control_call *call, struct strbuf *answer);
 
 /* No more calls. Those under way are answered, unless `at_once`: then they are dropped. */
 void control_close(struct control *control, bool at_once);

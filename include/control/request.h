@@ -7,12 +7,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REQUEST_MEMBERS_MOST 12
+#define REQUEST_MEMBERS_MAX 12
 
 struct request {
 	struct {
 		char *name, *value; /* of a number or flag its own letters */
-	} members[REQUEST_MEMBERS_MOST];
+	} members[REQUEST_MEMBERS_MAX];
 	size_t count;
 };
 

@@ -1,6 +1,6 @@
 /*
  * Something that another thread wants done on a worker's own: a look at its sessions, the end of
- * some. A lot of work is done in parts, so that connections have their turn in between. Errands are
+ * some. A lot of work is done in parts, so that connections have their turn in between. Tasks are
  * the asker's memory, and his again when `done` is called.
  */
 #ifndef GATEHOUSE_DAEMON_TASK_H
@@ -8,29 +8,29 @@
 
 #include "session/service.h"
 
-struct errand {
+struct task {
 	/* A part of the work, on the worker's thread; true: that was the last. */
-	bool (*run)(struct errand *errand, struct service *service);
+	bool (*run)(struct task *task, struct service *service);
 	/* On that thread too; or, when the worker had ended before, on any. */
-	void (*done)(struct errand *errand);
-	struct errand *next;
+	void (*done)(struct task *task);
+	struct task *next;
 	struct ev_loop *loop;
 	ev_async *wake;
 };
 
 /* A worker's mailbox; all zero is an empty one. */
-struct errands {
-	_Atomic(struct errand *) newest;
+struct task_queue {
+	_Atomic(struct task *) newest;
 };
 
 /* Any thread. */
-void errands_add(
-	struct errands *errands, struct errand *errand, struct ev_loop *loop, ev_async *wake);
+void task_queue_add(
+	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake);
 
 /* The worker's thread: one part of each. Those with more to do come again. */
-void errands_run(struct errands *errands, struct service *service);
+void task_queue_run(struct task_queue *tasks, struct service *service);
 
 /* Nobody will run them any more: they are done. Any thread; each is dropped once. */
-void errands_drop(struct errands *errands);
+void task_queue_drop(struct task_queue *tasks);
 
 #endif

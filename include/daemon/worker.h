@@ -47,8 +47,8 @@ unsigned worker_sessions(const struct worker *worker);
 /* What it has counted; lives as long as the worker. */
 const struct counters *worker_counters(const struct worker *worker);
 
-/* Has the errand run on the worker's thread. */
-void worker_ask(struct worker *worker, struct errand *errand);
+/* Has the task run on the worker's thread. */
+void worker_ask(struct worker *worker, struct task *task);
 
 /* Asks for a sign of life; worker_answered tells whether the last asking was answered. */
 void worker_ping(struct worker *worker);

@@ -1,7 +1,7 @@
 /*
  * Listening sockets that were passed to the process by its starter: systemd's socket activation
  * (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES), or the gatehouse whose place it takes
- * (app/upgrade.h). The latter's own sockets are named PASSED_OWN: there may be several of one
+ * (app/upgrade.h). The latter's own sockets are named INHERITED_OWN: there may be several of one
  * address, and who claims one owns it. All others are lent and stay the starter's.
  */
 #ifndef GATEHOUSE_NET_INHERITED_H
@@ -9,29 +9,29 @@
 
 #include "net/address.h"
 
-#define PASSED_OWN      "@"
-#define PASSED_MOST     8192
-#define PASSED_NAME_MAX 64
+#define INHERITED_OWN      "@"
+#define INHERITED_MAX      8192
+#define INHERITED_NAME_MAX 64
 
 /* Reads the environment, takes the descriptors over and clears it; once, before threads start. */
-void passed_take(void);
+void inherited_take(void);
 
 /* A descriptor by its name ("fd:NAME"), or by the address that it is bound to; -1: none. Lent. */
-int passed_by_name(const char *name);
-int passed_by_address(const struct address *address);
+int inherited_by_name(const char *name);
+int inherited_by_address(const struct address *address);
 
-/* The next one of PASSED_OWN with this address, which is the caller's from now on; -1: no more. */
-int passed_claim(const struct address *address);
+/* The next one of INHERITED_OWN with this address, which is the caller's from now on; -1: no more. */
+int inherited_adopt(const struct address *address);
 
 /* The path of a unix socket that nobody has claimed, by its number; false behind the last. */
-bool passed_unclaimed_path(size_t index, struct address *out);
+bool inherited_unadopted_path(size_t index, struct address *out);
 
-/* This process serves: what nobody has claimed of PASSED_OWN is closed, and socket files removed. Until
+/* This process serves: what nobody has claimed of INHERITED_OWN is closed, and socket files removed. Until
  * then the files are still the starter's, who goes on if this start fails. */
-void passed_settle(void);
-bool passed_is_settled(void);
+void inherited_settle(void);
+bool inherited_is_settled(void);
 
 /* Those that are lent, to pass them on: false behind the last. */
-bool passed_lent(size_t index, int *fd, const char **name);
+bool inherited_borrowed(size_t index, int *fd, const char **name);
 
 #endif

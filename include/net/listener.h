@@ -16,7 +16,7 @@ struct listener {
 	char *text; /* as the configuration has it: ":443" */
 	int *fds;   /* non-blocking, listening: worker i serves number i, i + workers, ... */
 	unsigned count, workers; /* one for each worker; more where there were more workers */
-	bool is_passed;          /* by our starter, who may have others serve its queue after us */
+	bool is_inherited;       /* by our starter, who may have others serve its queue after us */
 	bool is_taken_over;      /* from the gatehouse before this one */
 	char *unlink_path;       /* a unix socket that we made, or it did */
 	void *owner;             /* the opener's */

@@ -1,6 +1,6 @@
 /*
  * One direction of a connection: bytes from a stream to a stream. Little is copied through the
- * lane's scratch; much is spliced through a kernel pipe when both ends have a raw descriptor. A pump
+ * loop context's scratch; much is spliced through a kernel pipe when both ends have a raw descriptor. A pump
  * holds memory or a pipe only while its output is blocked. It never passes truncation on as an end.
  */
 #ifndef GATEHOUSE_NET_PUMP_H
@@ -29,9 +29,9 @@ struct pump {
 };
 
 void pump_init(struct pump *pump, struct stream *from, struct stream *to);
-void pump_finish(struct pump *pump, struct lane *lane);
+void pump_finish(struct pump *pump, struct loop_ctx *ctx);
 
 /* Moves what can be moved now. The outcome is `state`. */
-void pump_run(struct pump *pump, struct lane *lane);
+void pump_run(struct pump *pump, struct loop_ctx *ctx);
 
 #endif

@@ -18,7 +18,7 @@ struct relay;
 typedef void relay_ended_fn(void *owner, struct stream *broken);
 
 struct relay {
-	struct lane *lane;
+	struct loop_ctx *ctx;
 	struct pump up, down; /* client to upstream; upstream to client */
 	ev_tstamp active_at;  /* when bytes last moved */
 	relay_ended_fn *on_ended;
@@ -26,7 +26,7 @@ struct relay {
 };
 
 /* Takes the sockets' events over, and moves what waits already; may call on_ended at once. */
-void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
+void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *client,
 	struct stream *upstream, relay_ended_fn *on_ended, void *owner);
 
 /* Have both directions ended as they should? A relay that is finished before that cuts them off. */

@@ -14,24 +14,25 @@
 
 struct acl;
 struct routes;
-struct tally;
+struct route_stats;
 
 /* What one name with one protocol leads to. */
 struct route {
 	const char *host; /* the key in the configuration: "*.example.com" */
 	struct span alpn; /* the key of its "alpn" entry; empty: the host itself */
 	struct strings offer_alpn;
-	struct tls_context *tls;  /* NULL: passthrough */
-	struct tls_context *bare; /* the same certificates, and nobody is asked for one */
+	struct tls_context *tls; /* NULL: passthrough */
+	struct tls_context
+		*tls_no_client_auth; /* the same certificates, and nobody is asked for one */
 	struct backend *backend;
 	struct acl *acl; /* NULL: every verified certificate */
 	unsigned max_connections;
 	bool revalidate;
-	bool is_forward;             /* plain in, TLS out; `offer_alpn` is for the server then */
-	atomic_bool drained;         /* by the administrator: no new connections */
-	struct server_state *places; /* its `active` is held to max_connections; NULL: no limit */
-	/* What it has carried, once it has (route/tally). With `drained` all that changes here. */
-	_Atomic(struct tally *) tally;
+	bool is_forward;            /* plain in, TLS out; `offer_alpn` is for the server then */
+	atomic_bool drained;        /* by the administrator: no new connections */
+	struct server_state *slots; /* its `active` is held to max_connections; NULL: no limit */
+	/* What it has carried, once it has (route/stats). With `drained` all that changes here. */
+	_Atomic(struct route_stats *) stats;
 };
 
 struct routes_setup {

@@ -22,8 +22,8 @@ struct routes {
 	struct pointers contexts; /* each with a reference */
 	struct pointers backends; /* each to be finished */
 	struct pointers acls;     /* each owned */
-	struct pointers places;   /* of routes with a limit: each with a reference */
-	struct pointers tallies;  /* of routes that have one; grows under the lock of the tallies */
+	struct pointers slots;    /* of routes with a limit: each with a reference */
+	struct pointers table;    /* of routes that have one; grows under the lock of the table */
 	const struct route *first_with_certificate;
 	struct tls_store_counts tls_counts;
 };

@@ -9,26 +9,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLOOD_KINDS 32 /* told apart at one time */
+#define LOG_RATELIMIT_KINDS 32 /* told apart at one time */
 
-struct flood_kind {
+struct log_ratelimit_kind {
 	uint64_t hash; /* of what makes two alike */
 	unsigned seen;
 	char reason[80], name[80];
 };
 
-struct flood {
+struct log_ratelimit {
 	ev_timer timer;
 	struct ev_loop *loop;
-	struct flood_kind kinds[FLOOD_KINDS];
+	struct log_ratelimit_kind kinds[LOG_RATELIMIT_KINDS];
 };
 
-void flood_init(struct flood *flood, struct ev_loop *loop);
+void log_ratelimit_init(struct log_ratelimit *flood, struct ev_loop *loop);
 
 /* Tells what is still to be told. */
-void flood_finish(struct flood *flood);
+void log_ratelimit_finish(struct log_ratelimit *flood);
 
 /* Is this one to be logged? `name` may be empty. */
-bool flood_admits(struct flood *flood, const char *reason, const char *name);
+bool log_ratelimit_admits(struct log_ratelimit *flood, const char *reason, const char *name);
 
 #endif

@@ -13,7 +13,7 @@
 #include "stats/route_stats.h"
 
 struct session;
-struct walk;
+struct session_iter;
 
 /* Counted by all workers together. */
 struct limits {
@@ -21,40 +21,40 @@ struct limits {
 	unsigned connections_most, pipes_most; /* by the descriptors: of all, of each worker */
 	atomic_bool drained; /* by the administrator: no host takes new connections */
 	struct sources *sources;
-	struct tallies *tallies;
+	struct route_stats_table *route_stats;
 };
 
-/* What is done once a second (session/counting). */
-struct counting {
-	ev_timer beat;
+/* What is done once a second (session/stats). */
+struct stats {
+	ev_timer tick;
 	ev_check woken;
 	ev_prepare sleep;
 	uint64_t woken_us;
-	unsigned beats;
+	unsigned ticks;
 	bool is_on, is_folding;
-	struct walk {
+	struct session_iter {
 		struct service *service;
-		struct session *at; /* the next one */
-		struct walk *next;  /* in service->walks */
-	} walk;
+		struct session *at;        /* the next one */
+		struct session_iter *next; /* in service->iters */
+	} iter;
 };
 
 struct service {
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct resolver *resolver;
 	struct routes *routes; /* what a session begins with; a reference */
 	struct limits *limits;
-	struct flood flood;
+	struct log_ratelimit log_ratelimit;
 	unsigned index; /* of the worker */
 	struct counters *counters;
-	struct counting counting;
-	struct client_hello hello; /* within one callback: from sniff to choose_route */
-	ev_timer revalidation;     /* runs while there are sessions to judge again */
-	struct session *sessions;  /* all that live, newest first */
-	atomic_uint count;         /* of them; written by this thread alone */
-	struct walk *walks;        /* over these sessions, under way */
+	struct stats stats;
+	struct client_hello hello;  /* within one callback: from sniff to choose_route */
+	ev_timer revalidation;      /* runs while there are sessions to judge again */
+	struct session *sessions;   /* all that live, newest first */
+	atomic_uint count;          /* of them; written by this thread alone */
+	struct session_iter *iters; /* over these sessions, under way */
 	void (*on_session_gone)(struct service *service); /* after each end */
-	bool is_crowded; /* connections wait in the kernel's queue for their turn */
+	bool has_backlog; /* connections wait in the kernel's queue for their turn */
 };
 
 /* For every thread. */

@@ -79,9 +79,9 @@ struct session {
 	int server;           /* of route->backend, -1: none */
 	char *upstream_text;  /* the address, where the server is known by name */
 
-	uint64_t began_us, secured_us, dialled_us, handshake_us, dial_us;
+	uint64_t began_us, tls_started_us, dial_started_us, handshake_us, dial_us;
 	uint64_t id;               /* unique in the process */
-	struct tally *tally;       /* of the route; NULL until it is chosen */
+	struct route_stats *stats; /* of the route; NULL until it is chosen */
 	struct relaying *relaying; /* NULL until that step */
 };
 

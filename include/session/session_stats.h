@@ -1,7 +1,7 @@
 /*
- * What a session adds to the counters of its worker and to the tally of its route, step by step.
+ * What a session adds to the counters of its worker and to the stats of its route, step by step.
  * The bytes of sessions that live are added once a second, for as long as somebody wants to see
- * them (counting_follow); otherwise at their end.
+ * them (session_stats_follow); otherwise at their end.
  */
 #ifndef GATEHOUSE_SESSION_SESSION_STATS_H
 #define GATEHOUSE_SESSION_SESSION_STATS_H
@@ -18,7 +18,7 @@ void count_dial_error(struct session *session);
 void count_ended(struct session *session, const char *why);
 
 /* The once-a-second part, on or off; off again before the service ends. */
-void counting_init(struct service *service);
-void counting_follow(struct service *service, bool wanted);
+void session_stats_init(struct service *service);
+void session_stats_follow(struct service *service, bool wanted);
 
 #endif

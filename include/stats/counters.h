@@ -11,39 +11,39 @@
 #include <stdatomic.h>
 
 /* Why connections end, in as many classes as an alert can be made of. */
-enum ending {
-	ENDING_DONE,
-	ENDING_IDLE,
-	ENDING_CLIENT_BROKE,   /* while it was relayed */
-	ENDING_UPSTREAM_BROKE, /* while it was relayed */
-	ENDING_NO_HELLO,       /* closed, or silent until hello_timeout */
-	ENDING_NOT_TLS,
-	ENDING_BAD_HELLO,
-	ENDING_BAD_PREFACE,
-	ENDING_NO_HOST,
-	ENDING_NO_PROTOCOL,
-	ENDING_LIMIT,
-	ENDING_DRAINED,
-	ENDING_HANDSHAKE,
-	ENDING_NOT_ADMITTED, /* by the ACL */
-	ENDING_DIAL,
-	ENDING_UPSTREAM_HANDSHAKE,
-	ENDING_REVALIDATED,
-	ENDING_KILLED, /* by the administrator */
-	ENDING_STOPPED,
-	ENDING_NO_MEMORY,
-	ENDING_OTHER,
+enum end_reason {
+	END_DONE,
+	END_IDLE,
+	END_CLIENT_BROKE,   /* while it was relayed */
+	END_UPSTREAM_BROKE, /* while it was relayed */
+	END_NO_HELLO,       /* closed, or silent until hello_timeout */
+	END_NOT_TLS,
+	END_BAD_HELLO,
+	END_BAD_PREFACE,
+	END_NO_HOST,
+	END_NO_PROTOCOL,
+	END_LIMIT,
+	END_DRAINED,
+	END_HANDSHAKE,
+	END_NOT_ADMITTED, /* by the ACL */
+	END_DIAL,
+	END_UPSTREAM_HANDSHAKE,
+	END_REVALIDATED,
+	END_KILLED, /* by the administrator */
+	END_STOPPED,
+	END_NO_MEMORY,
+	END_OTHER,
 };
-#define ENDINGS (ENDING_OTHER + 1)
+#define END_REASONS (END_OTHER + 1)
 
 /* "done", "no_host": for labels. */
-const char *ending_name(enum ending ending);
+const char *end_reason_name(enum end_reason ending);
 
 /* Did somebody not get what they came for? (An end of a relay is none, however rude.) */
-bool ending_is_refusal(enum ending ending);
+bool end_reason_is_refusal(enum end_reason ending);
 
 /* By the words of the log and the step that they were said in. */
-enum ending ending_of(const char *why, const char *step, bool relaying);
+enum end_reason end_reason_of(const char *why, const char *step, bool relaying);
 
 typedef atomic_ullong counter;
 
@@ -63,20 +63,20 @@ static inline void counter_add(counter *cell, unsigned long long n)
 	counter_set(cell, counter_get(cell) + n);
 }
 
-#define HISTOGRAM_MOST 16
+#define HISTOGRAM_MAX 16
 
 /* `bounds` are upper ones, in seconds, ascending; what is above the last is counted as well. */
 struct histogram {
 	const double *bounds;
 	unsigned count;
-	counter buckets[HISTOGRAM_MOST + 1], sum_us;
+	counter buckets[HISTOGRAM_MAX + 1], sum_us;
 };
 void histogram_add(struct histogram *histogram, uint64_t us);
 
 /* One who did not get through; the texts are cut. */
 struct refusal {
 	int64_t at_ms; /* since 1970 */
-	enum ending ending;
+	enum end_reason end_reason;
 	char source[ADDRESS_TEXT_MAX], name[80], why[120];
 };
 
@@ -100,13 +100,13 @@ struct counters {
 	counter active, up,
 		down; /* gauge: active; bytes, of live connections up to the last second */
 	counter acl_admitted, acl_denied, dial_errors;
-	counter endings[ENDINGS];
+	counter end_reasons[END_REASONS];
 	struct histogram durations, handshakes;
-	/* Gauges, set once a second while somebody wants them (see `beat_us`). */
+	/* Gauges, set once a second while somebody wants them (see `tick_us`). */
 	counter pipes;
 	counter turn_us,
 		turn_before_us; /* the longest turn of the loop, of this period and the last */
-	counter beat_us;        /* clock_now_us of the last second's turn; 0: not beating */
+	counter tick_us;        /* clock_now_us of the last second's turn; 0: not ticking */
 	struct refusals refusals;
 };
 

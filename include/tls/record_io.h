@@ -1,7 +1,7 @@
 /*
- * The way of TLS records between OpenSSL and a socket. Reading: one recv fills the lane's scratch
+ * The way of TLS records between OpenSSL and a socket. Reading: one recv fills the loop context's scratch
  * and OpenSSL is served from it; what it leaves is kept on the heap until the next turn. Writing:
- * records gather in the lane's scratch and leave with one send; what the kernel does not take is
+ * records gather in the loop context's scratch and leave with one send; what the kernel does not take is
  * kept on the heap. To OpenSSL writing always succeeds, so it never stands half-way through a record.
  *
  * Every use is framed: record_io_open, calls of OpenSSL, record_io_close, which sends what gathered.
@@ -15,17 +15,18 @@
 #include <openssl/bio.h>
 
 struct record_io {
-	struct lane *lane;
+	struct loop_ctx *ctx;
 	struct socket *socket;
-	struct buf in;    /* received and not opened: on the heap between turns, else in the lane */
+	struct buf
+		in; /* received and not opened: on the heap between turns, else in the loop context */
 	struct buf out;   /* sealed and not sent, on the heap */
-	size_t gathered;  /* sealed in this turn, in the lane */
+	size_t gathered;  /* sealed in this turn, in the loop context */
 	unsigned refills; /* in this turn */
 	bool in_on_heap, drained, eof, more_follows;
 	int error; /* an errno of recv or send; then everything fails */
 };
 
-void record_io_init(struct record_io *io, struct lane *lane, struct socket *socket);
+void record_io_init(struct record_io *io, struct loop_ctx *ctx, struct socket *socket);
 void record_io_finish(struct record_io *io);
 
 /* The BIO for SSL_set_bio, which takes it over. NULL: no memory. */

@@ -14,12 +14,12 @@
 
 #include <openssl/ssl.h>
 
-#define CREDENTIALS_MOST 8 /* one of each key type */
+#define CREDENTIALS_MAX 8 /* one of each key type */
 
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
 
 struct tls_policy {
-	struct credential *credentials[CREDENTIALS_MOST];
+	struct credential *credentials[CREDENTIALS_MAX];
 	size_t credential_count;
 	uint16_t min_version; /* 0x0303, 0x0304 */
 	enum tls_verify verify;

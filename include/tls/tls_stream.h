@@ -29,16 +29,16 @@ struct tls_accept {
 };
 
 /* NULL with `err` when there is no memory. */
-struct stream *tls_accept_stream(
-	struct lane *lane, struct socket *socket, const struct tls_accept *accept, struct err *err);
+struct stream *tls_accept_stream(struct loop_ctx *ctx, struct socket *socket,
+	const struct tls_accept *accept, struct err *err);
 
 /*
  * The other way round: a TLS client's stream to that peer, which it takes a reference of. `alpn` is
  * the list to offer, in wire form (a length byte before each id), possibly empty; copied. A server
  * that fails verification fails the handshake, and `error` says what its certificate says.
  */
-struct stream *tls_connect_stream(struct lane *lane, struct socket *socket, struct tls_peer *peer,
-	struct span alpn, struct err *err);
+struct stream *tls_connect_stream(struct loop_ctx *ctx, struct socket *socket,
+	struct tls_peer *peer, struct span alpn, struct err *err);
 
 /* Of a finished handshake, for the log. Static, or lent by the stream. */
 struct tls_facts {

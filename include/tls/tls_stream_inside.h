@@ -29,7 +29,7 @@ static inline struct tls_stream *tls_stream_of_ssl(const SSL *ssl)
 
 /* Takes `ssl` over, which may be NULL; NULL with `err` when there is no memory. */
 struct tls_stream *tls_stream_create(
-	struct lane *lane, struct socket *socket, SSL *ssl, struct err *err);
+	struct loop_ctx *ctx, struct socket *socket, SSL *ssl, struct err *err);
 
 /* Keeps the text in the stream's memory; the text itself when there is none. */
 const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)

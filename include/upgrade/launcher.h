@@ -32,8 +32,8 @@ void launcher_fork(struct launcher *launcher);
 /* It becomes that user, as user_become does; waits for it. */
 bool launcher_become(struct launcher *launcher, const char *user, struct err *err);
 
-/* Sockets for the next launch, `count` of up to LAUNCHER_PASSED_MOST, and the name of each. */
-#define LAUNCHER_PASSED_MOST 64
+/* Sockets for the next launch, `count` of up to LAUNCHER_FDS_MAX, and the name of each. */
+#define LAUNCHER_FDS_MAX 64
 bool launcher_pass(
 	struct launcher *launcher, const int *fds, const char *const *names, unsigned count);
 

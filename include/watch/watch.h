@@ -30,7 +30,7 @@ struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
 	void (*on_change)(void *owner), void *owner, struct err *err);
 
 /* Replaces the set; the texts are copied. Relative paths start from the working directory. */
-void watch_set(struct watch *watch, const char *const *paths, size_t count);
+void watch_replace(struct watch *watch, const char *const *paths, size_t count);
 
 void watch_destroy(struct watch *watch);
 

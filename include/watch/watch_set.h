@@ -1,6 +1,6 @@
 /*
  * What watch.c watches at one moment: the directories in which the components of its paths are
- * looked up, and for each the names that matter there. A view is built by walking every path, then
+ * looked up, and for each the names that matter there. A set is built by walking every path, then
  * takes the place of the one before; directories in both stay watched throughout.
  */
 #ifndef GATEHOUSE_WATCH_WATCH_SET_H
@@ -13,31 +13,31 @@
 #include "base/arena.h"
 
 /* What a walk saw. `facts` changes when what the path leads to does, like an entity tag. */
-struct sight {
+struct path_stamp {
 	uint64_t facts;
 	int64_t changed_ns; /* the latest ctime of the file and of the links that lead to it */
 };
 
-struct view {
+struct watch_set {
 	int fd; /* inotify(7); -1: nothing can be watched */
 	struct arena arena;
-	void *folders, *by_wd; /* tsearch(3) trees of struct folder */
-	int error;         /* the first error that kept a directory from being watched; 0: none */
-	char *unwatched;   /* and that directory */
-	char *parent;      /* the directory part that was walked last */
-	char *parent_real; /* where it led to; NULL: nowhere */
-	struct sight parent_sight;
+	void *dirs, *by_wd; /* tsearch(3) trees of struct watch_dir */
+	int error;          /* the first error that kept a directory from being watched; 0: none */
+	char *unwatched;    /* and that directory */
+	char *parent;       /* the directory part that was walked last */
+	char *parent_real;  /* where it led to; NULL: nowhere */
+	struct path_stamp parent_stamp;
 };
 
-void view_init(struct view *view, int fd);
+void watch_set_init(struct watch_set *set, int fd);
 
 /* Watches what an absolute path depends on. Cheap for paths of one directory in a row. */
-struct sight view_add(struct view *view, const char *path);
+struct path_stamp watch_set_add(struct watch_set *set, const char *path);
 
-/* True when an event of inotify tells of a name in the view. */
-bool view_concerns(const struct view *view, const struct inotify_event *event);
+/* True when an event of inotify tells of a name in the set. */
+bool watch_set_concerns(const struct watch_set *set, const struct inotify_event *event);
 
 /* Stops watching what `next` does not contain; `next` may be NULL. */
-void view_finish(struct view *view, const struct view *next);
+void watch_set_finish(struct watch_set *set, const struct watch_set *next);
 
 #endif

@@ -10,15 +10,15 @@
 #define STUCK_SECONDS 20
 
 /* Alive is who could still do his work: this thread answers even when the others hang. */
-unsigned page_healthz(struct facts *facts, struct text *out)
+unsigned page_healthz(struct state *state, struct strbuf *out)
 {
-	struct facts_told told;
-	facts_look(facts, &told);
+	struct published_state told;
+	state_read(state, &told);
 	routes_unref(told.routes);
-	unsigned stuck = facts_stuck(facts, STUCK_SECONDS);
+	unsigned stuck = state_stuck(state, STUCK_SECONDS);
 	uint64_t now = clock_now_us();
-	bool main_is_stuck = told.beat_us > 0 && now > told.beat_us &&
-		now - told.beat_us > STUCK_SECONDS * 1000000ull;
+	bool main_is_stuck = told.tick_us > 0 && now > told.tick_us &&
+		now - told.tick_us > STUCK_SECONDS * 1000000ull;
 	bool is_alive = stuck == 0 && !main_is_stuck;
 	json_open(out, NULL, '{');
 	json_text(out, "status", is_alive ? "alive" : "stuck");
@@ -27,7 +27,7 @@ unsigned page_healthz(struct facts *facts, struct text *out)
 	if (main_is_stuck)
 		json_flag(out, "stuck_main", true);
 	json_close(out, '}');
-	text_add(out, "\n");
+	strbuf_printf(out, "\n");
 	return is_alive ? 200 : 503;
 }
 
@@ -39,10 +39,10 @@ static bool tell_name(void *owner, const struct server_name *name)
 	return false;
 }
 
-static void tell_certificate(struct text *out, const struct certificate_row *row, time_t now)
+static void tell_certificate(struct strbuf *out, const struct certificate_row *row, time_t now)
 {
 	json_open(out, NULL, '{');
-	json_text(out, "file", row->credential->cert_mark.path);
+	json_text(out, "file", row->credential->cert_stamp.path);
 	json_open(out, "names", '[');
 	credential_each_name(row->credential, tell_name, out);
 	json_close(out, ']');
@@ -57,7 +57,7 @@ static void tell_certificate(struct text *out, const struct certificate_row *row
 	json_close(out, '}');
 }
 
-void tell_certificates(const struct routes *routes, size_t most, struct text *out)
+void tell_certificates(const struct routes *routes, size_t most, struct strbuf *out)
 {
 	size_t count;
 	time_t now = time(NULL);
@@ -70,11 +70,11 @@ void tell_certificates(const struct routes *routes, size_t most, struct text *ou
 }
 
 /* Those of the first to expire stand outside as well, where mtlsd has them. */
-unsigned page_certz(struct facts *facts, struct text *out)
+unsigned page_certz(struct state *state, struct strbuf *out)
 {
-	struct facts_told told;
+	struct published_state told;
 	size_t count;
-	facts_look(facts, &told);
+	state_read(state, &told);
 	struct certificate_row *rows = inventory_certificates(told.routes, &count);
 	json_open(out, NULL, '{');
 	if (count > 0) {
@@ -82,9 +82,9 @@ unsigned page_certz(struct facts *facts, struct text *out)
 		json_date(out, "not_after", rows[0].credential->not_after);
 	}
 	free(rows);
-	tell_certificates(told.routes, INVENTORY_MOST, out);
+	tell_certificates(told.routes, INVENTORY_MAX, out);
 	json_close(out, '}');
-	text_add(out, "\n");
+	strbuf_printf(out, "\n");
 	routes_unref(told.routes);
 	return 200;
 }
@@ -92,7 +92,7 @@ unsigned page_certz(struct facts *facts, struct text *out)
 /* Readiness. */
 
 struct readiness {
-	struct text problems, warnings; /* items of two lists */
+	struct strbuf problems, warnings; /* items of two lists */
 	size_t problem_count;
 };
 
@@ -113,7 +113,7 @@ static void look_at_certificates(struct readiness *readiness, const struct route
 		if (now >= credential->not_before && now <= credential->not_after)
 			continue;
 		char what[512];
-		snprintf(what, sizeof what, "certificate %s %s", credential->cert_mark.path,
+		snprintf(what, sizeof what, "certificate %s %s", credential->cert_stamp.path,
 			now < credential->not_before ? "is not valid yet" : "has expired");
 		if (invalid++ < 10)
 			json_text(&readiness->warnings, NULL, what);
@@ -123,7 +123,7 @@ static void look_at_certificates(struct readiness *readiness, const struct route
 	free(rows);
 }
 
-static void look(struct readiness *readiness, const struct facts_told *told)
+static void look(struct readiness *readiness, const struct published_state *told)
 {
 	if (told->is_stopping)
 		problem(readiness, "draining: the process is about to end");
@@ -142,22 +142,22 @@ static void look(struct readiness *readiness, const struct facts_told *told)
 	}
 }
 
-unsigned page_readyz(struct facts *facts, struct text *out)
+unsigned page_readyz(struct state *state, struct strbuf *out)
 {
 	struct readiness readiness = {0};
-	struct facts_told told;
-	facts_look(facts, &told);
+	struct published_state told;
+	state_read(state, &told);
 	json_open(&readiness.problems, NULL, '[');
 	json_open(&readiness.warnings, NULL, '[');
 	look(&readiness, &told);
 	json_close(&readiness.problems, ']');
 	json_close(&readiness.warnings, ']');
 	bool is_ready = readiness.problem_count == 0;
-	text_add(out, "{\"status\":\"%s\",\"problems\":%s,\"warnings\":%s}\n",
+	strbuf_printf(out, "{\"status\":\"%s\",\"problems\":%s,\"warnings\":%s}\n",
 		is_ready ? "ready" : "not ready", readiness.problems.at, readiness.warnings.at);
 	out->failed |= readiness.problems.failed || readiness.warnings.failed;
-	text_finish(&readiness.problems);
-	text_finish(&readiness.warnings);
+	strbuf_finish(&readiness.problems);
+	strbuf_finish(&readiness.warnings);
 	routes_unref(told.routes);
 	return is_ready ? 200 : 503;
 }

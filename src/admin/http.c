@@ -10,11 +10,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MOST 64u
-#define CROWDED          48 /* from here on the quietest makes room for the next */
-#define TIMEOUT_SECONDS  10u
-#define REQUEST_MEMORY   ((size_t)16 * 1024) /* a head that is larger is answered 431 */
-#define ADMIN_NICE       5
+#define CONNECTIONS_MAX 64u
+#define CROWDED         48 /* from here on the quietest makes room for the next */
+#define TIMEOUT_SECONDS 10u
+#define REQUEST_MEMORY  ((size_t)16 * 1024) /* a head that is larger is answered 431 */
+#define ADMIN_NICE      5
 
 struct slot {
 	int fd;          /* -1: free */
@@ -24,12 +24,12 @@ struct slot {
 struct http {
 	struct listener *listener;
 	struct MHD_Daemon *daemon; /* NULL: it does not serve yet */
-	struct facts *facts;
+	struct state *state;
 	atomic_uint parts;
 	/* the daemon's thread alone: */
 	bool is_nice;
 	uint64_t turn;
-	struct slot slots[CONNECTIONS_MOST + 1];
+	struct slot slots[CONNECTIONS_MAX + 1];
 	unsigned crowd;
 };
 
@@ -38,7 +38,7 @@ struct http {
 static const struct page {
 	const char *path;
 	unsigned part;
-	unsigned (*write)(struct facts *facts, struct text *out);
+	unsigned (*write)(struct state *state, struct strbuf *out);
 	const char *type;
 } pages[] = {
 	{"/healthz", HTTP_HEALTH, page_healthz, JSON_TYPE},
@@ -63,12 +63,12 @@ static const char *const headers[][2] = {
 
 /* Takes the body over. */
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-	struct text *body, const char *allow)
+	struct strbuf *body, const char *allow)
 {
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(body->len, body->at, MHD_RESPMEM_MUST_FREE);
 	if (!response) {
-		text_finish(body);
+		strbuf_finish(body);
 		return MHD_NO;
 	}
 	MHD_add_response_header(response, "Content-Type", type);
@@ -84,13 +84,13 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 static enum MHD_Result complain(
 	struct MHD_Connection *connection, unsigned status, const char *error, const char *allow)
 {
-	struct text body = {0};
+	struct strbuf body = {0};
 	json_open(&body, NULL, '{');
 	json_text(&body, "error", error);
 	json_close(&body, '}');
-	text_add(&body, "\n");
+	strbuf_printf(&body, "\n");
 	if (body.failed) {
-		text_finish(&body);
+		strbuf_finish(&body);
 		return MHD_NO;
 	}
 	return answer(connection, status, JSON_TYPE, &body, allow);
@@ -99,11 +99,11 @@ static enum MHD_Result complain(
 static enum MHD_Result show(
 	struct http *http, struct MHD_Connection *connection, const struct page *page)
 {
-	struct text body = {0};
-	unsigned status = page->write(http->facts, &body);
+	struct strbuf body = {0};
+	unsigned status = page->write(http->state, &body);
 	if (!body.failed)
 		return answer(connection, status, page->type, &body, NULL);
-	text_finish(&body);
+	strbuf_finish(&body);
 	return complain(connection, 500, "out of memory", NULL);
 }
 
@@ -151,7 +151,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 static void close_quietest(struct http *http)
 {
 	struct slot *quietest = NULL;
-	for (unsigned i = 0; i < CONNECTIONS_MOST; i++) {
+	for (unsigned i = 0; i < CONNECTIONS_MAX; i++) {
 		struct slot *slot = &http->slots[i];
 		if (slot->fd >= 0 && (!quietest || slot->active < quietest->active))
 			quietest = slot;
@@ -172,9 +172,9 @@ static void enter(struct http *http, struct MHD_Connection *connection, void **c
 	http->is_nice = true;
 	if (http->crowd >= CROWDED)
 		close_quietest(http);
-	while (i < CONNECTIONS_MOST && http->slots[i].fd >= 0)
+	while (i < CONNECTIONS_MAX && http->slots[i].fd >= 0)
 		i++;
-	if (!info || i == CONNECTIONS_MOST)
+	if (!info || i == CONNECTIONS_MAX)
 		return;
 	http->slots[i] = (struct slot){info->connect_fd, ++http->turn};
 	http->crowd++;
@@ -201,7 +201,7 @@ struct http *http_open(const char *listen, struct err *err)
 		err_set(err, "out of memory");
 		return NULL;
 	}
-	for (unsigned i = 0; i <= CONNECTIONS_MOST; i++)
+	for (unsigned i = 0; i <= CONNECTIONS_MAX; i++)
 		http->slots[i].fd = -1;
 	http->listener = listener_open(listen, 1, err);
 	if (http->listener)
@@ -225,9 +225,8 @@ static bool start(struct http *http, struct err *err)
 	if (fd >= 0)
 		http->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC, 0,
 			NULL, NULL, on_request, http, MHD_OPTION_LISTEN_SOCKET, fd,
-			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST,
-			MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_SECONDS,
-			MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY,
+			MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+			TIMEOUT_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY,
 			MHD_OPTION_NOTIFY_CONNECTION, on_connection, http, MHD_OPTION_END);
 	int error = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -239,9 +238,9 @@ static bool start(struct http *http, struct err *err)
 	return http->daemon != NULL;
 }
 
-bool http_serve(struct http *http, unsigned parts, struct facts *facts, struct err *err)
+bool http_serve(struct http *http, unsigned parts, struct state *state, struct err *err)
 {
-	http->facts = http->daemon ? http->facts : facts;
+	http->state = http->daemon ? http->state : state;
 	atomic_store(&http->parts, parts);
 	return http->daemon || start(http, err);
 }

@@ -40,20 +40,20 @@ static int sooner(const void *one, const void *other)
 	const struct shown *a = one, *b = other;
 	if (a->credential->not_after != b->credential->not_after)
 		return a->credential->not_after < b->credential->not_after ? -1 : 1;
-	int order = strcmp(a->credential->cert_mark.path, b->credential->cert_mark.path);
+	int order = strcmp(a->credential->cert_stamp.path, b->credential->cert_stamp.path);
 	return order ? order : strcmp(a->host, b->host);
 }
 
 /* A certificate whose key stands in two files is one certificate. */
 static bool same_file(const struct credential *one, const struct credential *other)
 {
-	return one == other || strcmp(one->cert_mark.path, other->cert_mark.path) == 0;
+	return one == other || strcmp(one->cert_stamp.path, other->cert_stamp.path) == 0;
 }
 
 struct certificate_row *inventory_certificates(const struct routes *routes, size_t *count)
 {
 	struct collecting all = {0};
-	struct certificate_row *rows = calloc(INVENTORY_MOST, sizeof *rows);
+	struct certificate_row *rows = calloc(INVENTORY_MAX, sizeof *rows);
 	*count = 0;
 	routes_each(routes, collect, &all);
 	if (all.count > 0)
@@ -61,7 +61,7 @@ struct certificate_row *inventory_certificates(const struct routes *routes, size
 	for (size_t i = 0; rows && i < all.count; i++) {
 		const struct shown *shown = &all.items[i];
 		if (*count == 0 || !same_file(rows[*count - 1].credential, shown->credential)) {
-			if (*count == INVENTORY_MOST)
+			if (*count == INVENTORY_MAX)
 				break;
 			rows[(*count)++] =
 				(struct certificate_row){shown->credential, shown->host, 0};
@@ -79,7 +79,7 @@ long days_left(time_t not_after, time_t now)
 }
 
 /* Sorting a million servers for a page is nobody's wish: these many are looked at. */
-#define LOOKED_AT_MOST 50000
+#define LOOKED_AT_MAX 50000
 
 static int by_text(const void *one, const void *other)
 {
@@ -107,12 +107,12 @@ static size_t gather(const struct routes *routes, struct server_row *rows, size_
 
 struct server_row *inventory_servers(const struct routes *routes, size_t *count)
 {
-	struct server_row *rows = malloc(LOOKED_AT_MOST * sizeof *rows);
+	struct server_row *rows = malloc(LOOKED_AT_MAX * sizeof *rows);
 	size_t found = 0, kept = 0;
 	*count = 0;
 	if (!rows)
 		return NULL;
-	found = gather(routes, rows, LOOKED_AT_MOST);
+	found = gather(routes, rows, LOOKED_AT_MAX);
 	qsort(rows, found, sizeof *rows, by_text);
 	for (size_t i = 0; i < found; i++) {
 		if (kept > 0 && strcmp(rows[kept - 1].text, rows[i].text) == 0) {
@@ -120,7 +120,7 @@ struct server_row *inventory_servers(const struct routes *routes, size_t *count)
 			rows[kept - 1].is_checked |= rows[i].is_checked;
 			continue;
 		}
-		if (kept == INVENTORY_MOST)
+		if (kept == INVENTORY_MAX)
 			break;
 		rows[kept++] = rows[i];
 	}

@@ -7,30 +7,30 @@
 
 #include <stdlib.h>
 
-static void family(struct text *out, const char *name, const char *type, const char *help)
+static void family(struct strbuf *out, const char *name, const char *type, const char *help)
 {
-	text_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+	strbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void single(struct text *out, const char *name, const char *type, const char *help,
+static void single(struct strbuf *out, const char *name, const char *type, const char *help,
 	unsigned long long value)
 {
 	family(out, name, type, help);
-	text_add(out, "%s %llu\n", name, value);
+	strbuf_printf(out, "%s %llu\n", name, value);
 }
 
-static void labelled(struct text *out, const char *name, const char *label, const char *text,
+static void labelled(struct strbuf *out, const char *name, const char *label, const char *text,
 	unsigned long long value)
 {
-	text_add(out, "%s{%s=", name, label);
-	text_label(out, text);
-	text_add(out, "} %llu\n", value);
+	strbuf_printf(out, "%s{%s=", name, label);
+	strbuf_label(out, text);
+	strbuf_printf(out, "} %llu\n", value);
 }
 
 /* Connections. */
 
 struct histogram_sum {
-	unsigned long long buckets[HISTOGRAM_MOST + 1], sum_us;
+	unsigned long long buckets[HISTOGRAM_MAX + 1], sum_us;
 };
 
 static void add_histogram(struct histogram_sum *sum, const struct histogram *histogram)
@@ -40,21 +40,21 @@ static void add_histogram(struct histogram_sum *sum, const struct histogram *his
 	sum->sum_us += counter_get(&histogram->sum_us);
 }
 
-static void write_histogram(struct text *out, const char *name, const struct histogram_sum *sum,
+static void write_histogram(struct strbuf *out, const char *name, const struct histogram_sum *sum,
 	const struct histogram *shape)
 {
 	unsigned long long below = 0;
 	for (unsigned i = 0; i < shape->count; i++) {
 		below += sum->buckets[i];
-		text_add(out, "%s_bucket{le=\"%g\"} %llu\n", name, shape->bounds[i], below);
+		strbuf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, shape->bounds[i], below);
 	}
 	below += sum->buckets[shape->count];
-	text_add(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, below);
-	text_add(out, "%s_sum %.6f\n", name, (double)sum->sum_us / 1e6);
-	text_add(out, "%s_count %llu\n", name, below);
+	strbuf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n", name, below);
+	strbuf_printf(out, "%s_sum %.6f\n", name, (double)sum->sum_us / 1e6);
+	strbuf_printf(out, "%s_count %llu\n", name, below);
 }
 
-static void write_histograms(struct text *out, const struct facts_setup *setup)
+static void write_histograms(struct strbuf *out, const struct state_setup *setup)
 {
 	struct histogram_sum durations = {0}, handshakes = {0};
 	for (unsigned i = 0; i < setup->workers; i++) {
@@ -71,7 +71,7 @@ static void write_histograms(struct text *out, const struct facts_setup *setup)
 		&setup->counters[0]->handshakes);
 }
 
-static void write_totals(struct text *out, const struct totals *totals)
+static void write_totals(struct strbuf *out, const struct totals *totals)
 {
 	single(out, "gatehouse_active_connections", "gauge", "Connections open now.",
 		totals->active);
@@ -89,37 +89,37 @@ static void write_totals(struct text *out, const struct totals *totals)
 		"Attempts to reach an upstream that failed.", totals->dial_errors);
 }
 
-static void write_endings(struct text *out, const struct totals *totals)
+static void write_endings(struct strbuf *out, const struct totals *totals)
 {
 	family(out, "gatehouse_connections_ended_total", "counter",
 		"Connections that have ended, by why.");
-	for (unsigned i = 0; i < ENDINGS; i++)
-		labelled(out, "gatehouse_connections_ended_total", "reason", ending_name(i),
-			totals->endings[i]);
+	for (unsigned i = 0; i < END_REASONS; i++)
+		labelled(out, "gatehouse_connections_ended_total", "reason", end_reason_name(i),
+			totals->end_reasons[i]);
 	family(out, "gatehouse_hello_errors_total", "counter",
 		"First bytes that were no ClientHello, or a broken one.");
 	labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",
-		totals->endings[ENDING_NOT_TLS]);
+		totals->end_reasons[END_NOT_TLS]);
 	labelled(out, "gatehouse_hello_errors_total", "kind", "broken",
-		totals->endings[ENDING_BAD_HELLO]);
+		totals->end_reasons[END_BAD_HELLO]);
 }
 
 /* Routes. */
 
-static void route_line(struct text *out, const char *name, const struct tally_row *row,
+static void route_line(struct strbuf *out, const char *name, const struct route_stats_row *row,
 	const char *more, unsigned long long value)
 {
-	text_add(out, "%s{route=", name);
-	text_label(out, row->host);
-	text_append(out, ",alpn=", 6);
-	text_label(out, row->alpn);
-	text_add(out, "%s} %llu\n", more, value);
+	strbuf_printf(out, "%s{route=", name);
+	strbuf_label(out, row->host);
+	strbuf_append(out, ",alpn=", 6);
+	strbuf_label(out, row->alpn);
+	strbuf_printf(out, "%s} %llu\n", more, value);
 }
 
-static void write_routes(struct text *out, struct tallies *tallies)
+static void write_routes(struct strbuf *out, struct route_stats_table *table)
 {
 	size_t count;
-	struct tally_row *rows = tallies_rows(tallies, &count);
+	struct route_stats_row *rows = route_stats_rows(table, &count);
 	family(out, "gatehouse_route_connections_total", "counter",
 		"Connections by route; _none: no route was found; _other: routes beyond the first 1000.");
 	for (size_t i = 0; i < count; i++)
@@ -145,7 +145,7 @@ static void write_routes(struct text *out, struct tallies *tallies)
 
 /* Configuration. */
 
-static void write_reloads(struct text *out, const struct reload_facts *reload)
+static void write_reloads(struct strbuf *out, const struct reload_facts *reload)
 {
 	family(out, "gatehouse_reloads_total", "counter", "Reloads of the configuration.");
 	labelled(out, "gatehouse_reloads_total", "result", "ok", reload->done);
@@ -158,10 +158,11 @@ static void write_reloads(struct text *out, const struct reload_facts *reload)
 		(unsigned long long)reload->succeeded_at);
 	family(out, "gatehouse_reload_duration_seconds", "gauge",
 		"How long the last good load took.");
-	text_add(out, "gatehouse_reload_duration_seconds %.6f\n", (double)reload->took_us / 1e6);
+	strbuf_printf(
+		out, "gatehouse_reload_duration_seconds %.6f\n", (double)reload->took_us / 1e6);
 }
 
-static void write_certificates(struct text *out, const struct routes *routes)
+static void write_certificates(struct strbuf *out, const struct routes *routes)
 {
 	size_t count;
 	struct certificate_row *rows = inventory_certificates(routes, &count);
@@ -169,12 +170,12 @@ static void write_certificates(struct text *out, const struct routes *routes)
 		"When a certificate expires, in seconds since 1970; the 1000 that do first.");
 	for (size_t i = 0; i < count; i++)
 		labelled(out, "gatehouse_certificate_not_after_seconds", "file",
-			rows[i].credential->cert_mark.path,
+			rows[i].credential->cert_stamp.path,
 			(unsigned long long)rows[i].credential->not_after);
 	free(rows);
 }
 
-static void write_servers(struct text *out, const struct routes *routes)
+static void write_servers(struct strbuf *out, const struct routes *routes)
 {
 	size_t count;
 	struct server_row *rows = inventory_servers(routes, &count);
@@ -202,7 +203,7 @@ static void write_servers(struct text *out, const struct routes *routes)
 /* The process. */
 
 static void write_inside(
-	struct text *out, const struct totals *totals, const struct facts_told *told)
+	struct strbuf *out, const struct totals *totals, const struct published_state *told)
 {
 	single(out, "gatehouse_draining", "gauge", "1 while no new connections are taken.",
 		told->is_stopping || told->is_drained);
@@ -215,10 +216,10 @@ static void write_inside(
 		"Log lines that standard error did not take in time.", log_lost());
 	family(out, "gatehouse_loop_turn_max_seconds", "gauge",
 		"The longest that one turn of a worker's event loop took, of the last 15 to 30 seconds.");
-	text_add(out, "gatehouse_loop_turn_max_seconds %.6f\n", (double)totals->turn_us / 1e6);
+	strbuf_printf(out, "gatehouse_loop_turn_max_seconds %.6f\n", (double)totals->turn_us / 1e6);
 }
 
-static void write_process(struct text *out, struct facts *facts)
+static void write_process(struct strbuf *out, struct state *state)
 {
 	struct process_facts process;
 	process_look(&process);
@@ -227,29 +228,29 @@ static void write_process(struct text *out, struct facts *facts)
 	single(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
 		process.resident_bytes);
 	family(out, "process_cpu_seconds_total", "counter", "Processor time used.");
-	text_add(out, "process_cpu_seconds_total %.2f\n", process.cpu_seconds);
+	strbuf_printf(out, "process_cpu_seconds_total %.2f\n", process.cpu_seconds);
 	single(out, "process_start_time_seconds", "gauge", "When the process began.",
-		(unsigned long long)facts_started(facts));
+		(unsigned long long)state_started(state));
 	family(out, "gatehouse_build_info", "gauge", "The version that runs.");
-	labelled(out, "gatehouse_build_info", "version", facts_of_setup(facts)->version, 1);
+	labelled(out, "gatehouse_build_info", "version", state_of_setup(state)->version, 1);
 	single(out, "gatehouse_workers", "gauge", "Event-loop threads.",
-		facts_of_setup(facts)->workers);
+		state_of_setup(state)->workers);
 }
 
-void metrics_write(struct facts *facts, struct text *out)
+void metrics_write(struct state *state, struct strbuf *out)
 {
-	struct facts_told told;
+	struct published_state told;
 	struct totals totals;
-	facts_look(facts, &told);
-	facts_totals(facts, &totals);
+	state_read(state, &told);
+	state_totals(state, &totals);
 	write_totals(out, &totals);
 	write_endings(out, &totals);
-	write_histograms(out, facts_of_setup(facts));
-	write_routes(out, facts_of_setup(facts)->tallies);
+	write_histograms(out, state_of_setup(state));
+	write_routes(out, state_of_setup(state)->table);
 	write_reloads(out, &told.reload);
 	write_certificates(out, told.routes);
 	write_servers(out, told.routes);
 	write_inside(out, &totals, &told);
-	write_process(out, facts);
+	write_process(out, state);
 	routes_unref(told.routes);
 }

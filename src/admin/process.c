@@ -9,10 +9,10 @@
 /* Linux 6.2 and later tell their number as the directory's size; before, they are counted. */
 static unsigned long long count_fds(void)
 {
-	struct stat facts;
+	struct stat state;
 	unsigned long long count = 0;
-	if (stat("/proc/self/fd", &facts) == 0 && facts.st_size > 0)
-		return (unsigned long long)facts.st_size;
+	if (stat("/proc/self/fd", &state) == 0 && state.st_size > 0)
+		return (unsigned long long)state.st_size;
 	DIR *directory = opendir("/proc/self/fd");
 	if (!directory)
 		return 0;

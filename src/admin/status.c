@@ -13,27 +13,27 @@
 #define SHOWN_CERTIFICATES 50
 #define SHOWN_REFUSALS     20
 
-static const char *state_of(const struct facts_told *told)
+static const char *state_of(const struct published_state *told)
 {
 	if (told->is_stopping)
 		return "stopping";
 	return told->is_drained ? "drained" : "serving";
 }
 
-void tell_process(struct facts *facts, const struct facts_told *told, struct text *out)
+void tell_process(struct state *state, const struct published_state *told, struct strbuf *out)
 {
-	const struct facts_setup *setup = facts_of_setup(facts);
+	const struct state_setup *setup = state_of_setup(state);
 	struct routes_summary summary = routes_summary(told->routes);
 	struct process_facts process;
 	struct totals totals;
 	process_look(&process);
-	facts_totals(facts, &totals);
+	state_totals(state, &totals);
 	json_text(out, "version", setup->version);
 	json_number(out, "pid", getpid());
 	json_text(out, "state", state_of(told));
 	json_text(out, "drained", told->drained[0] ? told->drained : NULL);
-	json_date(out, "started", facts_started(facts));
-	json_number(out, "uptime_seconds", (long long)(time(NULL) - facts_started(facts)));
+	json_date(out, "started", state_started(state));
+	json_number(out, "uptime_seconds", (long long)(time(NULL) - state_started(state)));
 	json_text(out, "config", setup->path);
 	json_text(out, "listen", told->listens);
 	json_number(out, "workers", setup->workers);
@@ -52,7 +52,7 @@ void tell_process(struct facts *facts, const struct facts_told *told, struct tex
 	json_real(out, "loop_turn_max_ms", (double)totals.turn_us / 1000);
 }
 
-void tell_reload(const struct reload_facts *reload, struct text *out)
+void tell_reload(const struct reload_facts *reload, struct strbuf *out)
 {
 	static const char *const outcomes[] = {[RELOAD_NEVER] = "started",
 		[RELOAD_DONE] = "reloaded",
@@ -72,10 +72,10 @@ void tell_reload(const struct reload_facts *reload, struct text *out)
 	json_close(out, '}');
 }
 
-static void tell_history(struct facts *facts, struct text *out)
+static void tell_history(struct state *state, struct strbuf *out)
 {
-	struct moment *moments = malloc(HISTORY_MOST * sizeof *moments);
-	size_t count = moments ? facts_history(facts, moments) : 0;
+	struct moment *moments = malloc(HISTORY_MAX * sizeof *moments);
+	size_t count = moments ? state_history(state, moments) : 0;
 	json_number(out, "history_seconds", HISTORY_SECONDS);
 	json_open(out, "history", '[');
 	for (size_t i = 0; i < count; i++) {
@@ -93,20 +93,20 @@ static void tell_history(struct facts *facts, struct text *out)
 	free(moments);
 }
 
-static void tell_endings(struct facts *facts, struct text *out)
+static void tell_endings(struct state *state, struct strbuf *out)
 {
 	struct totals totals;
-	facts_totals(facts, &totals);
-	json_open(out, "endings", '{');
-	for (unsigned i = 0; i < ENDINGS; i++)
-		if (totals.endings[i] > 0)
-			json_number(out, ending_name(i), (long long)totals.endings[i]);
+	state_totals(state, &totals);
+	json_open(out, "end_reasons", '{');
+	for (unsigned i = 0; i < END_REASONS; i++)
+		if (totals.end_reasons[i] > 0)
+			json_number(out, end_reason_name(i), (long long)totals.end_reasons[i]);
 	json_close(out, '}');
 }
 
 static int busiest_first(const void *one, const void *other)
 {
-	const struct tally_row *a = one, *b = other;
+	const struct route_stats_row *a = one, *b = other;
 	unsigned long long a_bytes = a->up + a->down, b_bytes = b->up + b->down;
 	if (a->active != b->active)
 		return a->active > b->active ? -1 : 1;
@@ -115,7 +115,7 @@ static int busiest_first(const void *one, const void *other)
 	return a->connections == b->connections ? 0 : a->connections > b->connections ? -1 : 1;
 }
 
-static void tell_route(struct text *out, const struct tally_row *row)
+static void tell_route(struct strbuf *out, const struct route_stats_row *row)
 {
 	json_open(out, NULL, '{');
 	json_text(out, "route", row->host);
@@ -132,10 +132,10 @@ static void tell_route(struct text *out, const struct tally_row *row)
 	json_close(out, '}');
 }
 
-static void tell_tallies(struct tallies *tallies, struct text *out)
+static void tell_tallies(struct route_stats_table *table, struct strbuf *out)
 {
 	size_t count, shown = 0;
-	struct tally_row *rows = tallies_rows(tallies, &count);
+	struct route_stats_row *rows = route_stats_rows(table, &count);
 	if (count > 0)
 		qsort(rows, count, sizeof *rows, busiest_first);
 	json_open(out, "routes", '[');
@@ -148,7 +148,7 @@ static void tell_tallies(struct tallies *tallies, struct text *out)
 	free(rows);
 }
 
-static void tell_server(struct text *out, const struct server_row *row)
+static void tell_server(struct strbuf *out, const struct server_row *row)
 {
 	struct server_state *state = (struct server_state *)row->state;
 	json_open(out, NULL, '{');
@@ -175,7 +175,7 @@ static int worst_first(const void *one, const void *other)
 	return a_rank != b_rank ? a_rank - b_rank : strcmp(a->text, b->text);
 }
 
-void tell_servers(const struct routes *routes, size_t most, struct text *out)
+void tell_servers(const struct routes *routes, size_t most, struct strbuf *out)
 {
 	size_t count;
 	struct server_row *rows = inventory_servers(routes, &count);
@@ -188,45 +188,45 @@ void tell_servers(const struct routes *routes, size_t most, struct text *out)
 	free(rows);
 }
 
-static void tell_refusals(const struct facts *facts, struct text *out)
+static void tell_refusals(const struct state *state, struct strbuf *out)
 {
 	struct refusal refusals[SHOWN_REFUSALS];
-	size_t count = facts_refusals(facts, refusals, SHOWN_REFUSALS);
+	size_t count = state_refusals(state, refusals, SHOWN_REFUSALS);
 	json_open(out, "refusals", '[');
 	for (size_t i = 0; i < count; i++) {
 		json_open(out, NULL, '{');
 		json_number(out, "at_ms", refusals[i].at_ms);
 		json_text(out, "source", refusals[i].source);
 		json_text(out, "name", refusals[i].name[0] ? refusals[i].name : NULL);
-		json_text(out, "reason", ending_name(refusals[i].ending));
+		json_text(out, "reason", end_reason_name(refusals[i].end_reason));
 		json_text(out, "why", refusals[i].why);
 		json_close(out, '}');
 	}
 	json_close(out, ']');
 }
 
-unsigned page_status_json(struct facts *facts, struct text *out)
+unsigned page_status_json(struct state *state, struct strbuf *out)
 {
-	struct facts_told told;
-	facts_look(facts, &told);
+	struct published_state told;
+	state_read(state, &told);
 	json_open(out, NULL, '{');
-	tell_process(facts, &told, out);
+	tell_process(state, &told, out);
 	tell_reload(&told.reload, out);
-	tell_history(facts, out);
-	tell_endings(facts, out);
-	tell_tallies(facts_of_setup(facts)->tallies, out);
+	tell_history(state, out);
+	tell_endings(state, out);
+	tell_tallies(state_of_setup(state)->table, out);
 	tell_servers(told.routes, SHOWN_SERVERS, out);
 	tell_certificates(told.routes, SHOWN_CERTIFICATES, out);
-	tell_refusals(facts, out);
+	tell_refusals(state, out);
 	json_close(out, '}');
-	text_add(out, "\n");
+	strbuf_printf(out, "\n");
 	routes_unref(told.routes);
 	return 200;
 }
 
-unsigned page_metrics(struct facts *facts, struct text *out)
+unsigned page_metrics(struct state *state, struct strbuf *out)
 {
-	metrics_write(facts, out);
+	metrics_write(state, out);
 	return 200;
 }
 
@@ -238,10 +238,10 @@ __asm__(".pushsection .rodata\n"
 	"gatehouse_status_html_end:\n.byte 0\n.popsection\n");
 extern const char gatehouse_status_html[], gatehouse_status_html_end[];
 
-unsigned page_status(struct facts *facts, struct text *out)
+unsigned page_status(struct state *state, struct strbuf *out)
 {
-	(void)facts;
-	text_append(out, gatehouse_status_html,
+	(void)state;
+	strbuf_append(out, gatehouse_status_html,
 		(size_t)(gatehouse_status_html_end - gatehouse_status_html));
 	return 200;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define BLOCK_SIZE ((size_t)4096)
-#define BLOCK_MOST ((size_t)1024 * 1024)
+#define BLOCK_MAX  ((size_t)1024 * 1024)
 #define ALIGNMENT  (sizeof(max_align_t))
 
 struct arena_block {
@@ -23,8 +23,8 @@ struct arena_block {
 static struct arena_block *block_add(struct arena *arena, size_t size)
 {
 	size_t room = arena->newest ? arena->newest->size * 2 : BLOCK_SIZE;
-	if (room > BLOCK_MOST)
-		room = BLOCK_MOST;
+	if (room > BLOCK_MAX)
+		room = BLOCK_MAX;
 	if (room < size)
 		room = size;
 	struct arena_block *block = malloc(sizeof *block + room);

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static bool make_room(struct text *text, size_t len)
+static bool make_room(struct strbuf *text, size_t len)
 {
 	if (text->failed)
 		return false;
@@ -23,7 +23,7 @@ static bool make_room(struct text *text, size_t len)
 	return true;
 }
 
-void text_append(struct text *text, const char *data, size_t len)
+void strbuf_append(struct strbuf *text, const char *data, size_t len)
 {
 	if (!make_room(text, len))
 		return;
@@ -32,7 +32,7 @@ void text_append(struct text *text, const char *data, size_t len)
 	text->at[text->len] = '\0';
 }
 
-void text_add(struct text *text, const char *format, ...)
+void strbuf_printf(struct strbuf *text, const char *format, ...)
 {
 	va_list args;
 	va_start(args, format);
@@ -46,10 +46,10 @@ void text_add(struct text *text, const char *format, ...)
 	text->len += (size_t)len;
 }
 
-void text_finish(struct text *text)
+void strbuf_finish(struct strbuf *text)
 {
 	free(text->at);
-	*text = (struct text){0};
+	*text = (struct strbuf){0};
 }
 
 /* The length of the sound UTF-8 sequence (RFC 3629 section 4) that a text begins with, or 0. */
@@ -66,76 +66,76 @@ static size_t utf8_sequence(const unsigned char *at)
 	return is_long || is_beyond ? 0 : len;
 }
 
-static void json_string(struct text *text, const char *value)
+static void json_string(struct strbuf *text, const char *value)
 {
-	text_append(text, "\"", 1);
+	strbuf_append(text, "\"", 1);
 	while (*value) {
 		unsigned char byte = (unsigned char)*value;
 		size_t len = utf8_sequence((const unsigned char *)value);
 		if (len == 0)
-			text_add(text, "\\ufffd");
+			strbuf_printf(text, "\\ufffd");
 		else if (byte == '"' || byte == '\\')
-			text_add(text, "\\%c", byte);
+			strbuf_printf(text, "\\%c", byte);
 		else if (byte < 0x20 || byte == 0x7f)
-			text_add(text, "\\u%04x", byte);
+			strbuf_printf(text, "\\u%04x", byte);
 		else
-			text_append(text, value, len);
+			strbuf_append(text, value, len);
 		value += len ? len : 1;
 	}
-	text_append(text, "\"", 1);
+	strbuf_append(text, "\"", 1);
 }
 
 /* No comma behind a bracket that was just opened; keys end in a colon and are followed at once. */
-static void json_key(struct text *text, const char *key)
+static void json_key(struct strbuf *text, const char *key)
 {
 	char last = text->len > 0 ? text->at[text->len - 1] : '{';
 	if (last != '{' && last != '[')
-		text_append(text, ",", 1);
+		strbuf_append(text, ",", 1);
 	if (!key)
 		return;
 	json_string(text, key);
-	text_append(text, ":", 1);
+	strbuf_append(text, ":", 1);
 }
 
-void json_open(struct text *text, const char *key, char bracket)
+void json_open(struct strbuf *text, const char *key, char bracket)
 {
 	json_key(text, key);
-	text_append(text, &bracket, 1);
+	strbuf_append(text, &bracket, 1);
 }
 
-void json_close(struct text *text, char bracket)
+void json_close(struct strbuf *text, char bracket)
 {
-	text_append(text, &bracket, 1);
+	strbuf_append(text, &bracket, 1);
 }
 
-void json_text(struct text *text, const char *key, const char *value)
+void json_text(struct strbuf *text, const char *key, const char *value)
 {
 	json_key(text, key);
 	if (value)
 		json_string(text, value);
 	else
-		text_append(text, "null", 4);
+		strbuf_append(text, "null", 4);
 }
 
-void json_number(struct text *text, const char *key, long long value)
+void json_number(struct strbuf *text, const char *key, long long value)
 {
 	json_key(text, key);
-	text_add(text, "%lld", value);
+	strbuf_printf(text, "%lld", value);
 }
 
-void json_real(struct text *text, const char *key, double value)
+void json_real(struct strbuf *text, const char *key, double value)
 {
 	json_key(text, key);
-	text_add(text, "%.3f", value);
+	strbuf_printf(text, "%.3f", value);
 }
 
-void json_flag(struct text *text, const char *key, bool value)
+void json_flag(struct strbuf *text, const char *key, bool value)
 {
 	json_key(text, key);
-	text_add(text, "%s", value ? "true" : "false");
+	strbuf_printf(text, "%s", value ? "true" : "false");
 }
 
-void json_date(struct text *text, const char *key, time_t when)
+void json_date(struct strbuf *text, const char *key, time_t when)
 {
 	char date[32];
 	struct tm parts;
@@ -143,20 +143,20 @@ void json_date(struct text *text, const char *key, time_t when)
 	json_text(text, key, date);
 }
 
-void text_label(struct text *text, const char *value)
+void strbuf_label(struct strbuf *text, const char *value)
 {
-	text_append(text, "\"", 1);
+	strbuf_append(text, "\"", 1);
 	while (*value) {
 		size_t len = utf8_sequence((const unsigned char *)value);
 		if (*value == '\n')
-			text_append(text, "\\n", 2);
+			strbuf_append(text, "\\n", 2);
 		else if (*value == '"' || *value == '\\')
-			text_add(text, "\\%c", *value);
+			strbuf_printf(text, "\\%c", *value);
 		else if (len > 0)
-			text_append(text, value, len);
+			strbuf_append(text, value, len);
 		else
-			text_append(text, "\xef\xbf\xbd", 3);
+			strbuf_append(text, "\xef\xbf\xbd", 3);
 		value += len ? len : 1;
 	}
-	text_append(text, "\"", 1);
+	strbuf_append(text, "\"", 1);
 }

@@ -115,10 +115,11 @@ static void print_expiry(const struct credential *credential)
 	time_t now = time(NULL), when = credential->not_after;
 	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
 	if (when < now)
-		printf("; \"%s\" expired at %s", credential->cert_mark.path, date);
+		printf("; \"%s\" expired at %s", credential->cert_stamp.path, date);
 	else
 		printf("; the first to expire is \"%s\" at %s, in %lld days",
-			credential->cert_mark.path, date, (long long)(when - now) / SECONDS_OF_DAY);
+			credential->cert_stamp.path, date,
+			(long long)(when - now) / SECONDS_OF_DAY);
 }
 
 static void print_summary(const char *path, const struct routes *routes, unsigned warnings)

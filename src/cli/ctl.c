@@ -58,7 +58,7 @@ static const char *const commands[] = {"status", "sessions", "kill", "routes", "
 
 struct ask {
 	const char *socket, *command, *word;
-	struct text members; /* of the request, from options */
+	struct strbuf members; /* of the request, from options */
 	bool is_json;
 	char wrong[128]; /* usage */
 };
@@ -114,7 +114,7 @@ static bool connect_to(int fd, const char *path, struct err *err)
 }
 
 /* One who is refused before he has said his line gets the reason all the same. */
-static bool say(int fd, const struct text *request)
+static bool say(int fd, const struct strbuf *request)
 {
 	size_t done = 0;
 	while (done < request->len) {
@@ -126,13 +126,13 @@ static bool say(int fd, const struct text *request)
 	return true;
 }
 
-static bool hear(int fd, struct text *answer, struct err *err)
+static bool hear(int fd, struct strbuf *answer, struct err *err)
 {
 	char buffer[16384];
 	ssize_t n;
 	while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0 || (n < 0 && errno == EINTR)) {
 		if (n > 0)
-			text_append(answer, buffer, (size_t)n);
+			strbuf_append(answer, buffer, (size_t)n);
 		if (answer->len > 0 && answer->at[answer->len - 1] == '\n')
 			return true;
 	}
@@ -140,23 +140,23 @@ static bool hear(int fd, struct text *answer, struct err *err)
 	return false;
 }
 
-static void write_request(const struct ask *ask, struct text *request)
+static void write_request(const struct ask *ask, struct strbuf *request)
 {
 	json_open(request, NULL, '{');
 	json_text(request, "command", ask->command);
 	if (ask->members.len > 0)
-		text_add(request, ",%s", ask->members.at);
+		strbuf_printf(request, ",%s", ask->members.at);
 	if (ask->word)
 		json_text(request, member_of_word(ask->command), ask->word);
 	if (ask->is_json && strcmp(ask->command, "explain") == 0)
 		json_flag(request, "json", true);
 	json_close(request, '}');
-	text_add(request, "\n");
+	strbuf_printf(request, "\n");
 }
 
-static bool converse(const struct ask *ask, struct text *answer, struct err *err)
+static bool converse(const struct ask *ask, struct strbuf *answer, struct err *err)
 {
-	struct text request = {0};
+	struct strbuf request = {0};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool ok = fd >= 0 && connect_to(fd, ask->socket, err);
 	if (fd < 0)
@@ -168,11 +168,11 @@ static bool converse(const struct ask *ask, struct text *answer, struct err *err
 	}
 	if (fd >= 0)
 		close(fd);
-	text_finish(&request);
+	strbuf_finish(&request);
 	return ok;
 }
 
-static int tell(const struct ask *ask, const struct text *answer)
+static int tell(const struct ask *ask, const struct strbuf *answer)
 {
 	struct ctl_answer parsed;
 	struct err err;
@@ -196,25 +196,25 @@ static int tell(const struct ask *ask, const struct text *answer)
 
 static int run(const struct ask *ask)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	struct err err;
 	int status = 1;
 	if (converse(ask, &answer, &err))
 		status = tell(ask, &answer);
 	else
 		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
-	text_finish(&answer);
+	strbuf_finish(&answer);
 	return status;
 }
 
 /* Each member comes behind a bare opening, so that the first has no comma. */
 static void add_member(struct ask *ask, const char *name, const char *value)
 {
-	struct text pair = {0};
+	struct strbuf pair = {0};
 	json_open(&pair, NULL, '{');
 	json_text(&pair, name, value);
-	text_add(&ask->members, "%s%s", ask->members.len > 0 ? "," : "", pair.at + 1);
-	text_finish(&pair);
+	strbuf_printf(&ask->members, "%s%s", ask->members.len > 0 ? "," : "", pair.at + 1);
+	strbuf_finish(&pair);
 }
 
 static bool take_option(struct ask *ask, int option, int index)
@@ -262,12 +262,12 @@ int ctl_main(int argc, char **argv)
 	for (int option; (option = getopt_long(argc, argv, "s:h", options, &index)) != -1;) {
 		if (option == 'h') {
 			fputs(help, stdout);
-			text_finish(&ask.members);
+			strbuf_finish(&ask.members);
 			return 0;
 		}
 		if (!take_option(&ask, option, index)) {
 			fputs(help, stderr);
-			text_finish(&ask.members);
+			strbuf_finish(&ask.members);
 			return 2;
 		}
 	}
@@ -276,6 +276,6 @@ int ctl_main(int argc, char **argv)
 		fprintf(stderr, "gatehouse ctl: %s; `gatehouse ctl --help` tells more\n", wrong);
 	else
 		status = run(&ask);
-	text_finish(&ask.members);
+	strbuf_finish(&ask.members);
 	return status;
 }

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MOST 20
+#define COLUMNS_MAX 20
 
 /* A cell of a table, or the value of a pair. */
 static char *value_text(const char *text, size_t from, size_t to)
@@ -98,8 +98,8 @@ static int width_of(const char *text)
 /* Tables. */
 
 struct table {
-	char *names[COLUMNS_MOST];
-	int widths[COLUMNS_MOST];
+	char *names[COLUMNS_MAX];
+	int widths[COLUMNS_MAX];
 	size_t columns;
 	char ***rows;
 	size_t count;
@@ -111,7 +111,7 @@ static size_t column_of(struct table *table, const struct json_member *member)
 	size_t i = 0;
 	while (i < table->columns && strcmp(table->names[i], name) != 0)
 		i++;
-	if (i < table->columns || i == COLUMNS_MOST) {
+	if (i < table->columns || i == COLUMNS_MAX) {
 		free(name);
 		return i;
 	}
@@ -154,7 +154,7 @@ static char *cell(struct json *json, const char *name)
 static void read_row(struct json *json, struct table *table)
 {
 	struct json_member member;
-	char **row = calloc(COLUMNS_MOST + 1, sizeof *row);
+	char **row = calloc(COLUMNS_MAX + 1, sizeof *row);
 	char ***more = realloc(table->rows, (table->count + 1) * sizeof *more);
 	if (!row || !more)
 		abort();
@@ -164,8 +164,8 @@ static void read_row(struct json *json, struct table *table)
 	while (json_next(json, &member)) {
 		size_t i = column_of(table, &member);
 		free(row[i]);
-		row[i] = cell(json, i < COLUMNS_MOST ? table->names[i] : "");
-		if (i < COLUMNS_MOST && row[i] && width_of(row[i]) > table->widths[i])
+		row[i] = cell(json, i < COLUMNS_MAX ? table->names[i] : "");
+		if (i < COLUMNS_MAX && row[i] && width_of(row[i]) > table->widths[i])
 			table->widths[i] = width_of(row[i]);
 	}
 }
@@ -190,7 +190,7 @@ static void table_print(FILE *file, struct table *table)
 		print_cells(file, table, table->names, true);
 	for (size_t i = 0; i < table->count; i++) {
 		print_cells(file, table, table->rows[i], false);
-		for (size_t at = 0; at <= COLUMNS_MOST; at++)
+		for (size_t at = 0; at <= COLUMNS_MAX; at++)
 			free(table->rows[i][at]);
 		free(table->rows[i]);
 	}

@@ -33,7 +33,7 @@ static const char help_end[] =
 
 struct connection {
 	struct gateway gateway;
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct resolver *resolver;
 	struct stdio_stream stdio;
 	struct link *link;
@@ -49,7 +49,7 @@ static void stop(struct connection *connection, const char *why)
 		fprintf(stderr, "%s: %s\n", who, why);
 	connection->status = why != NULL;
 	connection->stopped = true;
-	ev_break(connection->lane.loop, EVBREAK_ALL);
+	ev_break(connection->ctx.loop, EVBREAK_ALL);
 }
 
 static void on_link_ended(void *owner, const char *why)
@@ -67,14 +67,14 @@ static void on_output_ending(void *owner)
 	struct err err;
 	if (!is_misdirected(stdio->head, stdio->head_len))
 		return;
-	advise_on_misdirection(&connection->gateway, &err);
+	diagnose_misdirection(&connection->gateway, &err);
 	stop(connection, err.text);
 }
 
 static void on_reader_lost(void *owner)
 {
 	struct connection *connection = owner;
-	ev_timer_start(connection->lane.loop, &connection->leaving);
+	ev_timer_start(connection->ctx.loop, &connection->leaving);
 }
 
 static void on_leaving(struct ev_loop *loop, ev_timer *timer, int events)
@@ -106,14 +106,14 @@ static void watch_events(struct connection *connection)
 	for (int i = 0; i < SIGNALS; i++) {
 		ev_signal_init(&connection->signals[i], on_signal, numbers[i]);
 		connection->signals[i].data = connection;
-		ev_signal_start(connection->lane.loop, &connection->signals[i]);
+		ev_signal_start(connection->ctx.loop, &connection->signals[i]);
 	}
 }
 
 static bool start_link(struct connection *connection, struct err *err)
 {
 	struct link_setup setup = {.gateway = &connection->gateway,
-		.lane = &connection->lane,
+		.ctx = &connection->ctx,
 		.resolver = connection->resolver,
 		.client = &connection->stdio.stream,
 		.on_ended = on_link_ended,
@@ -124,7 +124,7 @@ static bool start_link(struct connection *connection, struct err *err)
 
 static int join(struct connection *connection, struct ev_loop *loop, struct err *err)
 {
-	if (!lane_init(&connection->lane, loop, err))
+	if (!loop_ctx_init(&connection->ctx, loop, err))
 		return 1;
 	stdio_stream_init(&connection->stdio, loop, STDIN_FILENO, STDOUT_FILENO);
 	connection->resolver = resolver_create(loop, NULL, err);
@@ -137,7 +137,7 @@ static int join(struct connection *connection, struct ev_loop *loop, struct err 
 	link_destroy(connection->link);
 	stdio_stream_finish(&connection->stdio);
 	resolver_destroy(connection->resolver);
-	lane_finish(&connection->lane);
+	loop_ctx_finish(&connection->ctx);
 	return connection->status;
 }
 

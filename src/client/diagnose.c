@@ -26,8 +26,7 @@ static const char *target(const struct gateway *gateway)
 	return gateway->settings->target;
 }
 
-void advise_on_dial(
-	const struct gateway *gateway, const struct dial_result *result, struct err *out)
+void diagnose_dial(const struct gateway *gateway, const struct dial_result *result, struct err *out)
 {
 	const char *advice = "";
 	if (result->unresolved)
@@ -49,7 +48,7 @@ static void write_seconds(uint64_t ms, char out[32])
 		snprintf(out, 32, "%llu s", (unsigned long long)ms / 1000);
 }
 
-void advise_on_timeout(const struct gateway *gateway, const char *tried, struct err *out)
+void diagnose_timeout(const struct gateway *gateway, const char *tried, struct err *out)
 {
 	char limit[32];
 	write_seconds(gateway->settings->config.connect_timeout_ms, limit);
@@ -121,7 +120,7 @@ static void write_expiry(const struct gateway *gateway, unsigned alert, char out
 		strftime(out, 64, ", which expired at %Y-%m-%dT%H:%M:%SZ", &parts);
 }
 
-static void advise_on_refusal(
+static void diagnose_refusal(
 	const struct gateway *gateway, unsigned alert, const char *said, struct err *out)
 {
 	char shown[sizeof out->text / 2], expiry[64];
@@ -149,7 +148,7 @@ static void write_offered(const struct gateway *gateway, char *out, size_t size)
 			*c = '?';
 }
 
-static void advise_on_protocol(const struct gateway *gateway, struct err *out)
+static void diagnose_protocol(const struct gateway *gateway, struct err *out)
 {
 	char offered[160];
 	write_offered(gateway, offered, sizeof offered);
@@ -183,7 +182,7 @@ static bool is_refusal(const struct tls_failure *failure)
 	}
 }
 
-static void advise_on_alert(
+static void diagnose_alert(
 	const struct gateway *gateway, const struct tls_failure *failure, struct err *out)
 {
 	char said[TLS_ALERT_TEXT_MAX];
@@ -194,16 +193,16 @@ static void advise_on_alert(
 			"one with --sni",
 			target(gateway), gateway->settings->name);
 	else if (failure->alert == ALERT_NO_APPLICATION_PROTOCOL)
-		advise_on_protocol(gateway, out);
+		diagnose_protocol(gateway, out);
 	else if (is_refusal(failure))
-		advise_on_refusal(gateway, failure->alert, said, out);
+		diagnose_refusal(gateway, failure->alert, said, out);
 	else
 		err_set(out, "%s: the gateway ended it with the TLS alert \"%s\"", target(gateway),
 			said);
 }
 
 /* An end without reasons: what it means depends on when it came. */
-static void advise_on_end(const struct gateway *gateway, const struct stream *stream,
+static void diagnose_end(const struct gateway *gateway, const struct stream *stream,
 	const struct tls_failure *failure, bool heard, struct err *out)
 {
 	if (!failure->secured)
@@ -251,18 +250,18 @@ static const char *advice_on_certificate(const struct gateway *gateway, enum tls
 	return "";
 }
 
-void advise_on_tls(
+void diagnose_tls(
 	const struct gateway *gateway, const struct stream *stream, bool heard, struct err *out)
 {
 	struct tls_failure failure;
 	tls_stream_failure(stream, &failure);
 	switch (failure.fault) {
 	case TLS_FAULT_ALERT:
-		advise_on_alert(gateway, &failure, out);
+		diagnose_alert(gateway, &failure, out);
 		return;
 	case TLS_FAULT_NETWORK:
 	case TLS_FAULT_CLOSED:
-		advise_on_end(gateway, stream, &failure, heard, out);
+		diagnose_end(gateway, stream, &failure, heard, out);
 		return;
 	case TLS_FAULT_NOT_TLS:
 		err_set(out, "%s: what answers there is not TLS; is it the right port?",
@@ -294,7 +293,7 @@ bool is_misdirected(const uint8_t *head, size_t len)
 	return len >= sizeof begins - 1 && memcmp(head, begins, sizeof begins - 1) == 0;
 }
 
-void advise_on_misdirection(const struct gateway *gateway, struct err *out)
+void diagnose_misdirection(const struct gateway *gateway, struct err *out)
 {
 	err_set(out,
 		"%s: no host \"%s\" behind the gateway: it answered \"421 Misdirected Request\"; "

@@ -40,7 +40,7 @@ __attribute__((format(printf, 2, 3))) static void tell(
 /* Nothing happens any more while the owner makes up its mind when to destroy it. */
 static void quiet(struct link *link)
 {
-	ev_timer_stop(link->setup.lane->loop, &link->deadline);
+	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
 	dial_cancel(link->dial);
 	link->dial = NULL;
 	if (link->relaying)
@@ -62,7 +62,7 @@ static void on_relay_ended(void *owner, struct stream *broken)
 	tell(link, "%llu bytes sent, %llu received", (unsigned long long)link->relay.up.bytes,
 		(unsigned long long)link->relay.down.bytes);
 	if (broken == link->stream)
-		advise_on_tls(link->setup.gateway, broken, link->relay.down.bytes > 0, &err);
+		diagnose_tls(link->setup.gateway, broken, link->relay.down.bytes > 0, &err);
 	else if (broken)
 		err_set(&err, "%s", broken->error);
 	end(link, broken ? err.text : NULL);
@@ -87,17 +87,17 @@ static void shake_hands(struct link *link)
 		return;
 	case IO_EOF:
 	case IO_FAIL:
-		advise_on_tls(link->setup.gateway, link->stream, false, &err);
+		diagnose_tls(link->setup.gateway, link->stream, false, &err);
 		end(link, err.text);
 		return;
 	case IO_DONE:
 		break;
 	}
-	ev_timer_stop(link->setup.lane->loop, &link->deadline);
+	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
 	tell_secured(link);
 	link->relaying = true;
-	relay_start(&link->relay, link->setup.lane, link->setup.client, link->stream,
-		on_relay_ended, link);
+	relay_start(&link->relay, link->setup.ctx, link->setup.client, link->stream, on_relay_ended,
+		link);
 }
 
 static void on_ready(void *owner, struct socket *socket, int events)
@@ -136,15 +136,15 @@ static void on_dialled(void *owner, const struct dial_result *result)
 	struct err err;
 	link->dial = NULL;
 	if (result->fd < 0) {
-		advise_on_dial(gateway, result, &err);
+		diagnose_dial(gateway, result, &err);
 		end(link, err.text);
 		return;
 	}
 	address_text(&result->address.any, result->address.len, text);
 	tell(link, "connected to %s", text);
-	socket_init(&link->socket, link->setup.lane->loop, result->fd, on_ready, link);
+	socket_init(&link->socket, link->setup.ctx->loop, result->fd, on_ready, link);
 	keep_alive(result->fd, gateway->settings->config.keepalive_ms);
-	link->stream = tls_connect_stream(link->setup.lane, &link->socket, gateway->peer,
+	link->stream = tls_connect_stream(link->setup.ctx, &link->socket, gateway->peer,
 		span_of(gateway->alpn, gateway->alpn_len), &err);
 	if (link->stream)
 		shake_hands(link);
@@ -157,7 +157,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 	struct link *link = timer->data;
 	struct err err;
 	(void)loop, (void)events;
-	advise_on_timeout(link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
+	diagnose_timeout(link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
 	end(link, err.text);
 }
 
@@ -167,7 +167,7 @@ static void start_deadline(struct link *link)
 	ev_timer_init(&link->deadline, on_deadline, (double)ms / 1000, 0.);
 	link->deadline.data = link;
 	if (ms > 0)
-		ev_timer_start(link->setup.lane->loop, &link->deadline);
+		ev_timer_start(link->setup.ctx->loop, &link->deadline);
 }
 
 struct link *link_start(const struct link_setup *setup, struct err *err)
@@ -179,9 +179,9 @@ struct link *link_start(const struct link_setup *setup, struct err *err)
 		return NULL;
 	}
 	link->setup = *setup;
-	socket_init(&link->socket, setup->lane->loop, -1, on_ready, link);
+	socket_init(&link->socket, setup->ctx->loop, -1, on_ready, link);
 	start_deadline(link);
-	struct dial_setup dial = {.loop = setup->lane->loop,
+	struct dial_setup dial = {.loop = setup->ctx->loop,
 		.resolver = setup->resolver,
 		.endpoint = &settings->endpoint,
 		.family = settings->config.family,
@@ -198,7 +198,7 @@ void link_say_rest(struct link *link)
 {
 	if (!link->relaying)
 		return;
-	pump_run(&link->relay.up, link->setup.lane);
+	pump_run(&link->relay.up, link->setup.ctx);
 	if (link->relay.up.state == PUMP_NEEDS_INPUT)
 		stream_end(link->stream, HALF_CLOSE);
 }

@@ -13,7 +13,7 @@
 #define BACKLOG     128
 #define SOCKET_NAME "/socket"
 
-static bool make_directory_in(struct own_listener *listener, const char *parent)
+static bool make_directory_in(struct private_listener *listener, const char *parent)
 {
 	int len = snprintf(listener->directory, sizeof listener->directory - sizeof SOCKET_NAME,
 		"%s/gatehouse-XXXXXX", parent);
@@ -25,7 +25,7 @@ static bool make_directory_in(struct own_listener *listener, const char *parent)
 }
 
 /* mkdtemp makes it for us alone, wherever it lies. */
-static bool make_directory(struct own_listener *listener, struct err *err)
+static bool make_directory(struct private_listener *listener, struct err *err)
 {
 	const char *places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
 	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
@@ -35,7 +35,7 @@ static bool make_directory(struct own_listener *listener, struct err *err)
 	return false;
 }
 
-static bool place_socket(struct own_listener *listener, struct err *err)
+static bool place_socket(struct private_listener *listener, struct err *err)
 {
 	struct sockaddr_un *un = &listener->address.un;
 	if (un->sun_path[0] != '\0')
@@ -49,7 +49,7 @@ static bool place_socket(struct own_listener *listener, struct err *err)
 	return true;
 }
 
-static bool bind_it(struct own_listener *listener)
+static bool bind_it(struct private_listener *listener)
 {
 	struct address *address = &listener->address;
 	mode_t before = umask(0177);
@@ -60,7 +60,7 @@ static bool bind_it(struct own_listener *listener)
 	return getsockname(listener->fd, &address->any, &address->len) == 0;
 }
 
-static void explain(const struct own_listener *listener, struct err *err)
+static void explain(const struct private_listener *listener, struct err *err)
 {
 	char text[ADDRESS_TEXT_MAX];
 	int error = errno;
@@ -72,10 +72,10 @@ static void explain(const struct own_listener *listener, struct err *err)
 			: "another program listens there");
 }
 
-bool own_listener_open(
-	struct own_listener *listener, const struct address *address, struct err *err)
+bool private_listener_open(
+	struct private_listener *listener, const struct address *address, struct err *err)
 {
-	*listener = (struct own_listener){.fd = -1, .address = *address};
+	*listener = (struct private_listener){.fd = -1, .address = *address};
 	sa_family_t family = address->any.sa_family;
 	if (family == AF_UNIX && !place_socket(listener, err))
 		return false;
@@ -93,7 +93,7 @@ bool own_listener_open(
 	return false;
 }
 
-void own_listener_close(struct own_listener *listener)
+void private_listener_close(struct private_listener *listener)
 {
 	if (listener->fd < 0)
 		return;
@@ -129,7 +129,7 @@ static bool is_ours(int fd, const struct address *peer, struct err *why)
 	return false;
 }
 
-int own_listener_accept(const struct own_listener *listener, struct err *why)
+int private_listener_accept(const struct private_listener *listener, struct err *why)
 {
 	struct address peer = {.len = sizeof peer - offsetof(struct address, any)};
 	int fd = accept4(listener->fd, &peer.any, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -38,7 +38,7 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 		socket_close(&connection->socket);
 	free(connection);
 	if (forward->draining && !forward->connections)
-		ev_break(forward->lane.loop, EVBREAK_ALL);
+		ev_break(forward->ctx.loop, EVBREAK_ALL);
 }
 
 /* A client that broke off has its reasons; it is the gateway's failures that nobody else would
@@ -64,7 +64,7 @@ static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
 	if (!connection)
 		return NULL;
 	connection->forward = forward;
-	socket_init(&connection->socket, forward->lane.loop, fd, on_ready, connection);
+	socket_init(&connection->socket, forward->ctx.loop, fd, on_ready, connection);
 	plain_stream_init(&connection->stream, &connection->socket);
 	connection->place = &forward->connections;
 	connection->next = forward->connections;
@@ -86,7 +86,7 @@ static void begin(struct run_forward *forward, int fd)
 	if (!gateway_refresh(forward->gateway, &err))
 		tell(forward, err.text); /* the old certificate may still do */
 	struct link_setup setup = {.gateway = forward->gateway,
-		.lane = &forward->lane,
+		.ctx = &forward->ctx,
 		.resolver = forward->resolver,
 		.client = &connection->stream,
 		.on_ended = on_link_ended,
@@ -101,9 +101,9 @@ static void begin(struct run_forward *forward, int fd)
 static void pause_accepting(struct run_forward *forward, int error)
 {
 	tell(forward, strerror(error));
-	ev_io_stop(forward->lane.loop, &forward->acceptor);
+	ev_io_stop(forward->ctx.loop, &forward->acceptor);
 	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
-	ev_timer_start(forward->lane.loop, &forward->pause);
+	ev_timer_start(forward->ctx.loop, &forward->pause);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -118,7 +118,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 
 static void complain(struct run_forward *forward, const char *text)
 {
-	ev_tstamp now = ev_now(forward->lane.loop);
+	ev_tstamp now = ev_now(forward->ctx.loop);
 	if (now - forward->complained_at < 1.)
 		return;
 	forward->complained_at = now;
@@ -130,7 +130,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	struct run_forward *forward = io->data;
 	struct err why;
 	(void)loop, (void)events;
-	int fd = own_listener_accept(&forward->listener, &why);
+	int fd = private_listener_accept(&forward->listener, &why);
 	if (fd >= 0)
 		begin(forward, fd);
 	else if (errno == EPERM)
@@ -143,12 +143,12 @@ bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct 
 	const struct address *address, struct err *err)
 {
 	*forward = (struct run_forward){.gateway = gateway, .listener.fd = -1};
-	if (!lane_init(&forward->lane, loop, err))
+	if (!loop_ctx_init(&forward->ctx, loop, err))
 		return false;
 	forward->resolver = resolver_create(loop, NULL, err);
-	if (!forward->resolver || !own_listener_open(&forward->listener, address, err)) {
+	if (!forward->resolver || !private_listener_open(&forward->listener, address, err)) {
 		resolver_destroy(forward->resolver);
-		lane_finish(&forward->lane);
+		loop_ctx_finish(&forward->ctx);
 		return false;
 	}
 	ev_timer_init(&forward->pause, on_pause_over, PAUSE_SECONDS, 0.);
@@ -160,7 +160,7 @@ bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct 
 
 void run_forward_drain(struct run_forward *forward)
 {
-	struct ev_loop *loop = forward->lane.loop;
+	struct ev_loop *loop = forward->ctx.loop;
 	forward->draining = true;
 	ev_io_stop(loop, &forward->acceptor);
 	ev_timer_stop(loop, &forward->pause);
@@ -173,12 +173,12 @@ void run_forward_drain(struct run_forward *forward)
 
 void run_forward_close(struct run_forward *forward)
 {
-	ev_io_stop(forward->lane.loop, &forward->acceptor);
-	ev_timer_stop(forward->lane.loop, &forward->pause);
+	ev_io_stop(forward->ctx.loop, &forward->acceptor);
+	ev_timer_stop(forward->ctx.loop, &forward->pause);
 	forward->draining = false;
 	while (forward->connections)
 		forwarded_end(forward->connections, false);
-	own_listener_close(&forward->listener);
+	private_listener_close(&forward->listener);
 	resolver_destroy(forward->resolver);
-	lane_finish(&forward->lane);
+	loop_ctx_finish(&forward->ctx);
 }

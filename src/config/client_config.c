@@ -101,7 +101,7 @@ static const struct field gateway_fields[] = {
 		.item = item_own_path},
 	{"ca", field_strings, FIELD_AT(struct client_config, ca), .min = 1, .max = 64,
 		.item = item_own_path},
-	{"pin", field_strings, FIELD_AT(struct client_config, pin), .min = 1, .max = PINS_MOST,
+	{"pin", field_strings, FIELD_AT(struct client_config, pin), .min = 1, .max = PINS_MAX,
 		.item = item_pin},
 	{"min_version", field_tls_version, FIELD_AT(struct client_config, min_version)},
 	{"family", field_choice, FIELD_AT(struct client_config, family), .choices = families},

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The facts. */
+/* The state. */
 
 static void write_listens(const struct gatehouse *gatehouse, char *out, size_t size)
 {
@@ -24,40 +24,40 @@ static void write_listens(const struct gatehouse *gatehouse, char *out, size_t s
 void admin_tell(struct admin *admin)
 {
 	const struct gatehouse *gatehouse = admin->gatehouse;
-	struct facts_told *told = &admin->told;
+	struct published_state *told = &admin->told;
 	told->routes = gatehouse->routes;
 	told->is_drained = atomic_load(&gatehouse->limits.drained);
 	told->listeners = gatehouse->listener_count;
 	told->generations = publish_generations(gatehouse);
-	told->beat_us = clock_now_us();
+	told->tick_us = clock_now_us();
 	write_listens(gatehouse, told->listens, sizeof told->listens);
 	drained_text(admin, told->drained, sizeof told->drained);
-	facts_tell(admin->facts, told);
+	state_publish(admin->state, told);
 }
 
-static void on_beat(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct admin *admin = timer->data;
 	(void)loop, (void)events;
 	admin_tell(admin);
-	facts_remember(admin->facts);
+	state_remember(admin->state);
 }
 
-static bool set_up_facts(struct admin *admin)
+static bool set_up_state(struct admin *admin)
 {
 	const struct gatehouse *gatehouse = admin->gatehouse;
-	struct facts_setup setup = {.version = GATEHOUSE_VERSION,
+	struct state_setup setup = {.version = GATEHOUSE_VERSION,
 		.path = gatehouse->path,
 		.workers = gatehouse->worker_count,
-		.tallies = gatehouse->limits.tallies};
-	if (facts_of_setup(admin->facts)->counters)
+		.table = gatehouse->limits.route_stats};
+	if (state_of_setup(admin->state)->counters)
 		return true;
 	setup.counters = malloc(gatehouse->worker_count * sizeof *setup.counters);
 	if (!setup.counters)
 		return false;
 	for (unsigned i = 0; i < gatehouse->worker_count; i++)
 		setup.counters[i] = worker_counters(gatehouse->workers[i]);
-	facts_set_up(admin->facts, &setup);
+	state_set_up(admin->state, &setup);
 	return true;
 }
 
@@ -165,7 +165,7 @@ static void adopt_http(struct admin *admin, const struct config *config)
 		admin->servers[i] = http ? http : admin->opened[i];
 		admin->opened[i] = NULL;
 		if (admin->servers[i] &&
-			!http_serve(admin->servers[i], wanted[i].parts, admin->facts, &err))
+			!http_serve(admin->servers[i], wanted[i].parts, admin->state, &err))
 			log_error("%s: %s", wanted[i].listen, err.text);
 	}
 	for (unsigned i = 0; i < 2; i++)
@@ -184,15 +184,15 @@ static void adopt_control(struct admin *admin, const struct config *config)
 		control_start(admin->control, admin_on_request, admin);
 }
 
-static void start_beat(struct admin *admin)
+static void start_tick(struct admin *admin)
 {
-	facts_remember(admin->facts);
-	ev_timer_again(admin->gatehouse->loop, &admin->beat);
+	state_remember(admin->state);
+	ev_timer_again(admin->gatehouse->loop, &admin->tick);
 }
 
 void admin_adopt(struct admin *admin, const struct config *config)
 {
-	if (!set_up_facts(admin)) {
+	if (!set_up_state(admin)) {
 		log_error("out of memory: no health, metrics, or control");
 		return;
 	}
@@ -201,9 +201,9 @@ void admin_adopt(struct admin *admin, const struct config *config)
 	adopt_http(admin, config);
 	adopt_control(admin, config);
 	if (!admin_is_wanted(admin))
-		ev_timer_stop(admin->gatehouse->loop, &admin->beat);
-	else if (!ev_is_active(&admin->beat))
-		start_beat(admin);
+		ev_timer_stop(admin->gatehouse->loop, &admin->tick);
+	else if (!ev_is_active(&admin->tick))
+		start_tick(admin);
 }
 
 bool admin_is_wanted(const struct admin *admin)
@@ -299,14 +299,14 @@ void admin_stopping(struct admin *admin)
 struct admin *admin_create(struct gatehouse *gatehouse)
 {
 	struct admin *admin = calloc(1, sizeof *admin);
-	if (!admin || !(admin->facts = facts_create())) {
+	if (!admin || !(admin->state = state_create())) {
 		free(admin);
 		return NULL;
 	}
 	admin->gatehouse = gatehouse;
 	admin->told.reload.at = admin->told.reload.succeeded_at = time(NULL);
-	ev_timer_init(&admin->beat, on_beat, 0., HISTORY_SECONDS);
-	admin->beat.data = admin;
+	ev_timer_init(&admin->tick, on_tick, 0., HISTORY_SECONDS);
+	admin->tick.data = admin;
 	sessions_init(admin);
 	return admin;
 }
@@ -319,9 +319,9 @@ void admin_destroy(struct admin *admin)
 	for (unsigned i = 0; i < 2; i++)
 		http_close(admin->servers[i]);
 	control_close(admin->control, true);
-	ev_timer_stop(admin->gatehouse->loop, &admin->beat);
+	ev_timer_stop(admin->gatehouse->loop, &admin->tick);
 	sessions_finish(admin);
 	drained_free(admin);
-	facts_destroy(admin->facts);
+	state_destroy(admin->state);
 	free(admin);
 }

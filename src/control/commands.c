@@ -11,24 +11,24 @@
 #include <string.h>
 
 #define ROUTES_DEFAULT 1000
-#define CHANGES_MOST   200
+#define CHANGES_MAX    200
 
 /* Answers. */
 
-void answer_begin(struct text *answer)
+void answer_begin(struct strbuf *answer)
 {
 	json_open(answer, NULL, '{');
 	json_flag(answer, "ok", true);
 }
 
-void answer_give(struct control_call *call, struct text *answer)
+void answer_give(struct control_call *call, struct strbuf *answer)
 {
 	json_close(answer, '}');
-	text_add(answer, "\n");
+	strbuf_printf(answer, "\n");
 	control_answer(call, answer);
 }
 
-static void refuse_begin(struct text *answer, const char *error)
+static void refuse_begin(struct strbuf *answer, const char *error)
 {
 	json_open(answer, NULL, '{');
 	json_flag(answer, "ok", false);
@@ -37,7 +37,7 @@ static void refuse_begin(struct text *answer, const char *error)
 
 void admin_refuse(struct control_call *call, const char *error)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	refuse_begin(&answer, error);
 	answer_give(call, &answer);
 }
@@ -46,41 +46,41 @@ void admin_refuse(struct control_call *call, const char *error)
 
 static void do_status(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	(void)request;
 	admin_tell(admin);
 	answer_begin(&answer);
-	tell_process(admin->facts, &admin->told, &answer);
+	tell_process(admin->state, &admin->told, &answer);
 	tell_reload(&admin->told.reload, &answer);
 	answer_give(call, &answer);
 }
 
 static void do_certs(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	(void)request;
 	answer_begin(&answer);
-	tell_certificates(admin->gatehouse->routes, INVENTORY_MOST, &answer);
+	tell_certificates(admin->gatehouse->routes, INVENTORY_MAX, &answer);
 	answer_give(call, &answer);
 }
 
 static void do_servers(
 	struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	(void)request;
 	answer_begin(&answer);
-	tell_servers(admin->gatehouse->routes, INVENTORY_MOST, &answer);
+	tell_servers(admin->gatehouse->routes, INVENTORY_MAX, &answer);
 	answer_give(call, &answer);
 }
 
 struct routes_telling {
-	struct text *out;
+	struct strbuf *out;
 	const char *wanted;
 	long long room, matched;
 };
 
-static void tell_backend(struct text *out, const struct backend *backend)
+static void tell_backend(struct strbuf *out, const struct backend *backend)
 {
 	char more[320] = "";
 	if (backend && backend->count > 0)
@@ -89,10 +89,10 @@ static void tell_backend(struct text *out, const struct backend *backend)
 	json_text(out, "backend", more[0] ? more : NULL);
 }
 
-static void tell_tally(struct text *out, const struct tally *tally)
+static void tell_tally(struct strbuf *out, const struct route_stats *stats)
 {
-	static const struct tally nothing;
-	struct tally *it = (struct tally *)(tally ? tally : &nothing);
+	static const struct route_stats nothing;
+	struct route_stats *it = (struct route_stats *)(stats ? stats : &nothing);
 	json_number(out, "active", atomic_load(&it->active));
 	json_number(out, "connections", (long long)atomic_load(&it->connections));
 	json_number(out, "up", (long long)atomic_load(&it->up));
@@ -122,7 +122,7 @@ static bool tell_route(void *owner, const struct route *route)
 				     : "passthrough");
 	json_text(telling->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
 	tell_backend(telling->out, route->backend);
-	tell_tally(telling->out, atomic_load(&((struct route *)route)->tally));
+	tell_tally(telling->out, atomic_load(&((struct route *)route)->stats));
 	json_flag(telling->out, "drained", atomic_load(&((struct route *)route)->drained));
 	json_close(telling->out, '}');
 	return true;
@@ -130,7 +130,7 @@ static bool tell_route(void *owner, const struct route *route)
 
 static void do_routes(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	const char *limit = request_text(request, "limit");
 	struct routes_telling telling = {.out = &answer,
 		.wanted = request_text(request, "route"),
@@ -183,11 +183,11 @@ static bool ask_for(struct asked *asked, const struct request *request, struct e
 /* For scripts the explanation is an object in the answer, for people a text. */
 static void explained(struct control_call *call, char *text, bool is_json)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	answer_begin(&answer);
 	if (is_json) {
 		text[strcspn(text, "\n")] = '\0';
-		text_add(&answer, ",\"explained\":%s", text);
+		strbuf_printf(&answer, ",\"explained\":%s", text);
 	} else {
 		json_text(&answer, "text", text);
 	}
@@ -226,7 +226,7 @@ static void do_log_level(
 		[LOG_INFO_LEVEL] = "info",
 		[LOG_DEBUG_LEVEL] = "debug"};
 	const char *wanted = request_text(request, "level");
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	for (unsigned level = LOG_ERROR_LEVEL; wanted && level <= LOG_DEBUG_LEVEL; level++) {
 		if (strcmp(names[level], wanted) != 0)
 			continue;
@@ -279,7 +279,7 @@ static void do_upgrade(
 void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error)
 {
 	struct control_call *call = admin->upgrading;
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	admin->upgrading = NULL;
 	if (!call)
 		return;
@@ -294,7 +294,7 @@ void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error)
 }
 
 struct changes_telling {
-	struct text *out;
+	struct strbuf *out;
 	unsigned left;
 };
 
@@ -313,10 +313,10 @@ static bool tell_change(void *owner, char what, const char *host)
 	return true;
 }
 
-static void tell_findings(
-	struct text *out, const char *key, enum severity severity, const struct findings *findings)
+static void tell_findings(struct strbuf *out, const char *key, enum severity severity,
+	const struct findings *findings)
 {
-	unsigned left = CHANGES_MOST;
+	unsigned left = CHANGES_MAX;
 	json_open(out, key, '[');
 	for (size_t i = 0; findings && i < findings->count && left > 0; i++)
 		if (findings->items[i].severity == severity) {
@@ -330,8 +330,8 @@ void admin_tell_reload(struct admin *admin, const struct routes *before, const s
 	const struct findings *findings)
 {
 	struct control_call *call = admin->reloading;
-	struct text answer = {0};
-	struct changes_telling telling = {&answer, CHANGES_MOST};
+	struct strbuf answer = {0};
+	struct changes_telling telling = {&answer, CHANGES_MAX};
 	if (!call || admin->loads_before-- > 0)
 		return;
 	admin->reloading = NULL;

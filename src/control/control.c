@@ -20,7 +20,7 @@ struct control_call {
 	ev_timer timer;
 	char *line;
 	size_t len;
-	struct text answer;
+	struct strbuf answer;
 	size_t sent;
 	bool is_asked, is_gone;
 };
@@ -60,7 +60,7 @@ static void call_free(struct control_call *call)
 	*call->link = call->next;
 	if (call->next)
 		call->next->link = call->link;
-	text_finish(&call->answer);
+	strbuf_finish(&call->answer);
 	free(call->line);
 	free(call);
 	control->count--;
@@ -111,10 +111,10 @@ static void send_more(struct control_call *call)
 	call_free(call);
 }
 
-void control_answer(struct control_call *call, struct text *answer)
+void control_answer(struct control_call *call, struct strbuf *answer)
 {
 	call->answer = *answer;
-	*answer = (struct text){0};
+	*answer = (struct strbuf){0};
 	if (call->is_gone || call->answer.failed)
 		call_free(call);
 	else
@@ -123,12 +123,12 @@ void control_answer(struct control_call *call, struct text *answer)
 
 static void refuse(struct control_call *call, const char *error)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	json_open(&answer, NULL, '{');
 	json_flag(&answer, "ok", false);
 	json_text(&answer, "error", error);
 	json_close(&answer, '}');
-	text_add(&answer, "\n");
+	strbuf_printf(&answer, "\n");
 	control_answer(call, &answer);
 }
 
@@ -217,11 +217,11 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	if (fd < 0)
 		return;
 	const char *why = judge_peer(fd);
-	bool is_crowded = control->count >= CONTROL_CALLS_MOST;
+	bool has_backlog = control->count >= CONTROL_CALLS_MAX;
 	struct control_call *call = call_create(control, fd);
 	if (!call) {
 		close(fd);
-	} else if (why || is_crowded) {
+	} else if (why || has_backlog) {
 		refuse(call, why ? why : "too many calls at once");
 	} else {
 		arm(call);
@@ -232,8 +232,8 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 static bool has_directory(const char *path, struct err *err)
 {
 	char *copy = strdup(path);
-	struct stat facts;
-	bool ok = copy && stat(dirname(copy), &facts) == 0 && S_ISDIR(facts.st_mode);
+	struct stat state;
+	bool ok = copy && stat(dirname(copy), &state) == 0 && S_ISDIR(state.st_mode);
 	if (!ok)
 		err_set(err,
 			"there is no directory for it (RuntimeDirectory= of a unit makes one)");

@@ -63,7 +63,7 @@ static void log_change(const char *message, const char *name)
 /* What is left to wait for. */
 static void answer(struct admin *admin, struct control_call *call, const char *name, size_t matched)
 {
-	struct text text = {0};
+	struct strbuf text = {0};
 	admin_tell(admin);
 	answer_begin(&text);
 	json_text(&text, "name", name);

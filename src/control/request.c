@@ -30,7 +30,7 @@ static bool add(
 	struct request *request, const struct json_member *member, char *value, struct err *err)
 {
 	char *name = malloc(member->name_len + 1);
-	if (!name || request->count == REQUEST_MEMBERS_MOST) {
+	if (!name || request->count == REQUEST_MEMBERS_MAX) {
 		err_set(err, name ? "too many members" : "out of memory");
 		free(name);
 		free(value);

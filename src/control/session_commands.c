@@ -26,12 +26,12 @@ struct filter {
 
 /* One worker's part of a question. */
 struct part {
-	struct errand errand; /* first */
+	struct task task; /* first */
 	struct session_query *query;
-	struct walk walk;
+	struct session_iter iter;
 	bool is_begun;
 	unsigned long long matched;
-	struct text rows;
+	struct strbuf rows;
 };
 
 struct session_query {
@@ -73,10 +73,10 @@ static bool comes_from(const struct session *session, const struct filter *filte
 
 static const struct identity *identity_of_client(const struct session *session)
 {
-	struct tls_facts facts = {0};
+	struct tls_facts state = {0};
 	if (session->client != &session->client_plain)
-		tls_stream_facts(session->client, &facts);
-	return facts.identity;
+		tls_stream_facts(session->client, &state);
+	return state.identity;
 }
 
 static bool is_named(const struct session *session, const char *cn)
@@ -145,7 +145,7 @@ static bool parse_filter(struct filter *filter, const struct request *request, s
 
 /* On the worker's thread. */
 
-static void tell_who(const struct session *session, struct text *out)
+static void tell_who(const struct session *session, struct strbuf *out)
 {
 	char source[ADDRESS_TEXT_MAX], identity[IDENTITY_TEXT_MAX];
 	const struct identity *shown = identity_of_client(session);
@@ -159,7 +159,7 @@ static void tell_who(const struct session *session, struct text *out)
 	json_text(out, "identity", shown ? identity : NULL);
 }
 
-static void tell_where(const struct session *session, struct text *out)
+static void tell_where(const struct session *session, struct strbuf *out)
 {
 	const struct route *route = session->route;
 	char alpn[ALPN_TEXT_MAX] = "";
@@ -175,7 +175,7 @@ static void tell_where(const struct session *session, struct text *out)
 	json_text(out, "upstream", session_upstream_text(session));
 }
 
-static void tell_session(const struct session *session, struct text *out)
+static void tell_session(const struct session *session, struct strbuf *out)
 {
 	uint64_t age_us = clock_now_us() - session->began_us;
 	json_open(out, NULL, '{');
@@ -195,18 +195,18 @@ static void end_session(struct session *session)
 	session_end(session, "killed by the administrator");
 }
 
-static bool look_at_some(struct errand *errand, struct service *service)
+static bool look_at_some(struct task *task, struct service *service)
 {
-	struct part *part = (struct part *)errand;
+	struct part *part = (struct part *)task;
 	struct session_query *query = part->query;
 	struct session *session;
 	if (!part->is_begun)
-		walk_begin(&part->walk, service);
+		session_iter_begin(&part->iter, service);
 	part->is_begun = true;
 	for (unsigned i = 0; i < LOOKED_AT_ONCE; i++) {
-		session = walk_next(&part->walk);
+		session = session_iter_next(&part->iter);
 		if (!session) {
-			walk_end(&part->walk);
+			session_iter_end(&part->iter);
 			return true;
 		}
 		if (!matches(session, &query->filter))
@@ -220,9 +220,9 @@ static bool look_at_some(struct errand *errand, struct service *service)
 	return false;
 }
 
-static void part_done(struct errand *errand)
+static void part_done(struct task *task)
 {
-	struct session_query *query = ((struct part *)errand)->query;
+	struct session_query *query = ((struct part *)task)->query;
 	struct admin *admin = query->admin;
 	if (atomic_fetch_sub(&query->left, 1) > 1)
 		return;
@@ -237,7 +237,7 @@ static void part_done(struct errand *errand)
 static void query_free(struct session_query *query)
 {
 	for (unsigned i = 0; i < query->count; i++)
-		text_finish(&query->parts[i].rows);
+		strbuf_finish(&query->parts[i].rows);
 	free(query->filter.route);
 	free(query->filter.cn);
 	free(query);
@@ -245,7 +245,7 @@ static void query_free(struct session_query *query)
 
 static void query_answer(struct session_query *query)
 {
-	struct text answer = {0};
+	struct strbuf answer = {0};
 	unsigned long long matched = 0;
 	answer_begin(&answer);
 	json_open(&answer, "sessions", '[');
@@ -258,8 +258,8 @@ static void query_answer(struct session_query *query)
 		/* The first row of a part came without a comma, or with one. */
 		bool has_comma = part->rows.at[0] == ',';
 		if (answer.len > 0 && answer.at[answer.len - 1] != '[')
-			text_append(&answer, ",", 1);
-		text_append(&answer, part->rows.at + has_comma, part->rows.len - has_comma);
+			strbuf_append(&answer, ",", 1);
+		strbuf_append(&answer, part->rows.at + has_comma, part->rows.len - has_comma);
 	}
 	json_close(&answer, ']');
 	json_number(&answer, query->kills ? "killed" : "matched", (long long)matched);
@@ -287,9 +287,9 @@ static void ask_workers(struct admin *admin, struct session_query *query)
 	for (unsigned i = 0, count = query->count; i < count; i++) {
 		struct part *part = &query->parts[i];
 		part->query = query;
-		part->errand.run = look_at_some;
-		part->errand.done = part_done;
-		worker_ask(admin->gatehouse->workers[i], &part->errand);
+		part->task.run = look_at_some;
+		part->task.done = part_done;
+		worker_ask(admin->gatehouse->workers[i], &part->task);
 	}
 }
 

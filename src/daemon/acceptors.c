@@ -15,9 +15,9 @@
  * Connections taken at one wake-up, and how long that may take, so that those there get their turn:
  * where hellos wait already, a handshake is begun with each.
  */
-#define ACCEPTED_MOST 64
-#define ACCEPTING_US  4000
-#define QUEUED_MOST   65536 /* no queue of the kernel's is longer */
+#define ACCEPTED_MAX 64
+#define ACCEPTING_US 4000
+#define QUEUED_MAX   65536 /* no queue of the kernel's is longer */
 
 /* How soon to try again when there was no descriptor, or no place. */
 #define PAUSE_SECONDS 0.1
@@ -38,20 +38,20 @@ struct acceptor {
 static void acceptors_start(struct acceptors *all)
 {
 	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
-		ev_io_start(all->service->lane.loop, &acceptor->io);
+		ev_io_start(all->service->ctx.loop, &acceptor->io);
 }
 
 static void acceptors_stop(struct acceptors *all)
 {
 	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
-		ev_io_stop(all->service->lane.loop, &acceptor->io);
+		ev_io_stop(all->service->ctx.loop, &acceptor->io);
 }
 
 static void set_pause_timer(struct acceptors *all, double seconds)
 {
-	ev_timer_stop(all->service->lane.loop, &all->pause);
+	ev_timer_stop(all->service->ctx.loop, &all->pause);
 	ev_timer_set(&all->pause, seconds, 0.);
-	ev_timer_start(all->service->lane.loop, &all->pause);
+	ev_timer_start(all->service->ctx.loop, &all->pause);
 }
 
 /* Connections wait in the kernel's queue meanwhile; nothing spins and nothing is refused. */
@@ -112,7 +112,7 @@ static bool accept_failed(struct acceptor *acceptor)
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-		if (pipes_trim(all->service->lane.pipes) > 0)
+		if (pipes_trim(all->service->ctx.pipes) > 0)
 			return true;
 		pause_accepting(all,
 			errno == EMFILE || errno == ENFILE ? NO_DESCRIPTORS
@@ -121,7 +121,7 @@ static bool accept_failed(struct acceptor *acceptor)
 	case EINVAL:
 		log_error(
 			"%s: another process has shut this socket down", acceptor->listener->text);
-		ev_io_stop(all->service->lane.loop, &acceptor->io);
+		ev_io_stop(all->service->ctx.loop, &acceptor->io);
 		return false;
 	default:
 		return true; /* that connection is gone already, or a signal came */
@@ -189,15 +189,15 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop, (void)events;
 	struct acceptors *all = ((struct acceptor *)io->data)->all;
 	uint64_t until = clock_now_us() + ACCEPTING_US;
-	for (int i = 0; i < ACCEPTED_MOST; i++) {
+	for (int i = 0; i < ACCEPTED_MAX; i++) {
 		if (!accept_one(io->data)) {
-			all->service->is_crowded = all->paused;
+			all->service->has_backlog = all->paused;
 			return;
 		}
 		if (clock_now_us() >= until)
 			break;
 	}
-	all->service->is_crowded = true;
+	all->service->has_backlog = true;
 }
 
 static struct acceptor *acceptor_of(struct acceptors *all, const struct listener *listener)
@@ -225,7 +225,7 @@ static void add_acceptor(struct acceptors *all, struct listener *listener, unsig
 	acceptor->next = all->first;
 	all->first = acceptor;
 	if (!all->paused)
-		ev_io_start(all->service->lane.loop, &acceptor->io);
+		ev_io_start(all->service->ctx.loop, &acceptor->io);
 }
 
 static bool is_listed(struct listener **listeners, unsigned count, const struct listener *listener)
@@ -242,8 +242,8 @@ static bool is_listed(struct listener **listeners, unsigned count, const struct 
  */
 static void let_go(struct acceptors *all, struct acceptor *acceptor)
 {
-	ev_io_stop(all->service->lane.loop, &acceptor->io);
-	for (unsigned i = 0; i < QUEUED_MOST && !acceptor->listener->is_passed; i++)
+	ev_io_stop(all->service->ctx.loop, &acceptor->io);
+	for (unsigned i = 0; i < QUEUED_MAX && !acceptor->listener->is_inherited; i++)
 		if (!accept_one(acceptor))
 			break;
 	close(acceptor->io.fd);

@@ -3,7 +3,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-#define KEPT_MOST       64 /* for files that a reload reads, name servers, health checks */
+#define KEPT_MAX        64 /* for files that a reload reads, name servers, health checks */
 #define OF_EACH_WORKER  4  /* its loop's, its resolver's */
 #define PIPES_PART      32 /* one pipe, which is two descriptors, for so many */
 #define ASSUMED_OPEN    64 /* where /proc is not to be seen */
@@ -41,7 +41,7 @@ static unsigned limit_now(void)
 void descriptors_share(struct limits *limits, unsigned workers)
 {
 	unsigned limit = limit_now();
-	unsigned kept = limit / 8 < KEPT_MOST ? limit / 8 : KEPT_MOST;
+	unsigned kept = limit / 8 < KEPT_MAX ? limit / 8 : KEPT_MAX;
 	unsigned pipes = limit / PIPES_PART;
 	unsigned used = count_open() + OF_EACH_WORKER * workers + kept + 2 * pipes;
 	limits->connections_most = used + 2 <= limit ? (limit - used) / 2 : 1;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Lines told one by one; how many there are stands in the line that ends them. */
-#define TOLD_MOST 20
+#define TOLD_MAX 20
 
 struct generation {
 	struct routes *routes;
@@ -56,7 +56,7 @@ static bool adopt(struct gatehouse *gatehouse, struct routes *routes)
 	*generation = (struct generation){routes, gatehouse->generations};
 	gatehouse->generations = generation;
 	gatehouse->routes = routes;
-	tallies_follow(gatehouse->limits.tallies, routes);
+	route_stats_follow(gatehouse->limits.route_stats, routes);
 	configure_log(routes_config(routes));
 	tls_store_end(gatehouse->store, true);
 	return true;
@@ -122,16 +122,16 @@ void publish_finish(struct gatehouse *gatehouse)
 
 static void log_findings(const struct findings *findings)
 {
-	for (size_t i = 0; i < findings->count && i < TOLD_MOST; i++) {
+	for (size_t i = 0; i < findings->count && i < TOLD_MAX; i++) {
 		bool is_error = findings->items[i].severity == SEVERITY_ERROR;
 		struct log_line line;
 		log_begin(&line, is_error ? LOG_ERROR_LEVEL : LOG_WARNING_LEVEL, "configuration");
 		log_text(&line, is_error ? "error" : "warning", findings->items[i].text);
 		log_end(&line);
 	}
-	if (findings->count > TOLD_MOST)
+	if (findings->count > TOLD_MAX)
 		log_warning("%zu more findings; \"gatehouse check\" tells them all",
-			findings->count - TOLD_MOST);
+			findings->count - TOLD_MAX);
 }
 
 static void refuse(const struct gatehouse *gatehouse, const struct findings *findings)
@@ -166,7 +166,7 @@ static bool tell_change(void *owner, char what, const char *host)
 
 static void tell_outcome(const struct routes *before, const struct routes *after, uint64_t took_us)
 {
-	struct telling telling = {TOLD_MOST};
+	struct telling telling = {TOLD_MAX};
 	struct routes_change change = routes_compare(before, after);
 	struct routes_summary summary = routes_summary(after);
 	struct log_line line;

@@ -56,7 +56,7 @@ static void watch_paths(struct gatehouse *gatehouse, const struct path_set *path
 		path_set_finish(&gatehouse->watched);
 	for (size_t i = 0; i < paths->count; i++)
 		path_set_add(&gatehouse->watched, paths->paths[i]);
-	watch_set(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
+	watch_replace(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
 }
 
 /* After a failure the files of before are watched too: mending any of them is worth a try. */
@@ -257,7 +257,7 @@ static void tell_systemd(void *owner)
 /* In an upgrade systemd hears of it when the one before has told it whom to listen to. */
 static void tell_ready(struct gatehouse *gatehouse)
 {
-	passed_settle();
+	inherited_settle();
 	if (handover_is_awaited(&gatehouse->handover))
 		handover_ready(&gatehouse->handover, gatehouse->loop, tell_systemd, gatehouse);
 	else
@@ -325,7 +325,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 	tell_workers(gatehouse, WORKER_SERVE);
 	health_checks_follow(gatehouse->health_checks, gatehouse->routes);
 	crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
-	watch_set(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
+	watch_replace(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
 	return true;
 }
 
@@ -344,7 +344,7 @@ static void finish(struct gatehouse *gatehouse)
 	tls_store_destroy(gatehouse->store);
 	servers_destroy(gatehouse->servers);
 	sources_destroy(gatehouse->limits.sources);
-	tallies_destroy(gatehouse->limits.tallies);
+	route_stats_table_destroy(gatehouse->limits.route_stats);
 	log_stop();
 }
 
@@ -356,9 +356,9 @@ static int run(struct gatehouse *gatehouse)
 	gatehouse->store = tls_store_create(&err);
 	gatehouse->servers = servers_create();
 	gatehouse->limits.sources = sources_create();
-	gatehouse->limits.tallies = tallies_create();
+	gatehouse->limits.route_stats = route_stats_table_create();
 	if (!gatehouse->loop || !gatehouse->store || !gatehouse->servers ||
-		!gatehouse->limits.sources || !gatehouse->limits.tallies)
+		!gatehouse->limits.sources || !gatehouse->limits.route_stats)
 		goto fail;
 	/* Before the first file is read: what changes from now on is noticed. */
 	gatehouse->watch =
@@ -435,7 +435,7 @@ int serve_main(int argc, char **argv)
 	launcher_fork(&gatehouse.launcher);
 	handover_init(&gatehouse.handover);
 	systemd_init();
-	passed_take();
+	inherited_take();
 	int status = run(&gatehouse);
 	finish(&gatehouse);
 	return status;

@@ -1,35 +1,33 @@
 #include "daemon/task.h"
 
-void errands_add(
-	struct errands *errands, struct errand *errand, struct ev_loop *loop, ev_async *wake)
+void task_queue_add(
+	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake)
 {
-	errand->loop = loop;
-	errand->wake = wake;
-	errand->next = atomic_load(&errands->newest);
-	while (!atomic_compare_exchange_weak(&errands->newest, &errand->next, errand))
+	task->loop = loop;
+	task->wake = wake;
+	task->next = atomic_load(&tasks->newest);
+	while (!atomic_compare_exchange_weak(&tasks->newest, &task->next, task))
 		;
 	ev_async_send(loop, wake);
 }
 
-void errands_run(struct errands *errands, struct service *service)
+void task_queue_run(struct task_queue *tasks, struct service *service)
 {
-	struct errand *next;
-	for (struct errand *errand = atomic_exchange(&errands->newest, NULL); errand;
-		errand = next) {
-		next = errand->next;
-		if (errand->run(errand, service))
-			errand->done(errand);
+	struct task *next;
+	for (struct task *task = atomic_exchange(&tasks->newest, NULL); task; task = next) {
+		next = task->next;
+		if (task->run(task, service))
+			task->done(task);
 		else
-			errands_add(errands, errand, errand->loop, errand->wake);
+			task_queue_add(tasks, task, task->loop, task->wake);
 	}
 }
 
-void errands_drop(struct errands *errands)
+void task_queue_drop(struct task_queue *tasks)
 {
-	struct errand *next;
-	for (struct errand *errand = atomic_exchange(&errands->newest, NULL); errand;
-		errand = next) {
-		next = errand->next;
-		errand->done(errand);
+	struct task *next;
+	for (struct task *task = atomic_exchange(&tasks->newest, NULL); task; task = next) {
+		next = task->next;
+		task->done(task);
 	}
 }

@@ -26,8 +26,8 @@ struct worker {
 	enum worker_mode mode;
 	_Atomic(struct worker_order *) next_order;
 	atomic_uint orders_given, orders_done, pings, pongs;
-	atomic_bool deaf, ended; /* deaf: no errand is run any more */
-	struct errands errands;
+	atomic_bool tasks_closed, ended; /* tasks_closed: no task is run any more */
+	struct task_queue tasks;
 };
 
 static void on_session_gone(struct service *service)
@@ -51,7 +51,7 @@ static void follow(struct worker *worker, struct worker_order *order)
 	} else {
 		routes_unref(order->routes);
 	}
-	counting_follow(&worker->service, order->counting);
+	session_stats_follow(&worker->service, order->counting);
 	acceptors_join(&worker->acceptors, order->listeners, listeners);
 	/* libev takes a closed socket out of its epoll set by closing it, which does not do where the
 	 * next gatehouse or systemd has it too: a new set, without it. */
@@ -80,7 +80,7 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 		follow(worker, order);
 		order_free(order);
 	}
-	errands_run(&worker->errands, &worker->service);
+	task_queue_run(&worker->tasks, &worker->service);
 	atomic_store(&worker->orders_done, given);
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
 }
@@ -110,7 +110,7 @@ static void worker_free(struct worker *worker)
 {
 	if (worker->service.resolver)
 		resolver_destroy(worker->service.resolver);
-	lane_finish(&worker->service.lane);
+	loop_ctx_finish(&worker->service.ctx);
 	counters_destroy(worker->service.counters);
 	if (worker->loop)
 		ev_loop_destroy(worker->loop);
@@ -131,16 +131,16 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	worker->service.limits = limits;
 	worker->service.index = index;
 	worker->service.on_session_gone = on_session_gone;
-	if (!init_loop(worker, err) || !lane_init(&worker->service.lane, worker->loop, err) ||
+	if (!init_loop(worker, err) || !loop_ctx_init(&worker->service.ctx, worker->loop, err) ||
 		!(worker->service.resolver = resolver_create(worker->loop, NULL, err)) ||
 		!(worker->service.counters = counters_create())) {
 		worker_free(worker);
 		return NULL;
 	}
 	acceptors_init(&worker->acceptors, &worker->service, index);
-	pipes_limit(worker->service.lane.pipes, limits->pipes_most);
-	flood_init(&worker->service.flood, worker->loop);
-	counting_init(&worker->service);
+	pipes_limit(worker->service.ctx.pipes, limits->pipes_most);
+	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
+	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);
 	return worker;
 }
@@ -153,13 +153,13 @@ static void *run(void *argument)
 	pthread_setname_np(pthread_self(), name); /* the sandbox lets a thread name itself alone */
 	log_batch(true);
 	ev_run(worker->loop, 0);
-	flood_finish(&worker->service.flood);
+	log_ratelimit_finish(&worker->service.log_ratelimit);
 	revalidate_finish(&worker->service);
-	counting_follow(&worker->service, false);
+	session_stats_follow(&worker->service, false);
 	log_flush();
 	log_batch(false);
-	atomic_store(&worker->deaf, true);
-	errands_drop(&worker->errands);
+	atomic_store(&worker->tasks_closed, true);
+	task_queue_drop(&worker->tasks);
 	atomic_store(&worker->ended, true);
 	ev_async_send(worker->main_loop, worker->on_ended);
 	return NULL;
@@ -217,11 +217,11 @@ const struct counters *worker_counters(const struct worker *worker)
 }
 
 /* One that comes too late for the thread is told so here, and only once. */
-void worker_ask(struct worker *worker, struct errand *errand)
+void worker_ask(struct worker *worker, struct task *task)
 {
-	errands_add(&worker->errands, errand, worker->loop, &worker->wake);
-	if (atomic_load(&worker->deaf))
-		errands_drop(&worker->errands);
+	task_queue_add(&worker->tasks, task, worker->loop, &worker->wake);
+	if (atomic_load(&worker->tasks_closed))
+		task_queue_drop(&worker->tasks);
 }
 
 void worker_ping(struct worker *worker)

@@ -29,7 +29,7 @@ static void explain_certificate(struct out *out, const struct credential *creden
 {
 	char date[32];
 	out_object(out, NULL);
-	out_text(out, "file", credential->cert_mark.path);
+	out_text(out, "file", credential->cert_stamp.path);
 	out_list(out, "names");
 	credential_each_name(credential, tell_name, out);
 	out_close(out);
@@ -126,8 +126,8 @@ static void tell_client(
 static void tell_trust(struct out *out, const struct trust *trust)
 {
 	out_list(out, "trusted_files");
-	for (size_t i = 0; i < trust->mark_count; i++)
-		out_text(out, NULL, trust->marks[i].path);
+	for (size_t i = 0; i < trust->stamp_count; i++)
+		out_text(out, NULL, trust->stamps[i].path);
 	out_close(out);
 }
 

@@ -63,7 +63,7 @@ static void explain_unknown(
 	}
 	out_text(out, "answer", "421 Misdirected Request, under the certificate of another host");
 	out_text(out, "closest_host", closest->host);
-	explain_certificates(out, closest->bare);
+	explain_certificates(out, closest->tls_no_client_auth);
 }
 
 static void tell_protocols(struct out *out, const struct host *host)

@@ -9,7 +9,7 @@
 
 struct passed_socket {
 	int fd; /* -1: claimed */
-	char name[PASSED_NAME_MAX];
+	char name[INHERITED_NAME_MAX];
 };
 
 static struct {
@@ -30,7 +30,7 @@ static void take_names(const char *names)
 
 static void take_sockets(long count)
 {
-	count = count > PASSED_MOST ? PASSED_MOST : count;
+	count = count > INHERITED_MAX ? INHERITED_MAX : count;
 	if (count <= 0 || !(passed.sockets = calloc((size_t)count, sizeof *passed.sockets)))
 		return;
 	passed.count = (int)count;
@@ -42,7 +42,7 @@ static void take_sockets(long count)
 	}
 }
 
-void passed_take(void)
+void inherited_take(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
 	if (pid && count && strtol(pid, NULL, 10) == getpid()) {
@@ -56,10 +56,10 @@ void passed_take(void)
 
 static bool is_own(const struct passed_socket *passed_socket)
 {
-	return strcmp(passed_socket->name, PASSED_OWN) == 0;
+	return strcmp(passed_socket->name, INHERITED_OWN) == 0;
 }
 
-int passed_by_name(const char *name)
+int inherited_by_name(const char *name)
 {
 	for (int i = 0; i < passed.count; i++)
 		if (!is_own(&passed.sockets[i]) && strcmp(passed.sockets[i].name, name) == 0)
@@ -93,13 +93,13 @@ static struct passed_socket *find(const struct address *address, bool own)
 	return NULL;
 }
 
-int passed_by_address(const struct address *address)
+int inherited_by_address(const struct address *address)
 {
 	struct passed_socket *found = find(address, false);
 	return found ? found->fd : -1;
 }
 
-int passed_claim(const struct address *address)
+int inherited_adopt(const struct address *address)
 {
 	struct passed_socket *found = find(address, true);
 	int fd = found ? found->fd : -1;
@@ -108,7 +108,7 @@ int passed_claim(const struct address *address)
 	return fd;
 }
 
-bool passed_is_settled(void)
+bool inherited_is_settled(void)
 {
 	return passed.is_settled;
 }
@@ -125,7 +125,7 @@ static bool has_path(const struct passed_socket *passed_socket, struct address *
 		out->any.sa_family == AF_UNIX && out->un.sun_path[0] == '/';
 }
 
-bool passed_unclaimed_path(size_t index, struct address *out)
+bool inherited_unadopted_path(size_t index, struct address *out)
 {
 	for (int i = 0; i < passed.count; i++)
 		if (is_unclaimed(&passed.sockets[i]) && has_path(&passed.sockets[i], out) &&
@@ -134,7 +134,7 @@ bool passed_unclaimed_path(size_t index, struct address *out)
 	return false;
 }
 
-void passed_settle(void)
+void inherited_settle(void)
 {
 	passed.is_settled = true;
 	for (int i = 0; i < passed.count; i++) {
@@ -149,7 +149,7 @@ void passed_settle(void)
 	}
 }
 
-bool passed_lent(size_t index, int *fd, const char **name)
+bool inherited_borrowed(size_t index, int *fd, const char **name)
 {
 	for (int i = 0; i < passed.count; i++) {
 		if (is_own(&passed.sockets[i]) || index-- > 0)

@@ -107,7 +107,7 @@ static bool share(struct listener *listener, int fd, struct err *err)
 
 static bool share_passed(struct listener *listener, int fd, struct err *err)
 {
-	listener->is_passed = true;
+	listener->is_inherited = true;
 	return share(listener, fd, err);
 }
 
@@ -135,7 +135,7 @@ static bool take_over(
 	struct listener *listener, const struct address *address, int fd, struct err *err)
 {
 	unsigned taken = 0;
-	for (; fd >= 0; fd = passed_claim(address)) {
+	for (; fd >= 0; fd = inherited_adopt(address)) {
 		if (taken == listener->count && !grow(listener, taken + 1)) {
 			close(fd);
 			err_set(err, "out of memory");
@@ -232,10 +232,10 @@ static bool open_address(struct listener *listener, struct err *err)
 	}
 	if (!endpoint.is_unix && endpoint.host[0] == '\0')
 		without_ipv6(&address);
-	int fd = passed_by_address(&address);
+	int fd = inherited_by_address(&address);
 	if (fd >= 0)
 		return share_passed(listener, fd, err);
-	fd = passed_claim(&address);
+	fd = inherited_adopt(&address);
 	if (fd >= 0)
 		return endpoint.is_unix ? take_over_unix(listener, &address, fd, err)
 					: take_over(listener, &address, fd, err);
@@ -245,7 +245,7 @@ static bool open_address(struct listener *listener, struct err *err)
 
 static bool open_passed(struct listener *listener, const char *name, struct err *err)
 {
-	int fd = passed_by_name(name), listening = 0;
+	int fd = inherited_by_name(name), listening = 0;
 	socklen_t len = sizeof listening;
 	if (fd < 0) {
 		err_set(err,
@@ -281,7 +281,7 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 
 void listener_hide(struct listener *listener)
 {
-	if (listener->unlink_path && (!listener->is_taken_over || passed_is_settled()))
+	if (listener->unlink_path && (!listener->is_taken_over || inherited_is_settled()))
 		unlink(listener->unlink_path);
 	free(listener->unlink_path);
 	listener->unlink_path = NULL;
@@ -308,7 +308,7 @@ void listener_close(struct listener *listener)
 
 unsigned listener_own_sockets(const struct listener *listener)
 {
-	if (!listener->fds || listener->is_passed)
+	if (!listener->fds || listener->is_inherited)
 		return 0;
 	return listener->unlink_path ? 1 : listener->count;
 }

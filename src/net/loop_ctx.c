@@ -4,24 +4,24 @@
 
 #include <stdlib.h>
 
-bool lane_init(struct lane *lane, struct ev_loop *loop, struct err *err)
+bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 {
-	*lane = (struct lane){.loop = loop,
+	*ctx = (struct loop_ctx){.loop = loop,
 		.pipes = pipes_create(),
-		.plain = malloc(LANE_PLAIN_SIZE),
-		.sealed_in = malloc(LANE_SEALED_IN_SIZE),
-		.sealed_out = malloc(LANE_SEALED_OUT_SIZE)};
-	if (lane->pipes && lane->plain && lane->sealed_in && lane->sealed_out)
+		.plain = malloc(LOOP_PLAIN_SIZE),
+		.records_in = malloc(LOOP_RECORDS_IN_SIZE),
+		.records_out = malloc(LOOP_RECORDS_OUT_SIZE)};
+	if (ctx->pipes && ctx->plain && ctx->records_in && ctx->records_out)
 		return true;
-	lane_finish(lane);
+	loop_ctx_finish(ctx);
 	err_set(err, "out of memory");
 	return false;
 }
 
-void lane_finish(struct lane *lane)
+void loop_ctx_finish(struct loop_ctx *ctx)
 {
-	pipes_destroy(lane->pipes);
-	free(lane->plain);
-	free(lane->sealed_in);
-	free(lane->sealed_out);
+	pipes_destroy(ctx->pipes);
+	free(ctx->plain);
+	free(ctx->records_in);
+	free(ctx->records_out);
 }

@@ -7,7 +7,7 @@
 
 #define PIPE_WORTH  (64 * 1024)   /* a smaller pipe costs more calls than copying */
 #define PIPE_LARGE  (1024 * 1024) /* pipe-max-size, what an ordinary user may ask for */
-#define POOLED_MOST 128
+#define POOLED_MAX  128
 #define RETRY_AFTER 64 /* takes that are answered NULL before the kernel is asked again */
 
 struct pipes {
@@ -84,7 +84,7 @@ struct pipe *pipes_take(struct pipes *pipes)
 void pipes_give(struct pipes *pipes, struct pipe *pipe)
 {
 	pipes->taken--;
-	if (pipe->used > 0 || pipes->idle_count >= POOLED_MOST) {
+	if (pipe->used > 0 || pipes->idle_count >= POOLED_MAX) {
 		pipe_close(pipe);
 		return;
 	}

@@ -10,23 +10,23 @@
 #define SMALL_SIZE (32 * 1024)
 
 /* Rounds in one call, so that one busy connection does not keep its loop from the others. */
-#define ROUNDS_MOST 8
+#define ROUNDS_MAX 8
 
 void pump_init(struct pump *pump, struct stream *from, struct stream *to)
 {
 	*pump = (struct pump){.from = from, .to = to, .state = PUMP_NEEDS_INPUT};
 }
 
-static void give_pipe(struct pump *pump, struct lane *lane)
+static void give_pipe(struct pump *pump, struct loop_ctx *ctx)
 {
 	if (pump->pipe)
-		pipes_give(lane->pipes, pump->pipe);
+		pipes_give(ctx->pipes, pump->pipe);
 	pump->pipe = NULL;
 }
 
-void pump_finish(struct pump *pump, struct lane *lane)
+void pump_finish(struct pump *pump, struct loop_ctx *ctx)
 {
-	give_pipe(pump, lane);
+	give_pipe(pump, ctx);
 	free(pump->held.data);
 	pump->held.data = NULL;
 }
@@ -71,7 +71,7 @@ static bool hold(struct pump *pump, const struct buf *rest_of)
 	return true;
 }
 
-static bool drain_pipe(struct pump *pump, struct lane *lane)
+static bool drain_pipe(struct pump *pump, struct loop_ctx *ctx)
 {
 	struct pipe *pipe = pump->pipe;
 	while (pipe->used > 0) {
@@ -87,15 +87,15 @@ static bool drain_pipe(struct pump *pump, struct lane *lane)
 		}
 	}
 	if (!pump->bulk)
-		give_pipe(pump, lane);
+		give_pipe(pump, ctx);
 	return go_on(pump);
 }
 
 /* What was read before must be gone before more is read: the order of the bytes, and back-pressure. */
-static bool flush(struct pump *pump, struct lane *lane)
+static bool flush(struct pump *pump, struct loop_ctx *ctx)
 {
 	if (pump->pipe && pump->pipe->used > 0)
-		return drain_pipe(pump, lane);
+		return drain_pipe(pump, ctx);
 	size_t before = buf_used(&pump->held);
 	enum io io = stream_write(pump->to, &pump->held);
 	pump->bytes += before - buf_used(&pump->held);
@@ -117,9 +117,9 @@ static bool end_input(struct pump *pump)
 	return go_on(pump);
 }
 
-static bool end_output(struct pump *pump, struct lane *lane)
+static bool end_output(struct pump *pump, struct loop_ctx *ctx)
 {
-	give_pipe(pump, lane);
+	give_pipe(pump, ctx);
 	switch (stream_end(pump->to, pump->is_last ? FULL_CLOSE : HALF_CLOSE)) {
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_OUTPUT);
@@ -144,9 +144,9 @@ static bool write_out(struct pump *pump, struct buf *buf)
 	return go_on(pump);
 }
 
-static bool copy(struct pump *pump, struct lane *lane, size_t size)
+static bool copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 {
-	struct buf buf = {.data = lane->plain, .size = size};
+	struct buf buf = {.data = ctx->plain, .size = size};
 	switch (stream_read(pump->from, &buf)) {
 	case IO_AGAIN:
 		return rest(pump, PUMP_NEEDS_INPUT);
@@ -165,7 +165,7 @@ static bool copy(struct pump *pump, struct lane *lane, size_t size)
  * EAGAIN from splice says "socket empty" or "pipe full"; with an empty pipe it can only be the first,
  * and a pipe is empty whenever this begins.
  */
-static bool splice_through(struct pump *pump, struct lane *lane)
+static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 {
 	struct pipe *pipe = pump->pipe;
 	ssize_t n = splice(stream_raw_fd(pump->from), NULL, pipe->write_fd, NULL, pipe->capacity,
@@ -175,45 +175,45 @@ static bool splice_through(struct pump *pump, struct lane *lane)
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			return broken_by_errno(pump, pump->from);
-		give_pipe(pump, lane);
+		give_pipe(pump, ctx);
 		return rest(pump, PUMP_NEEDS_INPUT);
 	}
 	pipe->used = (size_t)n;
 	bool filled = pipe->used == pipe->capacity;
 	pump->bulk = pipe->used >= SMALL_SIZE;
-	if (!drain_pipe(pump, lane))
+	if (!drain_pipe(pump, ctx))
 		return false;
 	if (filled)
-		pipes_grow(lane->pipes, pipe);
+		pipes_grow(ctx->pipes, pipe);
 	return filled;
 }
 
-static bool move(struct pump *pump, struct lane *lane)
+static bool move(struct pump *pump, struct loop_ctx *ctx)
 {
 	bool raw = stream_raw_fd(pump->from) >= 0 && stream_raw_fd(pump->to) >= 0;
 	if (!raw)
-		return copy(pump, lane, LANE_PLAIN_SIZE);
+		return copy(pump, ctx, LOOP_PLAIN_SIZE);
 	if (!pump->bulk)
-		return copy(pump, lane, SMALL_SIZE);
+		return copy(pump, ctx, SMALL_SIZE);
 	if (!pump->pipe)
-		pump->pipe = pipes_take(lane->pipes);
-	return pump->pipe ? splice_through(pump, lane) : copy(pump, lane, LANE_PLAIN_SIZE);
+		pump->pipe = pipes_take(ctx->pipes);
+	return pump->pipe ? splice_through(pump, ctx) : copy(pump, ctx, LOOP_PLAIN_SIZE);
 }
 
-void pump_run(struct pump *pump, struct lane *lane)
+void pump_run(struct pump *pump, struct loop_ctx *ctx)
 {
 	bool going = true;
-	for (int round = 0; going && (round < ROUNDS_MOST || pump->input_over); round++) {
+	for (int round = 0; going && (round < ROUNDS_MAX || pump->input_over); round++) {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
-			going = flush(pump, lane);
+			going = flush(pump, ctx);
 		else if (pump->input_over)
-			going = end_output(pump, lane);
+			going = end_output(pump, ctx);
 		else
-			going = move(pump, lane);
+			going = move(pump, ctx);
 	}
 	/* Others have their turn; poll cannot see what waits in the stream, so the output wakes us. */
 	if (going && stream_pending(pump->from))
 		pump->state = PUMP_NEEDS_OUTPUT;
 	if (pump->pipe && pump->state == PUMP_NEEDS_INPUT)
-		give_pipe(pump, lane);
+		give_pipe(pump, ctx);
 }

@@ -40,9 +40,9 @@ static void wait_for_more(struct relay *relay)
 static void hear_closings(struct relay *relay)
 {
 	if (relay->up.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->down))
-		pump_run(&relay->down, relay->lane);
+		pump_run(&relay->down, relay->ctx);
 	if (relay->down.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->up))
-		pump_run(&relay->up, relay->lane);
+		pump_run(&relay->up, relay->ctx);
 }
 
 bool relay_has_ended(const struct relay *relay)
@@ -66,10 +66,10 @@ static void proceed(struct relay *relay)
 	wait_for_more(relay);
 }
 
-static void run(struct pump *pump, const struct pump *other, struct lane *lane)
+static void run(struct pump *pump, const struct pump *other, struct loop_ctx *ctx)
 {
 	pump->is_last = other->state == PUMP_ENDED;
-	pump_run(pump, lane);
+	pump_run(pump, ctx);
 }
 
 static void on_ready(void *owner, struct socket *socket, int events)
@@ -79,29 +79,29 @@ static void on_ready(void *owner, struct socket *socket, int events)
 		relay->up.from->socket == socket ? relay->up.from : relay->up.to;
 	bool up = wanted(&relay->up, stream) & events;
 	bool down = wanted(&relay->down, stream) & events;
-	relay->active_at = ev_now(relay->lane->loop);
+	relay->active_at = ev_now(relay->ctx->loop);
 	if (up)
-		run(&relay->up, &relay->down, relay->lane);
+		run(&relay->up, &relay->down, relay->ctx);
 	if (down)
-		run(&relay->down, &relay->up, relay->lane);
+		run(&relay->down, &relay->up, relay->ctx);
 	proceed(relay);
 }
 
-void relay_start(struct relay *relay, struct lane *lane, struct stream *client,
+void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *client,
 	struct stream *upstream, relay_ended_fn *on_ended, void *owner)
 {
-	relay->lane = lane;
+	relay->ctx = ctx;
 	relay->on_ended = on_ended;
 	relay->owner = owner;
-	relay->active_at = ev_now(lane->loop);
+	relay->active_at = ev_now(ctx->loop);
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
 	socket_hand_over(client->socket, on_ready, relay);
 	socket_hand_over(upstream->socket, on_ready, relay);
 	if (stream_raw_fd(client) >= 0 || stream_pending(client))
-		pump_run(&relay->up, lane);
+		pump_run(&relay->up, ctx);
 	if (stream_pending(upstream))
-		pump_run(&relay->down, lane);
+		pump_run(&relay->down, ctx);
 	proceed(relay);
 }
 
@@ -109,6 +109,6 @@ void relay_finish(struct relay *relay)
 {
 	socket_wait(relay->up.from->socket, 0);
 	socket_wait(relay->up.to->socket, 0);
-	pump_finish(&relay->up, relay->lane);
-	pump_finish(&relay->down, relay->lane);
+	pump_finish(&relay->up, relay->ctx);
+	pump_finish(&relay->down, relay->ctx);
 }

@@ -36,10 +36,10 @@ void routes_unref(struct routes *routes)
 		backend_finish(routes->backends.items[i], routes->servers);
 	for (size_t i = 0; i < routes->acls.count; i++)
 		acl_free(routes->acls.items[i]);
-	tallies_leave(routes);
-	for (size_t i = 0; i < routes->places.count; i++)
-		server_state_unref(routes->servers, routes->places.items[i]);
-	free(routes->places.items);
+	route_stats_leave(routes);
+	for (size_t i = 0; i < routes->slots.count; i++)
+		server_state_unref(routes->servers, routes->slots.items[i]);
+	free(routes->slots.items);
 	free(routes->contexts.items);
 	free(routes->backends.items);
 	free(routes->acls.items);

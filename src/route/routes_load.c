@@ -172,7 +172,7 @@ static void build_tls(struct builder *builder, const char *host, const struct ro
 		load_trust(builder, config, &policy);
 	if (builder->report->errors > errors)
 		return;
-	route->bare = route->tls = load_context(builder, config, &policy);
+	route->tls_no_client_auth = route->tls = load_context(builder, config, &policy);
 	if (policy.verify == TLS_VERIFY_NONE)
 		return;
 	struct tls_policy bare = policy;
@@ -180,7 +180,7 @@ static void build_tls(struct builder *builder, const char *host, const struct ro
 	bare.trust = NULL;
 	bare.refuse_expired_crl = false;
 	bare.verify_depth = 0;
-	route->bare = load_context(builder, config, &bare);
+	route->tls_no_client_auth = load_context(builder, config, &bare);
 }
 
 static struct strings copy_strings(struct builder *builder, const struct strings *strings)
@@ -231,9 +231,8 @@ static void limit(struct builder *builder, struct route *route, unsigned most, c
 	size_t used = (size_t)snprintf(key, sizeof key, "places ");
 	for (size_t i = 0; i < sizeof name.bytes; i++)
 		used += (size_t)snprintf(key + used, sizeof key - used, "%02x", name.bytes[i]);
-	route->places = server_state_ref(builder->setup->servers, key);
-	builder->no_memory |=
-		!route->places || !pointers_add(&builder->routes->places, route->places);
+	route->slots = server_state_ref(builder->setup->servers, key);
+	builder->no_memory |= !route->slots || !pointers_add(&builder->routes->slots, route->slots);
 }
 
 static void complain_of_backend(const struct backend_request *request, struct report *report,

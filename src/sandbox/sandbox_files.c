@@ -183,7 +183,7 @@ static void allow_sockets(int rules, const struct config *config)
 static void allow_removal(int rules)
 {
 	struct address left;
-	for (size_t i = 0; passed_unclaimed_path(i, &left); i++)
+	for (size_t i = 0; inherited_unadopted_path(i, &left); i++)
 		allow_around(rules, left.un.sun_path, LANDLOCK_ACCESS_FS_REMOVE_FILE);
 }
 

@@ -113,7 +113,7 @@ void access_log(const struct session *session, const char *why)
 	struct log_line line;
 	if (!log_enabled(level))
 		return;
-	if (!session->relaying && !flood_admits(&session->service->flood, why, sni))
+	if (!session->relaying && !log_ratelimit_admits(&session->service->log_ratelimit, why, sni))
 		return;
 	log_begin(&line, level, "connection");
 	log_source(&line, session);

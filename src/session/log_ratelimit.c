@@ -9,10 +9,10 @@
 #define WINDOW_SECONDS 10.0
 #define TOLD_SINGLY    5
 
-static void summarise(struct flood *flood)
+static void summarise(struct log_ratelimit *flood)
 {
-	for (unsigned i = 0; i < FLOOD_KINDS; i++) {
-		struct flood_kind *kind = &flood->kinds[i];
+	for (unsigned i = 0; i < LOG_RATELIMIT_KINDS; i++) {
+		struct log_ratelimit_kind *kind = &flood->kinds[i];
 		if (kind->seen > TOLD_SINGLY) {
 			struct log_line line;
 			log_begin(&line, LOG_INFO_LEVEL, "more of the same");
@@ -31,7 +31,7 @@ static void on_window_over(struct ev_loop *loop, ev_timer *timer, int events)
 	summarise(timer->data);
 }
 
-void flood_init(struct flood *flood, struct ev_loop *loop)
+void log_ratelimit_init(struct log_ratelimit *flood, struct ev_loop *loop)
 {
 	memset(flood, 0, sizeof *flood);
 	flood->loop = loop;
@@ -39,18 +39,18 @@ void flood_init(struct flood *flood, struct ev_loop *loop)
 	flood->timer.data = flood;
 }
 
-void flood_finish(struct flood *flood)
+void log_ratelimit_finish(struct log_ratelimit *flood)
 {
 	ev_timer_stop(flood->loop, &flood->timer);
 	summarise(flood);
 }
 
 /* Its own place, or a free one; NULL when all are taken: then the last one speaks for the rest. */
-static struct flood_kind *kind_of(struct flood *flood, uint64_t hash)
+static struct log_ratelimit_kind *kind_of(struct log_ratelimit *flood, uint64_t hash)
 {
-	struct flood_kind *free_kind = NULL;
-	for (unsigned i = 0; i < FLOOD_KINDS; i++) {
-		struct flood_kind *kind = &flood->kinds[i];
+	struct log_ratelimit_kind *free_kind = NULL;
+	for (unsigned i = 0; i < LOG_RATELIMIT_KINDS; i++) {
+		struct log_ratelimit_kind *kind = &flood->kinds[i];
 		if (kind->seen > 0 && kind->hash == hash)
 			return kind;
 		if (kind->seen == 0 && !free_kind)
@@ -59,14 +59,14 @@ static struct flood_kind *kind_of(struct flood *flood, uint64_t hash)
 	return free_kind;
 }
 
-bool flood_admits(struct flood *flood, const char *reason, const char *name)
+bool log_ratelimit_admits(struct log_ratelimit *flood, const char *reason, const char *name)
 {
 	struct hash_key key = {1, 0};
 	key.k0 = hash_bytes(key, reason, strlen(reason));
 	uint64_t hash = hash_bytes(key, name, strlen(name));
-	struct flood_kind *kind = kind_of(flood, hash);
+	struct log_ratelimit_kind *kind = kind_of(flood, hash);
 	if (!kind) {
-		kind = &flood->kinds[FLOOD_KINDS - 1];
+		kind = &flood->kinds[LOG_RATELIMIT_KINDS - 1];
 		snprintf(kind->reason, sizeof kind->reason, "various");
 		kind->name[0] = '\0';
 	} else if (kind->seen == 0) {

@@ -102,7 +102,7 @@ void revalidate_init(struct service *service)
 
 void revalidate_finish(struct service *service)
 {
-	ev_timer_stop(service->lane.loop, &service->revalidation);
+	ev_timer_stop(service->ctx.loop, &service->revalidation);
 }
 
 void revalidate_all(struct service *service)
@@ -110,7 +110,7 @@ void revalidate_all(struct service *service)
 	for (struct session *session = service->sessions; session; session = session->next)
 		session->revalidated = false;
 	if (service->sessions)
-		ev_timer_again(service->lane.loop, &service->revalidation);
+		ev_timer_again(service->ctx.loop, &service->revalidation);
 }
 
 /* One that was in its handshake while a reload was published is judged now. */
@@ -121,7 +121,7 @@ void revalidate_watch(struct session *session)
 	if (!identity)
 		return;
 	if (session->routes != service->routes)
-		ev_timer_again(service->lane.loop, &service->revalidation);
+		ev_timer_again(service->ctx.loop, &service->revalidation);
 	session->revalidated = session->routes == service->routes;
 	session->revalidates = session->route->revalidate;
 	watch_expiry(session, session->route, identity);

@@ -13,7 +13,7 @@
 /* The timer is moved only when it must fire earlier; set too early, it looks again. */
 static void arm(struct session *session, ev_tstamp at)
 {
-	struct ev_loop *loop = session->service->lane.loop;
+	struct ev_loop *loop = session->service->ctx.loop;
 	ev_tstamp now = ev_now(loop);
 	if (ev_is_active(&session->timer) && now + ev_timer_remaining(loop, &session->timer) <= at)
 		return;
@@ -28,14 +28,14 @@ void session_set_deadline(struct session *session, uint64_t ms, const char *time
 	session->timeout = timeout;
 	if (ms == 0)
 		return;
-	session->deadline = ev_now(session->service->lane.loop) + (double)ms / 1000;
+	session->deadline = ev_now(session->service->ctx.loop) + (double)ms / 1000;
 	arm(session, session->deadline);
 }
 
 void session_retry_after(struct session *session, double seconds)
 {
 	session->retry = true;
-	arm(session, ev_now(session->service->lane.loop) + seconds);
+	arm(session, ev_now(session->service->ctx.loop) + seconds);
 }
 
 void session_set_expiry(struct session *session, double seconds)
@@ -43,7 +43,7 @@ void session_set_expiry(struct session *session, double seconds)
 	session->expires = 0;
 	if (seconds < 0)
 		return;
-	session->expires = ev_now(session->service->lane.loop) + seconds;
+	session->expires = ev_now(session->service->ctx.loop) + seconds;
 	arm(session, session->expires);
 }
 
@@ -58,7 +58,7 @@ static ev_tstamp effective_deadline(const struct session *session)
 
 static bool has_expired(const struct session *session)
 {
-	return session->expires > 0 && session->expires <= ev_now(session->service->lane.loop);
+	return session->expires > 0 && session->expires <= ev_now(session->service->ctx.loop);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
@@ -109,7 +109,7 @@ static void link_in(struct session *session)
 
 static void link_out(struct session *session)
 {
-	walks_leave(session);
+	session_iters_leave(session);
 	*session->link = session->next;
 	if (session->next)
 		session->next->link = session->link;
@@ -147,7 +147,7 @@ const char *session_upstream_text(const struct session *session)
 void session_start(struct service *service, int fd, const struct sockaddr *source,
 	const struct listener *listener, const struct step *steps, struct route *forward)
 {
-	struct ev_loop *loop = service->lane.loop;
+	struct ev_loop *loop = service->ctx.loop;
 	struct session *session = calloc(1, sizeof *session);
 	if (!session) {
 		close(fd);
@@ -226,7 +226,7 @@ static void close_sockets(struct session *session)
 enum step_result session_end(struct session *session, const char *why)
 {
 	struct service *service = session->service;
-	ev_timer_stop(service->lane.loop, &session->timer);
+	ev_timer_stop(service->ctx.loop, &session->timer);
 	dial_abandon(session);
 	if (session->relaying)
 		relay_finish(&session->relaying->relay);
@@ -238,7 +238,7 @@ enum step_result session_end(struct session *session, const char *why)
 	if (session->server >= 0)
 		server_left(&session->route->backend->servers[session->server]);
 	if (session->route_counted)
-		atomic_fetch_sub(&session->route->places->active, 1);
+		atomic_fetch_sub(&session->route->slots->active, 1);
 	if (session->source_counted)
 		sources_leave(service->limits->sources, &session->source.any);
 	link_out(session);

@@ -1,30 +1,30 @@
 #include "session/session_iter.h"
 
-void walk_begin(struct walk *walk, struct service *service)
+void session_iter_begin(struct session_iter *iter, struct service *service)
 {
-	*walk = (struct walk){service, service->sessions, service->walks};
-	service->walks = walk;
+	*iter = (struct session_iter){service, service->sessions, service->iters};
+	service->iters = iter;
 }
 
-struct session *walk_next(struct walk *walk)
+struct session *session_iter_next(struct session_iter *iter)
 {
-	struct session *session = walk->at;
+	struct session *session = iter->at;
 	if (session)
-		walk->at = session->next;
+		iter->at = session->next;
 	return session;
 }
 
-void walk_end(struct walk *walk)
+void session_iter_end(struct session_iter *iter)
 {
-	struct walk **at = &walk->service->walks;
-	while (*at != walk)
+	struct session_iter **at = &iter->service->iters;
+	while (*at != iter)
 		at = &(*at)->next;
-	*at = walk->next;
+	*at = iter->next;
 }
 
-void walks_leave(const struct session *session)
+void session_iters_leave(const struct session *session)
 {
-	for (struct walk *walk = session->service->walks; walk; walk = walk->next)
-		if (walk->at == session)
-			walk->at = session->next;
+	for (struct session_iter *iter = session->service->iters; iter; iter = iter->next)
+		if (iter->at == session)
+			iter->at = session->next;
 }

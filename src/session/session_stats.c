@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#define BEAT_SECONDS 1.0
-/* After so many beats the longest turn of the loop is that of the last period. */
-#define PERIOD_BEATS   15
+#define TICK_SECONDS 1.0
+/* After so many ticks the longest turn of the loop is that of the last period. */
+#define PERIOD_TICKS   15
 #define FOLDED_AT_ONCE 2048
 #define PAUSE_SECONDS  0.02
 
@@ -26,11 +26,11 @@ void count_started(struct session *session)
 
 void count_routed(struct session *session)
 {
-	struct tally *tally =
-		tallies_of(session->service->limits->tallies, session->routes, session->route);
-	session->tally = tally;
-	atomic_fetch_add_explicit(&tally->connections, 1, memory_order_relaxed);
-	atomic_fetch_add_explicit(&tally->active, 1, memory_order_relaxed);
+	struct route_stats *stats = route_stats_of(
+		session->service->limits->route_stats, session->routes, session->route);
+	session->stats = stats;
+	atomic_fetch_add_explicit(&stats->connections, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&stats->active, 1, memory_order_relaxed);
 }
 
 void count_acl(struct session *session, bool is_admitted)
@@ -69,17 +69,17 @@ static void add_bytes(struct session *session)
 		return;
 	counter_add(&counters->up, more_up);
 	counter_add(&counters->down, more_down);
-	if (session->tally) {
-		atomic_fetch_add_explicit(&session->tally->up, more_up, memory_order_relaxed);
-		atomic_fetch_add_explicit(&session->tally->down, more_down, memory_order_relaxed);
+	if (session->stats) {
+		atomic_fetch_add_explicit(&session->stats->up, more_up, memory_order_relaxed);
+		atomic_fetch_add_explicit(&session->stats->down, more_down, memory_order_relaxed);
 	}
 	relaying->counted_up += more_up;
 	relaying->counted_down += more_down;
 }
 
-static void keep_refusal(const struct session *session, enum ending ending, const char *why)
+static void keep_refusal(const struct session *session, enum end_reason ending, const char *why)
 {
-	struct refusal refusal = {.ending = ending};
+	struct refusal refusal = {.end_reason = ending};
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	refusal.at_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -93,23 +93,23 @@ static void keep_refusal(const struct session *session, enum ending ending, cons
 void count_ended(struct session *session, const char *why)
 {
 	struct counters *counters = session->service->counters;
-	enum ending ending = session->acl_denied
-		? ENDING_NOT_ADMITTED
-		: ending_of(why, session->step->name, session->relaying != NULL);
-	bool was_routed = session->tally != NULL;
+	enum end_reason ending = session->acl_denied
+		? END_NOT_ADMITTED
+		: end_reason_of(why, session->step->name, session->relaying != NULL);
+	bool was_routed = session->stats != NULL;
 	if (!was_routed)
-		session->tally = tallies_of(session->service->limits->tallies, NULL, NULL);
+		session->stats = route_stats_of(session->service->limits->route_stats, NULL, NULL);
 	add_bytes(session);
-	counter_add(&counters->endings[ending], 1);
+	counter_add(&counters->end_reasons[ending], 1);
 	histogram_add(&counters->durations, clock_now_us() - session->began_us);
 	counter_set(&counters->active, service_sessions(session->service) - 1);
 	if (was_routed)
-		atomic_fetch_sub_explicit(&session->tally->active, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&session->stats->active, 1, memory_order_relaxed);
 	else
-		atomic_fetch_add_explicit(&session->tally->connections, 1, memory_order_relaxed);
-	if (!ending_is_refusal(ending))
+		atomic_fetch_add_explicit(&session->stats->connections, 1, memory_order_relaxed);
+	if (!end_reason_is_refusal(ending))
 		return;
-	atomic_fetch_add_explicit(&session->tally->errors, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&session->stats->errors, 1, memory_order_relaxed);
 	keep_refusal(session, ending, why);
 }
 
@@ -117,22 +117,22 @@ void count_ended(struct session *session, const char *why)
 
 static void set_timer(struct service *service, double seconds)
 {
-	struct counting *counting = &service->counting;
-	ev_timer_stop(service->lane.loop, &counting->beat);
-	ev_timer_set(&counting->beat, seconds, 0.);
-	ev_timer_start(service->lane.loop, &counting->beat);
+	struct stats *stats = &service->stats;
+	ev_timer_stop(service->ctx.loop, &stats->tick);
+	ev_timer_set(&stats->tick, seconds, 0.);
+	ev_timer_start(service->ctx.loop, &stats->tick);
 }
 
 /* The longest turn of a whole period at least stays to be seen. */
-static void beat(struct service *service)
+static void tick(struct service *service)
 {
 	struct counters *counters = service->counters;
-	if (++service->counting.beats % PERIOD_BEATS == 0) {
+	if (++service->stats.ticks % PERIOD_TICKS == 0) {
 		counter_set(&counters->turn_before_us, counter_get(&counters->turn_us));
 		counter_set(&counters->turn_us, 0);
 	}
-	counter_set(&counters->pipes, pipes_in_use(service->lane.pipes));
-	counter_set(&counters->beat_us, clock_now_us());
+	counter_set(&counters->pipes, pipes_in_use(service->ctx.pipes));
+	counter_set(&counters->tick_us, clock_now_us());
 }
 
 /* False: more are left for the next turn. */
@@ -140,7 +140,7 @@ static bool fold(struct service *service)
 {
 	struct session *session = NULL;
 	for (unsigned i = 0; i < FOLDED_AT_ONCE; i++) {
-		session = walk_next(&service->counting.walk);
+		session = session_iter_next(&service->stats.iter);
 		if (!session)
 			return true;
 		add_bytes(session);
@@ -148,25 +148,25 @@ static bool fold(struct service *service)
 	return false;
 }
 
-static void on_beat(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct service *service = timer->data;
-	struct counting *counting = &service->counting;
+	struct stats *stats = &service->stats;
 	(void)loop, (void)events;
-	beat(service);
-	if (!counting->is_folding)
-		walk_begin(&counting->walk, service);
-	counting->is_folding = !fold(service);
-	if (!counting->is_folding)
-		walk_end(&counting->walk);
-	set_timer(service, counting->is_folding ? PAUSE_SECONDS : BEAT_SECONDS);
+	tick(service);
+	if (!stats->is_folding)
+		session_iter_begin(&stats->iter, service);
+	stats->is_folding = !fold(service);
+	if (!stats->is_folding)
+		session_iter_end(&stats->iter);
+	set_timer(service, stats->is_folding ? PAUSE_SECONDS : TICK_SECONDS);
 }
 
 static void on_woken(struct ev_loop *loop, ev_check *check, int events)
 {
 	struct service *service = check->data;
 	(void)loop, (void)events;
-	service->counting.woken_us = clock_now_us();
+	service->stats.woken_us = clock_now_us();
 }
 
 static void on_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
@@ -174,48 +174,48 @@ static void on_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
 	struct service *service = prepare->data;
 	struct counters *counters = service->counters;
 	(void)loop, (void)events;
-	uint64_t turn = clock_now_us() - service->counting.woken_us;
-	if (service->counting.woken_us > 0 && turn > counter_get(&counters->turn_us))
+	uint64_t turn = clock_now_us() - service->stats.woken_us;
+	if (service->stats.woken_us > 0 && turn > counter_get(&counters->turn_us))
 		counter_set(&counters->turn_us, turn);
-	service->counting.woken_us = 0;
+	service->stats.woken_us = 0;
 }
 
-void counting_init(struct service *service)
+void session_stats_init(struct service *service)
 {
-	struct counting *counting = &service->counting;
-	ev_timer_init(&counting->beat, on_beat, 0., 0.);
-	ev_check_init(&counting->woken, on_woken);
-	ev_prepare_init(&counting->sleep, on_sleep);
-	counting->beat.data = counting->woken.data = counting->sleep.data = service;
+	struct stats *stats = &service->stats;
+	ev_timer_init(&stats->tick, on_tick, 0., 0.);
+	ev_check_init(&stats->woken, on_woken);
+	ev_prepare_init(&stats->sleep, on_sleep);
+	stats->tick.data = stats->woken.data = stats->sleep.data = service;
 }
 
-static void counting_start(struct service *service)
+static void session_stats_start(struct service *service)
 {
-	service->counting.woken_us = 0;
-	ev_check_start(service->lane.loop, &service->counting.woken);
-	ev_prepare_start(service->lane.loop, &service->counting.sleep);
-	on_beat(service->lane.loop, &service->counting.beat, 0);
+	service->stats.woken_us = 0;
+	ev_check_start(service->ctx.loop, &service->stats.woken);
+	ev_prepare_start(service->ctx.loop, &service->stats.sleep);
+	on_tick(service->ctx.loop, &service->stats.tick, 0);
 }
 
-static void counting_stop(struct service *service)
+static void session_stats_stop(struct service *service)
 {
-	struct counting *counting = &service->counting;
-	if (counting->is_folding)
-		walk_end(&counting->walk);
-	counting->is_folding = false;
-	ev_timer_stop(service->lane.loop, &counting->beat);
-	ev_check_stop(service->lane.loop, &counting->woken);
-	ev_prepare_stop(service->lane.loop, &counting->sleep);
-	counter_set(&service->counters->beat_us, 0);
+	struct stats *stats = &service->stats;
+	if (stats->is_folding)
+		session_iter_end(&stats->iter);
+	stats->is_folding = false;
+	ev_timer_stop(service->ctx.loop, &stats->tick);
+	ev_check_stop(service->ctx.loop, &stats->woken);
+	ev_prepare_stop(service->ctx.loop, &stats->sleep);
+	counter_set(&service->counters->tick_us, 0);
 }
 
-void counting_follow(struct service *service, bool wanted)
+void session_stats_follow(struct service *service, bool wanted)
 {
-	if (wanted == service->counting.is_on)
+	if (wanted == service->stats.is_on)
 		return;
-	service->counting.is_on = wanted;
+	service->stats.is_on = wanted;
 	if (wanted)
-		counting_start(service);
+		session_stats_start(service);
 	else
-		counting_stop(service);
+		session_stats_stop(service);
 }

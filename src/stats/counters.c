@@ -9,83 +9,83 @@ static const double handshake_bounds[] = {
 	0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-_Static_assert(COUNT(duration_bounds) <= HISTOGRAM_MOST, "HISTOGRAM_MOST");
-_Static_assert(COUNT(handshake_bounds) <= HISTOGRAM_MOST, "HISTOGRAM_MOST");
+_Static_assert(COUNT(duration_bounds) <= HISTOGRAM_MAX, "HISTOGRAM_MAX");
+_Static_assert(COUNT(handshake_bounds) <= HISTOGRAM_MAX, "HISTOGRAM_MAX");
 
 static const struct {
 	const char *name;
 	bool is_refusal;
-} endings[ENDINGS] = {
-	[ENDING_DONE] = {"done", false},
-	[ENDING_IDLE] = {"idle", false},
-	[ENDING_CLIENT_BROKE] = {"client_broke", false},
-	[ENDING_UPSTREAM_BROKE] = {"upstream_broke", false},
-	[ENDING_NO_HELLO] = {"no_hello", true},
-	[ENDING_NOT_TLS] = {"not_tls", true},
-	[ENDING_BAD_HELLO] = {"bad_hello", true},
-	[ENDING_BAD_PREFACE] = {"bad_preface", true},
-	[ENDING_NO_HOST] = {"no_host", true},
-	[ENDING_NO_PROTOCOL] = {"no_protocol", true},
-	[ENDING_LIMIT] = {"limit", true},
-	[ENDING_DRAINED] = {"drained", true},
-	[ENDING_HANDSHAKE] = {"handshake", true},
-	[ENDING_NOT_ADMITTED] = {"not_admitted", true},
-	[ENDING_DIAL] = {"dial", true},
-	[ENDING_UPSTREAM_HANDSHAKE] = {"upstream_handshake", true},
-	[ENDING_REVALIDATED] = {"revalidated", false},
-	[ENDING_KILLED] = {"killed", false},
-	[ENDING_STOPPED] = {"stopped", false},
-	[ENDING_NO_MEMORY] = {"no_memory", true},
-	[ENDING_OTHER] = {"other", true},
+} end_reasons[END_REASONS] = {
+	[END_DONE] = {"done", false},
+	[END_IDLE] = {"idle", false},
+	[END_CLIENT_BROKE] = {"client_broke", false},
+	[END_UPSTREAM_BROKE] = {"upstream_broke", false},
+	[END_NO_HELLO] = {"no_hello", true},
+	[END_NOT_TLS] = {"not_tls", true},
+	[END_BAD_HELLO] = {"bad_hello", true},
+	[END_BAD_PREFACE] = {"bad_preface", true},
+	[END_NO_HOST] = {"no_host", true},
+	[END_NO_PROTOCOL] = {"no_protocol", true},
+	[END_LIMIT] = {"limit", true},
+	[END_DRAINED] = {"drained", true},
+	[END_HANDSHAKE] = {"handshake", true},
+	[END_NOT_ADMITTED] = {"not_admitted", true},
+	[END_DIAL] = {"dial", true},
+	[END_UPSTREAM_HANDSHAKE] = {"upstream_handshake", true},
+	[END_REVALIDATED] = {"revalidated", false},
+	[END_KILLED] = {"killed", false},
+	[END_STOPPED] = {"stopped", false},
+	[END_NO_MEMORY] = {"no_memory", true},
+	[END_OTHER] = {"other", true},
 };
 
-const char *ending_name(enum ending ending)
+const char *end_reason_name(enum end_reason ending)
 {
-	return endings[ending].name;
+	return end_reasons[ending].name;
 }
 
-bool ending_is_refusal(enum ending ending)
+bool end_reason_is_refusal(enum end_reason ending)
 {
-	return endings[ending].is_refusal;
+	return end_reasons[ending].is_refusal;
 }
 
 /* How the words begin; the first that fits. A reason that is not here is classed by its step. */
 static const struct {
 	const char *words;
-	enum ending ending;
+	enum end_reason end_reason;
 } beginnings[] = {
-	{"done", ENDING_DONE},
-	{"idle timeout", ENDING_IDLE},
-	{"gatehouse stops", ENDING_STOPPED},
-	{"killed", ENDING_KILLED},
-	{"revalidate:", ENDING_REVALIDATED},
-	{"out of memory", ENDING_NO_MEMORY},
-	{"hello timeout", ENDING_NO_HELLO},
-	{"client closed", ENDING_NO_HELLO},
-	{"client reset before", ENDING_NO_HELLO},
-	{"not TLS", ENDING_NOT_TLS},
-	{"no such host", ENDING_NO_HOST},
-	{"no application protocol", ENDING_NO_PROTOCOL},
-	{"server name", ENDING_BAD_HELLO},
-	{"ALPN", ENDING_BAD_HELLO},
-	{"max_", ENDING_LIMIT},
-	{"rate_", ENDING_LIMIT},
-	{"drained", ENDING_DRAINED},
-	{"handshake", ENDING_HANDSHAKE},
-	{"upstream: handshake", ENDING_UPSTREAM_HANDSHAKE},
+	{"done", END_DONE},
+	{"idle timeout", END_IDLE},
+	{"gatehouse stops", END_STOPPED},
+	{"killed", END_KILLED},
+	{"revalidate:", END_REVALIDATED},
+	{"out of memory", END_NO_MEMORY},
+	{"hello timeout", END_NO_HELLO},
+	{"client closed", END_NO_HELLO},
+	{"client reset before", END_NO_HELLO},
+	{"not TLS", END_NOT_TLS},
+	{"no such host", END_NO_HOST},
+	{"no application protocol", END_NO_PROTOCOL},
+	{"server name", END_BAD_HELLO},
+	{"ALPN", END_BAD_HELLO},
+	{"max_", END_LIMIT},
+	{"rate_", END_LIMIT},
+	{"drained", END_DRAINED},
+	{"handshake", END_HANDSHAKE},
+	{"upstream: handshake", END_UPSTREAM_HANDSHAKE},
 };
 
 static const struct {
 	const char *step;
-	enum ending ending;
+	enum end_reason end_reason;
 } steps[] = {
-	{"proxy_header", ENDING_BAD_PREFACE},
-	{"sniff", ENDING_BAD_HELLO},
-	{"secure_client", ENDING_HANDSHAKE},
-	{"answer_421", ENDING_NO_HOST},
-	{"open_upstream", ENDING_DIAL},
-	{"secure_upstream", ENDING_UPSTREAM_HANDSHAKE},
-	{"greet_upstream", ENDING_DIAL},
+	{"proxy_header", END_BAD_PREFACE},
+	{"sniff", END_BAD_HELLO},
+	{"handshake_client", END_HANDSHAKE},
+	{"answer_421", END_NO_HOST},
+	{"open_upstream", END_DIAL},
+	{"handshake_upstream", END_UPSTREAM_HANDSHAKE},
+	{"send_proxy_header", END_DIAL},
 };
 
 static bool begins_with(const char *text, const char *beginning)
@@ -94,26 +94,27 @@ static bool begins_with(const char *text, const char *beginning)
 }
 
 /* A refusal that lingers has left its step behind: "upstream 10.0.0.1:80: handshake: ...". */
-static enum ending by_upstream(const char *why)
+static enum end_reason by_upstream(const char *why)
 {
-	return strstr(why, ": handshake") ? ENDING_UPSTREAM_HANDSHAKE : ENDING_DIAL;
+	return strstr(why, ": handshake") ? END_UPSTREAM_HANDSHAKE : END_DIAL;
 }
 
-enum ending ending_of(const char *why, const char *step, bool relaying)
+enum end_reason end_reason_of(const char *why, const char *step, bool relaying)
 {
 	for (size_t i = 0; i < COUNT(beginnings); i++)
 		if (begins_with(why, beginnings[i].words))
-			return beginnings[i].ending;
+			return beginnings[i].end_reason;
 	if (relaying)
-		return begins_with(why, "client") ? ENDING_CLIENT_BROKE : ENDING_UPSTREAM_BROKE;
+		return begins_with(why, "client") ? END_CLIENT_BROKE : END_UPSTREAM_BROKE;
 	if (begins_with(why, "upstream"))
 		return by_upstream(why);
 	for (size_t i = 0; i < COUNT(steps); i++)
 		if (step && strcmp(step, steps[i].step) == 0)
-			return steps[i].ending;
+			return steps[i].end_reason;
 	/* What is refused with an alert and has none of the words above is a hello. */
-	bool is_farewell = step && (strcmp(step, "say_end") == 0 || strcmp(step, "hear_out") == 0);
-	return is_farewell ? ENDING_BAD_HELLO : ENDING_OTHER;
+	bool is_farewell =
+		step && (strcmp(step, "send_close") == 0 || strcmp(step, "drain_input") == 0);
+	return is_farewell ? END_BAD_HELLO : END_OTHER;
 }
 
 void histogram_add(struct histogram *histogram, uint64_t us)

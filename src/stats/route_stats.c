@@ -7,40 +7,40 @@
 #include <stdlib.h>
 
 struct entry {
-	struct tally tally; /* first: a tally leads to its entry */
-	struct tallies *tallies;
+	struct route_stats stats; /* first: a stats leads to its entry */
+	struct route_stats_table *table;
 	unsigned refs; /* snapshots that it is known to; under the lock */
 	struct span alpn;
 	char host[]; /* and behind it the id, and the id as text */
 };
 
-struct tallies {
+struct route_stats_table {
 	pthread_mutex_t lock;
-	struct entry *entries[TALLIES_MOST];
+	struct entry *entries[ROUTE_STATS_MAX];
 	size_t count;
-	struct tally other, none;
+	struct route_stats other, none;
 };
 
-struct tallies *tallies_create(void)
+struct route_stats_table *route_stats_table_create(void)
 {
-	struct tallies *tallies = calloc(1, sizeof *tallies);
-	if (!tallies)
+	struct route_stats_table *table = calloc(1, sizeof *table);
+	if (!table)
 		return NULL;
-	pthread_mutex_init(&tallies->lock, NULL);
-	tallies->other.host = "_other";
-	tallies->none.host = "_none";
-	tallies->other.alpn = tallies->none.alpn = "";
-	return tallies;
+	pthread_mutex_init(&table->lock, NULL);
+	table->other.host = "_other";
+	table->none.host = "_none";
+	table->other.alpn = table->none.alpn = "";
+	return table;
 }
 
-void tallies_destroy(struct tallies *tallies)
+void route_stats_table_destroy(struct route_stats_table *table)
 {
-	if (!tallies)
+	if (!table)
 		return;
-	for (size_t i = 0; i < tallies->count; i++)
-		free(tallies->entries[i]);
-	pthread_mutex_destroy(&tallies->lock);
-	free(tallies);
+	for (size_t i = 0; i < table->count; i++)
+		free(table->entries[i]);
+	pthread_mutex_destroy(&table->lock);
+	free(table);
 }
 
 static int compare(const char *host, struct span alpn, const struct entry *entry)
@@ -54,13 +54,14 @@ static int compare(const char *host, struct span alpn, const struct entry *entry
 }
 
 /* Where in the sorted list it is, or would be. */
-static size_t place_of(const struct tallies *tallies, const struct route *route, bool *is_there)
+static size_t place_of(
+	const struct route_stats_table *table, const struct route *route, bool *is_there)
 {
-	size_t from = 0, to = tallies->count;
+	size_t from = 0, to = table->count;
 	*is_there = false;
 	while (from < to) {
 		size_t middle = (from + to) / 2;
-		int order = compare(route->host, route->alpn, tallies->entries[middle]);
+		int order = compare(route->host, route->alpn, table->entries[middle]);
 		if (order == 0) {
 			*is_there = true;
 			return middle;
@@ -73,7 +74,7 @@ static size_t place_of(const struct tallies *tallies, const struct route *route,
 	return from;
 }
 
-static struct entry *entry_create(struct tallies *tallies, const struct route *route)
+static struct entry *entry_create(struct route_stats_table *table, const struct route *route)
 {
 	char alpn[ALPN_TEXT_MAX];
 	size_t host_size = strlen(route->host) + 1;
@@ -87,54 +88,55 @@ static struct entry *entry_create(struct tallies *tallies, const struct route *r
 	if (route->alpn.len > 0)
 		memcpy(id, route->alpn.data, route->alpn.len);
 	entry->alpn = span_of(id, route->alpn.len);
-	entry->tallies = tallies;
-	entry->tally.host = entry->host;
-	entry->tally.alpn = memcpy(id + route->alpn.len, alpn, alpn_size);
+	entry->table = table;
+	entry->stats.host = entry->host;
+	entry->stats.alpn = memcpy(id + route->alpn.len, alpn, alpn_size);
 	return entry;
 }
 
-static struct entry *add(struct tallies *tallies, const struct route *route, size_t at)
+static struct entry *add(struct route_stats_table *table, const struct route *route, size_t at)
 {
-	if (tallies->count == TALLIES_MOST)
+	if (table->count == ROUTE_STATS_MAX)
 		return NULL;
-	struct entry *entry = entry_create(tallies, route);
+	struct entry *entry = entry_create(table, route);
 	if (!entry)
 		return NULL;
-	memmove(&tallies->entries[at + 1], &tallies->entries[at],
-		(tallies->count - at) * sizeof *tallies->entries);
-	tallies->entries[at] = entry;
-	tallies->count++;
+	memmove(&table->entries[at + 1], &table->entries[at],
+		(table->count - at) * sizeof *table->entries);
+	table->entries[at] = entry;
+	table->count++;
 	return entry;
 }
 
 /* The snapshot knows it from now on. */
-static struct tally *adopt(struct routes *routes, struct route *route, struct entry *entry)
+static struct route_stats *adopt(struct routes *routes, struct route *route, struct entry *entry)
 {
-	if (!pointers_add(&routes->tallies, entry))
+	if (!pointers_add(&routes->table, entry))
 		return NULL;
 	entry->refs++;
-	entry->tally.is_terminated = route->tls != NULL;
-	atomic_store(&route->tally, &entry->tally);
-	return &entry->tally;
+	entry->stats.is_terminated = route->tls != NULL;
+	atomic_store(&route->stats, &entry->stats);
+	return &entry->stats;
 }
 
-struct tally *tallies_of(struct tallies *tallies, struct routes *routes, struct route *route)
+struct route_stats *route_stats_of(
+	struct route_stats_table *table, struct routes *routes, struct route *route)
 {
-	struct tally *tally = route ? atomic_load(&route->tally) : &tallies->none;
+	struct route_stats *stats = route ? atomic_load(&route->stats) : &table->none;
 	bool is_there;
-	if (tally)
-		return tally;
-	pthread_mutex_lock(&tallies->lock);
-	tally = atomic_load(&route->tally);
-	if (!tally) {
-		size_t at = place_of(tallies, route, &is_there);
-		struct entry *entry = is_there ? tallies->entries[at] : add(tallies, route, at);
-		tally = entry ? adopt(routes, route, entry) : NULL;
-		if (!tally)
-			atomic_store(&route->tally, tally = &tallies->other);
+	if (stats)
+		return stats;
+	pthread_mutex_lock(&table->lock);
+	stats = atomic_load(&route->stats);
+	if (!stats) {
+		size_t at = place_of(table, route, &is_there);
+		struct entry *entry = is_there ? table->entries[at] : add(table, route, at);
+		stats = entry ? adopt(routes, route, entry) : NULL;
+		if (!stats)
+			atomic_store(&route->stats, stats = &table->other);
 	}
-	pthread_mutex_unlock(&tallies->lock);
-	return tally;
+	pthread_mutex_unlock(&table->lock);
+	return stats;
 }
 
 /* A forward is known by its target, which has a port and so is no host's name. */
@@ -147,68 +149,68 @@ static struct route *same_route(const struct routes *routes, const struct entry 
 	return routes_same(routes, &keys);
 }
 
-void tallies_follow(struct tallies *tallies, struct routes *routes)
+void route_stats_follow(struct route_stats_table *table, struct routes *routes)
 {
-	pthread_mutex_lock(&tallies->lock);
-	for (size_t i = 0; i < tallies->count; i++) {
-		struct entry *entry = tallies->entries[i];
+	pthread_mutex_lock(&table->lock);
+	for (size_t i = 0; i < table->count; i++) {
+		struct entry *entry = table->entries[i];
 		struct route *route = same_route(routes, entry);
-		if (route && !atomic_load(&route->tally))
+		if (route && !atomic_load(&route->stats))
 			adopt(routes, route, entry);
 	}
-	pthread_mutex_unlock(&tallies->lock);
+	pthread_mutex_unlock(&table->lock);
 }
 
-static void forget(struct tallies *tallies, struct entry *entry)
+static void forget(struct route_stats_table *table, struct entry *entry)
 {
 	size_t at = 0;
-	while (tallies->entries[at] != entry)
+	while (table->entries[at] != entry)
 		at++;
-	tallies->count--;
-	memmove(&tallies->entries[at], &tallies->entries[at + 1],
-		(tallies->count - at) * sizeof *tallies->entries);
+	table->count--;
+	memmove(&table->entries[at], &table->entries[at + 1],
+		(table->count - at) * sizeof *table->entries);
 	free(entry);
 }
 
-void tallies_leave(struct routes *routes)
+void route_stats_leave(struct routes *routes)
 {
-	if (routes->tallies.count == 0)
+	if (routes->table.count == 0)
 		return;
-	struct entry *first = routes->tallies.items[0];
-	struct tallies *tallies = first->tallies;
-	pthread_mutex_lock(&tallies->lock);
-	for (size_t i = 0; i < routes->tallies.count; i++) {
-		struct entry *entry = routes->tallies.items[i];
+	struct entry *first = routes->table.items[0];
+	struct route_stats_table *table = first->table;
+	pthread_mutex_lock(&table->lock);
+	for (size_t i = 0; i < routes->table.count; i++) {
+		struct entry *entry = routes->table.items[i];
 		if (--entry->refs == 0)
-			forget(tallies, entry);
+			forget(table, entry);
 	}
-	pthread_mutex_unlock(&tallies->lock);
-	free(routes->tallies.items);
+	pthread_mutex_unlock(&table->lock);
+	free(routes->table.items);
 }
 
-static void copy_row(struct tally_row *row, const struct tally *tally)
+static void copy_row(struct route_stats_row *row, const struct route_stats *stats)
 {
-	snprintf(row->host, sizeof row->host, "%s", tally->host);
-	snprintf(row->alpn, sizeof row->alpn, "%s", tally->alpn);
-	row->is_terminated = tally->is_terminated;
-	row->connections = atomic_load_explicit(&tally->connections, memory_order_relaxed);
-	row->errors = atomic_load_explicit(&tally->errors, memory_order_relaxed);
-	row->up = atomic_load_explicit(&tally->up, memory_order_relaxed);
-	row->down = atomic_load_explicit(&tally->down, memory_order_relaxed);
-	row->active = atomic_load_explicit(&tally->active, memory_order_relaxed);
+	snprintf(row->host, sizeof row->host, "%s", stats->host);
+	snprintf(row->alpn, sizeof row->alpn, "%s", stats->alpn);
+	row->is_terminated = stats->is_terminated;
+	row->connections = atomic_load_explicit(&stats->connections, memory_order_relaxed);
+	row->errors = atomic_load_explicit(&stats->errors, memory_order_relaxed);
+	row->up = atomic_load_explicit(&stats->up, memory_order_relaxed);
+	row->down = atomic_load_explicit(&stats->down, memory_order_relaxed);
+	row->active = atomic_load_explicit(&stats->active, memory_order_relaxed);
 }
 
-struct tally_row *tallies_rows(struct tallies *tallies, size_t *count)
+struct route_stats_row *route_stats_rows(struct route_stats_table *table, size_t *count)
 {
-	struct tally_row *rows = malloc((TALLIES_MOST + 2) * sizeof *rows);
+	struct route_stats_row *rows = malloc((ROUTE_STATS_MAX + 2) * sizeof *rows);
 	*count = 0;
 	if (!rows)
 		return NULL;
-	pthread_mutex_lock(&tallies->lock);
-	for (size_t i = 0; i < tallies->count; i++)
-		copy_row(&rows[(*count)++], &tallies->entries[i]->tally);
-	pthread_mutex_unlock(&tallies->lock);
-	copy_row(&rows[(*count)++], &tallies->other);
-	copy_row(&rows[(*count)++], &tallies->none);
+	pthread_mutex_lock(&table->lock);
+	for (size_t i = 0; i < table->count; i++)
+		copy_row(&rows[(*count)++], &table->entries[i]->stats);
+	pthread_mutex_unlock(&table->lock);
+	copy_row(&rows[(*count)++], &table->other);
+	copy_row(&rows[(*count)++], &table->none);
 	return rows;
 }

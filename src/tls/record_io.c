@@ -6,11 +6,11 @@
 #include <sys/socket.h>
 
 /* Reads from the socket in one turn: who only asks (key updates) is not listened to without end. */
-#define REFILLS_MOST 4
+#define REFILLS_MAX 4
 
-void record_io_init(struct record_io *io, struct lane *lane, struct socket *socket)
+void record_io_init(struct record_io *io, struct loop_ctx *ctx, struct socket *socket)
 {
-	*io = (struct record_io){.lane = lane, .socket = socket};
+	*io = (struct record_io){.ctx = ctx, .socket = socket};
 }
 
 void record_io_finish(struct record_io *io)
@@ -34,8 +34,8 @@ static bool refill(struct record_io *io)
 		free(io->in.data);
 		io->in_on_heap = false;
 	}
-	io->in = (struct buf){.data = io->lane->sealed_in, .size = LANE_SEALED_IN_SIZE};
-	if (io->drained || io->eof || io->error || io->refills == REFILLS_MOST)
+	io->in = (struct buf){.data = io->ctx->records_in, .size = LOOP_RECORDS_IN_SIZE};
+	if (io->drained || io->eof || io->error || io->refills == REFILLS_MAX)
 		return false;
 	io->refills++;
 	ssize_t n = recv(socket_fd(io->socket), io->in.data, io->in.size, 0);
@@ -90,13 +90,13 @@ static int on_write(BIO *bio, const char *data, size_t len, size_t *taken)
 {
 	struct record_io *io = BIO_get_data(bio);
 	BIO_clear_retry_flags(bio);
-	if (!record_io_has_output(io) && len <= LANE_SEALED_OUT_SIZE - io->gathered) {
-		memcpy(io->lane->sealed_out + io->gathered, data, len);
+	if (!record_io_has_output(io) && len <= LOOP_RECORDS_OUT_SIZE - io->gathered) {
+		memcpy(io->ctx->records_out + io->gathered, data, len);
 		io->gathered += len;
 	} else {
 		size_t gathered = io->gathered;
 		io->gathered = 0;
-		if (!keep_output(io, io->lane->sealed_out, gathered) ||
+		if (!keep_output(io, io->ctx->records_out, gathered) ||
 			!keep_output(io, data, len)) {
 			io->error = ENOMEM;
 			return 0;
@@ -189,11 +189,11 @@ static bool send_kept(struct record_io *io)
 static bool send_gathered(struct record_io *io)
 {
 	size_t len = io->gathered;
-	ssize_t n = send_some(io, io->lane->sealed_out, len);
+	ssize_t n = send_some(io, io->ctx->records_out, len);
 	io->gathered = 0;
 	if (n < 0)
 		return false;
-	if ((size_t)n == len || keep_output(io, io->lane->sealed_out + n, len - (size_t)n))
+	if ((size_t)n == len || keep_output(io, io->ctx->records_out + n, len - (size_t)n))
 		return true;
 	io->error = ENOMEM;
 	return false;

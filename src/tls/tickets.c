@@ -29,7 +29,7 @@ struct ticket_keys {
  * Deriving costs as much as sealing: each thread keeps the keys of the routes that it saw last. When
  * an epoch ends, the thread's next ticket wipes them all.
  */
-#define KEPT_MOST 64
+#define KEPT_MAX 64
 struct kept_keys {
 	uint8_t epoch[TICKET_NAME_SIZE];
 	struct ticket_binding binding;
@@ -37,7 +37,7 @@ struct kept_keys {
 };
 static _Thread_local struct {
 	uint8_t newest_epoch[TICKET_NAME_SIZE];
-	struct kept_keys of[KEPT_MOST];
+	struct kept_keys of[KEPT_MAX];
 } kept;
 
 static bool draw(struct epoch *epoch)
@@ -97,7 +97,7 @@ static bool derive(
 static const struct ticket_keys *keys_of(
 	const struct epoch *epoch, const struct ticket_binding *binding, bool is_newest)
 {
-	struct kept_keys *place = &kept.of[(epoch->name[0] ^ binding->bytes[0]) % KEPT_MOST];
+	struct kept_keys *place = &kept.of[(epoch->name[0] ^ binding->bytes[0]) % KEPT_MAX];
 	if (is_newest && memcmp(kept.newest_epoch, epoch->name, sizeof epoch->name) != 0) {
 		OPENSSL_cleanse(&kept, sizeof kept);
 		memcpy(kept.newest_epoch, epoch->name, sizeof epoch->name);

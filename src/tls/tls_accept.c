@@ -11,10 +11,10 @@ static SSL *new_ssl(struct tls_context *context)
 	return ssl_ctx ? SSL_new(ssl_ctx) : NULL;
 }
 
-struct stream *tls_accept_stream(
-	struct lane *lane, struct socket *socket, const struct tls_accept *accept, struct err *err)
+struct stream *tls_accept_stream(struct loop_ctx *ctx, struct socket *socket,
+	const struct tls_accept *accept, struct err *err)
 {
-	struct tls_stream *tls = tls_stream_create(lane, socket, new_ssl(accept->context), err);
+	struct tls_stream *tls = tls_stream_create(ctx, socket, new_ssl(accept->context), err);
 	if (!tls)
 		return NULL;
 	tls->accept = *accept;

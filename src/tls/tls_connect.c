@@ -8,10 +8,10 @@
 
 #define NAMES_TEXT_MAX 160
 
-struct stream *tls_connect_stream(struct lane *lane, struct socket *socket, struct tls_peer *peer,
-	struct span alpn, struct err *err)
+struct stream *tls_connect_stream(struct loop_ctx *ctx, struct socket *socket,
+	struct tls_peer *peer, struct span alpn, struct err *err)
 {
-	struct tls_stream *tls = tls_stream_create(lane, socket, tls_peer_ssl(peer), err);
+	struct tls_stream *tls = tls_stream_create(ctx, socket, tls_peer_ssl(peer), err);
 	if (!tls)
 		return NULL;
 	tls->peer = tls_peer_ref(peer);

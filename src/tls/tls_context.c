@@ -45,7 +45,7 @@ static void use_tickets(SSL_CTX *ctx, bool tickets)
 
 /* A client's certificate with its chain; a sane one has some kilobytes, with post-quantum keys some
  * tens of them. */
-#define CLIENT_CHAIN_MOST (64 * 1024)
+#define CLIENT_CHAIN_MAX (64 * 1024)
 
 /*
  * A CRL is asked for at every level; tls_stream_on_verify forgives a level above the leaf whose CA
@@ -60,7 +60,7 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 	if (policy->verify == TLS_VERIFY_REQUIRED)
 		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	SSL_CTX_set_client_CA_list(ctx, names);
-	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_MOST);
+	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_MAX);
 	SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
 	SSL_CTX_set_verify(ctx, mode, tls_stream_on_verify);
 	SSL_CTX_set_verify_depth(ctx, (int)policy->verify_depth);

@@ -25,9 +25,9 @@ struct item {
 
 struct tls_store {
 	struct tickets *tickets;
-	struct credential_readers readers; /* its issuers are of one load: NULL between two */
-	struct trial *trial;               /* of one load; NULL until it is needed */
-	void *index;                       /* a tree (tsearch) over `entries` */
+	struct credential_readers readers;   /* its issuers are of one load: NULL between two */
+	struct keypair_check *keypair_check; /* of one load; NULL until it is needed */
+	void *index;                         /* a tree (tsearch) over `entries` */
 	struct item *entries;
 	unsigned generation;
 	struct tls_store_counts counts;
@@ -106,7 +106,7 @@ void tls_store_destroy(struct tls_store *store)
 	tickets_destroy(store->tickets);
 	key_reader_destroy(store->readers.keys);
 	issuers_destroy(store->readers.issuers);
-	trial_destroy(store->trial);
+	keypair_check_destroy(store->keypair_check);
 	free(store);
 }
 
@@ -125,8 +125,8 @@ void tls_store_begin(struct tls_store *store)
 
 void tls_store_end(struct tls_store *store, bool published)
 {
-	trial_destroy(store->trial);
-	store->trial = NULL;
+	keypair_check_destroy(store->keypair_check);
+	store->keypair_check = NULL;
 	issuers_destroy(store->readers.issuers);
 	store->readers.issuers = NULL;
 	if (!published)
@@ -258,12 +258,12 @@ static void policy_key(struct buf *key, const struct tls_policy *policy)
 
 static bool passes(struct tls_store *store, const struct tls_policy *policy, struct err *err)
 {
-	if (!store->trial && !(store->trial = trial_create())) {
+	if (!store->keypair_check && !(store->keypair_check = keypair_check_create())) {
 		err_set(err, "out of memory");
 		return false;
 	}
 	for (size_t i = 0; i < policy->credential_count; i++)
-		if (!trial_passes(store->trial, policy->credentials[i], err))
+		if (!keypair_check_passes(store->keypair_check, policy->credentials[i], err))
 			return false;
 	return true;
 }

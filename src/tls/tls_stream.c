@@ -12,10 +12,10 @@
 #define ERROR_TEXT_MAX 400
 
 /* A peer that only asks (key updates) and never reads is not answered beyond this. */
-#define UNSENT_MOST (512 * 1024)
+#define UNSENT_MAX (512 * 1024)
 
 /* Nor one that says nothing in between: each costs as much time as thousands of bytes of data do. */
-#define KEY_UPDATES_MOST 32
+#define KEY_UPDATES_MAX 32
 
 static struct tls_stream *of(const struct stream *stream)
 {
@@ -94,7 +94,7 @@ static void on_message(
 	if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 ||
 		*(const uint8_t *)data != SSL3_MT_KEY_UPDATE)
 		return;
-	if (++tls->key_updates <= KEY_UPDATES_MOST)
+	if (++tls->key_updates <= KEY_UPDATES_MAX)
 		return;
 	tls->refusal = "peer asks for new keys again and again";
 	tls->io.error = EPROTO;
@@ -151,7 +151,7 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 	}
 	if (record_io_close(&tls->io) == IO_FAIL && io != IO_FAIL)
 		io = fail(tls);
-	if (buf_used(&tls->io.out) > UNSENT_MOST)
+	if (buf_used(&tls->io.out) > UNSENT_MAX)
 		io = fail_with(tls, "peer asks and does not read");
 	if (io == IO_EOF || io == IO_FAIL)
 		tls->input_ended = io;
@@ -249,7 +249,7 @@ static const struct stream_ops tls_ops = {
 };
 
 struct tls_stream *tls_stream_create(
-	struct lane *lane, struct socket *socket, SSL *ssl, struct err *err)
+	struct loop_ctx *ctx, struct socket *socket, SSL *ssl, struct err *err)
 {
 	struct tls_stream *tls = calloc(1, sizeof *tls);
 	BIO *bio = tls && ssl ? record_io_bio(&tls->io) : NULL;
@@ -259,7 +259,7 @@ struct tls_stream *tls_stream_create(
 		free(tls);
 		return NULL;
 	}
-	record_io_init(&tls->io, lane, socket);
+	record_io_init(&tls->io, ctx, socket);
 	tls->stream = (struct stream){.ops = &tls_ops, .socket = socket};
 	tls->ssl = ssl;
 	SSL_set_bio(ssl, bio, bio);

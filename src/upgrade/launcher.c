@@ -18,28 +18,28 @@
 #include <unistd.h>
 
 #define FIRST_PASSED     3
-#define ARGUMENTS_MOST   64
+#define ARGUMENTS_MAX    64
 #define COMMAND_LINE_MAX 16384
 
 struct order {
 	enum { ORDER_BECOME, ORDER_PASS, ORDER_LAUNCH, ORDER_KILL } kind;
-	unsigned count;                                   /* of descriptors */
-	char text[LAUNCHER_PASSED_MOST][PASSED_NAME_MAX]; /* names; or a user's, across all */
+	unsigned count;                                  /* of descriptors */
+	char text[LAUNCHER_FDS_MAX][INHERITED_NAME_MAX]; /* names; or a user's, across all */
 };
 
 union control {
 	struct cmsghdr header;
-	char room[CMSG_SPACE(LAUNCHER_PASSED_MOST * sizeof(int))];
+	char room[CMSG_SPACE(LAUNCHER_FDS_MAX * sizeof(int))];
 };
 
 /* The launcher's own. */
 struct launching {
 	int fd;
 	char command_line[COMMAND_LINE_MAX];
-	char *arguments[ARGUMENTS_MOST + 1];
-	int passed[PASSED_MOST];
+	char *arguments[ARGUMENTS_MAX + 1];
+	int passed[INHERITED_MAX];
 	unsigned passed_count;
-	char names[PASSED_MOST * 4]; /* joined: nearly all are PASSED_OWN */
+	char names[INHERITED_MAX * 4]; /* joined: nearly all are INHERITED_OWN */
 	size_t names_len;
 	pid_t child;
 	int child_fd; /* of the process; -1 */
@@ -60,7 +60,7 @@ static bool read_command_line(struct launching *launching)
 	unsigned count = 0;
 	for (char *at = launching->command_line; at < launching->command_line + len;
 		at += strlen(at) + 1) {
-		if (count == ARGUMENTS_MOST)
+		if (count == ARGUMENTS_MAX)
 			return false;
 		launching->arguments[count++] = at;
 	}
@@ -84,8 +84,8 @@ static void forget_passed(struct launching *launching)
 
 static void add_passed(struct launching *launching, int fd, const char *name)
 {
-	size_t len = strnlen(name, PASSED_NAME_MAX - 1);
-	if (launching->passed_count == PASSED_MOST ||
+	size_t len = strnlen(name, INHERITED_NAME_MAX - 1);
+	if (launching->passed_count == INHERITED_MAX ||
 		launching->names_len + len + 2 > sizeof launching->names) {
 		close(fd);
 		return;
@@ -196,7 +196,7 @@ static bool take_order(struct launching *launching)
 {
 	struct order order = {0};
 	union control control;
-	int fds[LAUNCHER_PASSED_MOST];
+	int fds[LAUNCHER_FDS_MAX];
 	struct iovec data = {&order, sizeof order};
 	struct msghdr message = {.msg_iov = &data,
 		.msg_iovlen = 1,
@@ -213,7 +213,7 @@ static bool take_order(struct launching *launching)
 		return false;
 	if (came > 0)
 		memcpy(fds, CMSG_DATA(header), came * sizeof(int));
-	order.text[LAUNCHER_PASSED_MOST - 1][PASSED_NAME_MAX - 1] = '\0';
+	order.text[LAUNCHER_FDS_MAX - 1][INHERITED_NAME_MAX - 1] = '\0';
 	follow(launching, &order, fds);
 	return true;
 }
@@ -335,7 +335,7 @@ bool launcher_pass(
 {
 	struct order order = {.kind = ORDER_PASS, .count = count};
 	for (unsigned i = 0; i < count; i++)
-		memcpy(order.text[i], names[i], strnlen(names[i], PASSED_NAME_MAX - 1));
+		memcpy(order.text[i], names[i], strnlen(names[i], INHERITED_NAME_MAX - 1));
 	return count == 0 || send_order(launcher, &order, fds);
 }
 

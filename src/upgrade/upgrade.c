@@ -30,8 +30,8 @@ struct upgrade {
 /* Descriptors and names on their way to the launcher, a message full at a time. */
 struct passing {
 	struct launcher *launcher;
-	int fds[LAUNCHER_PASSED_MOST];
-	const char *names[LAUNCHER_PASSED_MOST];
+	int fds[LAUNCHER_FDS_MAX];
+	const char *names[LAUNCHER_FDS_MAX];
 	unsigned count, total;
 	bool failed;
 };
@@ -50,14 +50,14 @@ static void pass(struct passing *passing, int fd, const char *name)
 	passing->fds[passing->count] = fd;
 	passing->names[passing->count++] = name;
 	passing->total++;
-	if (passing->count == LAUNCHER_PASSED_MOST)
+	if (passing->count == LAUNCHER_FDS_MAX)
 		pass_on(passing);
 }
 
 static void pass_listener(void *owner, struct listener *listener)
 {
 	for (unsigned i = 0; i < listener_own_sockets(listener); i++)
-		pass(owner, listener->fds[i], PASSED_OWN);
+		pass(owner, listener->fds[i], INHERITED_OWN);
 }
 
 static void each_listener(struct gatehouse *gatehouse,
@@ -73,14 +73,14 @@ static bool pass_all(struct gatehouse *gatehouse, struct err *err)
 	struct passing passing = {.launcher = &gatehouse->launcher};
 	const char *name;
 	int fd;
-	for (size_t i = 0; passed_lent(i, &fd, &name); i++)
+	for (size_t i = 0; inherited_borrowed(i, &fd, &name); i++)
 		pass(&passing, fd, name);
 	each_listener(gatehouse, pass_listener, &passing);
 	pass_on(&passing);
 	if (passing.failed)
 		err_set(err, "the launcher does not take sockets: %s", strerror(errno));
-	else if (passing.total > PASSED_MOST)
-		err_set(err, "more than %d listening sockets", PASSED_MOST);
+	else if (passing.total > INHERITED_MAX)
+		err_set(err, "more than %d listening sockets", INHERITED_MAX);
 	else
 		return true;
 	return false;

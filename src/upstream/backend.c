@@ -7,10 +7,10 @@
 #include <search.h>
 #include <stdlib.h>
 
-#define CHOICES_MOST   32 /* servers a connection can tell apart in its mask */
-#define DOWN_FIRST_US  1000000ull
-#define DOWN_MOST_US   60000000ull
-#define DOUBLINGS_MOST 6
+#define CHOICES_MAX   32 /* servers a connection can tell apart in its mask */
+#define DOWN_FIRST_US 1000000ull
+#define DOWN_MOST_US  60000000ull
+#define DOUBLINGS_MAX 6
 
 struct servers {
 	pthread_mutex_t lock;
@@ -153,7 +153,7 @@ int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash
 	uint64_t now = clock_now_us(), best_preference = 0;
 	unsigned best_rank = 0, turn = atomic_fetch_add(&backend->turn, 1);
 	int best = -1;
-	for (unsigned i = 0; i < backend->count && i < CHOICES_MOST; i++) {
+	for (unsigned i = 0; i < backend->count && i < CHOICES_MAX; i++) {
 		if (tried >> i & 1 || atomic_load(&backend->servers[i].drained))
 			continue;
 		unsigned this_rank = rank(&backend->servers[i], now);
@@ -196,7 +196,7 @@ bool server_failed(struct server *server)
 	struct server_state *state = server->state;
 	unsigned failures = atomic_load(&state->failures);
 	unsigned long long until = atomic_load(&state->down_until), now = clock_now_us();
-	uint64_t down = DOWN_FIRST_US << (failures < DOUBLINGS_MOST ? failures : DOUBLINGS_MOST);
+	uint64_t down = DOWN_FIRST_US << (failures < DOUBLINGS_MAX ? failures : DOUBLINGS_MAX);
 	if (down > DOWN_MOST_US)
 		down = DOWN_MOST_US;
 	/* Of those that fail at the same time, and while it is down, one counts. */

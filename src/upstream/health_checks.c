@@ -26,7 +26,7 @@ struct check {
 
 struct health_checks {
 	struct ev_loop *loop;
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct resolver *resolver;
 	struct check *first;
 	void *by_state; /* a tree (tsearch) of all */
@@ -79,7 +79,7 @@ static void secure(struct check *check)
 	struct err err;
 	if (!check->stream)
 		check->stream = tls_connect_stream(
-			&check->checks->lane, &check->socket, check->tls, span_of(NULL, 0), &err);
+			&check->checks->ctx, &check->socket, check->tls, span_of(NULL, 0), &err);
 	if (!check->stream) {
 		conclude(check, err.text);
 		return;
@@ -165,7 +165,7 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 		return NULL;
 	}
 	checks->loop = loop;
-	if (lane_init(&checks->lane, loop, err) &&
+	if (loop_ctx_init(&checks->ctx, loop, err) &&
 		(checks->resolver = resolver_create(loop, NULL, err)) != NULL)
 		return checks;
 	health_checks_destroy(checks);
@@ -262,6 +262,6 @@ void health_checks_destroy(struct health_checks *checks)
 		check_free(check);
 	}
 	resolver_destroy(checks->resolver);
-	lane_finish(&checks->lane);
+	loop_ctx_finish(&checks->ctx);
 	free(checks);
 }

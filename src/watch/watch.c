@@ -34,7 +34,7 @@ struct watch {
 	int64_t since_ns; /* the owner's last round of reading did not begin before */
 	struct watched_path *paths;
 	size_t count;
-	struct view view;
+	struct watch_set set;
 };
 
 static void touch(struct watch *watch)
@@ -47,16 +47,16 @@ static void touch(struct watch *watch)
 	ev_timer_start(watch->loop, &watch->quiet_timer);
 }
 
-static void set_polling(struct watch *watch, const struct view *view)
+static void set_polling(struct watch *watch, const struct watch_set *set)
 {
-	if (!view->error) {
+	if (!set->error) {
 		ev_timer_stop(watch->loop, &watch->poll_timer);
 		return;
 	}
 	if (ev_is_active(&watch->poll_timer))
 		return;
 	log_warning("cannot watch %s: %s; looking at the files every %.0f seconds instead",
-		view->unwatched ? view->unwatched : "files", strerror(view->error), POLL_SECONDS);
+		set->unwatched ? set->unwatched : "files", strerror(set->error), POLL_SECONDS);
 	ev_timer_set(&watch->poll_timer, POLL_SECONDS, POLL_SECONDS);
 	ev_timer_start(watch->loop, &watch->poll_timer);
 }
@@ -68,7 +68,8 @@ static int64_t wall_clock_ns(void)
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
-static bool is_changed(const struct watch *watch, const struct watched_path *path, struct sight now)
+static bool is_changed(
+	const struct watch *watch, const struct watched_path *path, struct path_stamp now)
 {
 	return path->is_known ? now.facts != path->facts : now.changed_ns > watch->since_ns;
 }
@@ -76,19 +77,19 @@ static bool is_changed(const struct watch *watch, const struct watched_path *pat
 /* Finds anew what the paths lead through. True when one of them is not what it was. */
 static bool look(struct watch *watch)
 {
-	struct view view;
+	struct watch_set set;
 	bool any_changed = false;
-	view_init(&view, watch->view.fd);
+	watch_set_init(&set, watch->set.fd);
 	for (size_t i = 0; i < watch->count; i++) {
 		struct watched_path *path = &watch->paths[i];
-		struct sight now = view_add(&view, path->text);
+		struct path_stamp now = watch_set_add(&set, path->text);
 		any_changed |= is_changed(watch, path, now);
 		path->is_known = true;
 		path->facts = now.facts;
 	}
-	set_polling(watch, &view);
-	view_finish(&watch->view, &view);
-	watch->view = view;
+	set_polling(watch, &set);
+	watch_set_finish(&watch->set, &set);
+	watch->set = set;
 	return any_changed;
 }
 
@@ -141,7 +142,7 @@ static void on_events(struct ev_loop *loop, ev_io *io, int events)
 	ev_timer_start(loop, &watch->rest_timer);
 	for (ssize_t at = 0; at < len;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
-		if (view_concerns(&watch->view, event))
+		if (watch_set_concerns(&watch->set, event))
 			touch(watch);
 		at += (ssize_t)(sizeof *event + event->len);
 	}
@@ -160,14 +161,14 @@ struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
 	watch->on_change = on_change;
 	watch->owner = owner;
 	watch->since_ns = wall_clock_ns();
-	view_init(&watch->view, inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-	ev_io_init(&watch->events, on_events, watch->view.fd, EV_READ);
+	watch_set_init(&watch->set, inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+	ev_io_init(&watch->events, on_events, watch->set.fd, EV_READ);
 	ev_timer_init(&watch->quiet_timer, on_quiet, 0, 0);
 	ev_timer_init(&watch->poll_timer, on_poll, 0, 0);
 	ev_timer_init(&watch->rest_timer, on_rest_over, 0, 0);
 	watch->rest_timer.data = watch;
 	watch->events.data = watch->quiet_timer.data = watch->poll_timer.data = watch;
-	if (watch->view.fd >= 0)
+	if (watch->set.fd >= 0)
 		ev_io_start(loop, &watch->events);
 	return watch;
 }
@@ -229,7 +230,7 @@ static void adopt_paths(struct watch *watch, struct watched_path *paths, size_t 
 	watch->count = count;
 }
 
-void watch_set(struct watch *watch, const char *const *paths, size_t count)
+void watch_replace(struct watch *watch, const char *const *paths, size_t count)
 {
 	struct watched_path *copies = copy_paths(paths, count);
 	if (!copies) {
@@ -249,9 +250,9 @@ void watch_destroy(struct watch *watch)
 	ev_timer_stop(watch->loop, &watch->quiet_timer);
 	ev_timer_stop(watch->loop, &watch->poll_timer);
 	ev_timer_stop(watch->loop, &watch->rest_timer);
-	if (watch->view.fd >= 0)
-		close(watch->view.fd);
-	view_finish(&watch->view, NULL);
+	if (watch->set.fd >= 0)
+		close(watch->set.fd);
+	watch_set_finish(&watch->set, NULL);
 	free_paths(watch->paths, watch->count);
 	free(watch);
 }

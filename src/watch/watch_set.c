@@ -24,7 +24,7 @@ struct pattern {
 	const char *text;
 };
 
-struct folder {
+struct watch_dir {
 	const char *path;
 	int wd; /* -1: not watched */
 	uint32_t mask;
@@ -38,18 +38,18 @@ struct walk {
 	char rest[PATH_MAX];
 	int links;
 	bool is_leaf; /* where it ends there is a file to watch, not a directory to pass through */
-	struct sight sight;
+	struct path_stamp stamp;
 };
 
 static int compare_paths(const void *a, const void *b)
 {
-	const struct folder *one = a, *other = b;
+	const struct watch_dir *one = a, *other = b;
 	return strcmp(one->path, other->path);
 }
 
 static int compare_wds(const void *a, const void *b)
 {
-	const struct folder *one = a, *other = b;
+	const struct watch_dir *one = a, *other = b;
 	return (one->wd > other->wd) - (one->wd < other->wd);
 }
 
@@ -64,46 +64,46 @@ static void keep(void *node)
 	(void)node;
 }
 
-void view_init(struct view *view, int fd)
+void watch_set_init(struct watch_set *set, int fd)
 {
-	*view = (struct view){.fd = fd};
+	*set = (struct watch_set){.fd = fd};
 }
 
-static void note_failure(struct view *view, int error, const char *path)
+static void note_failure(struct watch_set *set, int error, const char *path)
 {
 	/* What is not there is seen when it comes, in the directory above. */
-	if (view->error || error == ENOENT || error == ENOTDIR)
+	if (set->error || error == ENOENT || error == ENOTDIR)
 		return;
-	view->error = error;
-	view->unwatched = arena_copy(&view->arena, path, strlen(path));
+	set->error = error;
+	set->unwatched = arena_copy(&set->arena, path, strlen(path));
 }
 
-static struct folder *find_folder(struct view *view, const char *path)
+static struct watch_dir *find_dir(struct watch_set *set, const char *path)
 {
-	struct folder key = {.path = path};
-	struct folder **found = tfind(&key, &view->folders, compare_paths);
+	struct watch_dir key = {.path = path};
+	struct watch_dir **found = tfind(&key, &set->dirs, compare_paths);
 	if (found)
 		return *found;
-	struct folder *folder = arena_alloc(&view->arena, sizeof *folder);
-	char *copy = arena_copy(&view->arena, path, strlen(path));
-	if (!folder || !copy)
+	struct watch_dir *dir = arena_alloc(&set->arena, sizeof *dir);
+	char *copy = arena_copy(&set->arena, path, strlen(path));
+	if (!dir || !copy)
 		return NULL;
-	*folder = (struct folder){.path = copy, .wd = -1};
-	return tsearch(folder, &view->folders, compare_paths) ? folder : NULL;
+	*dir = (struct watch_dir){.path = copy, .wd = -1};
+	return tsearch(dir, &set->dirs, compare_paths) ? dir : NULL;
 }
 
-/* One directory that is mounted twice has one descriptor: then its first folder stands for both. */
-static struct folder *watch_folder(struct view *view, struct folder *folder, uint32_t mask)
+/* One directory that is mounted twice has one descriptor: then its first dir stands for both. */
+static struct watch_dir *add_watch(struct watch_set *set, struct watch_dir *dir, uint32_t mask)
 {
-	if (folder->mask != FILE_EVENTS && folder->mask != mask) {
-		folder->mask = mask;
-		folder->wd = view->fd < 0 ? -1 : inotify_add_watch(view->fd, folder->path, mask);
-		if (folder->wd < 0)
-			note_failure(view, view->fd < 0 ? EMFILE : errno, folder->path);
+	if (dir->mask != FILE_EVENTS && dir->mask != mask) {
+		dir->mask = mask;
+		dir->wd = set->fd < 0 ? -1 : inotify_add_watch(set->fd, dir->path, mask);
+		if (dir->wd < 0)
+			note_failure(set, set->fd < 0 ? EMFILE : errno, dir->path);
 	}
-	if (folder->wd < 0)
-		return folder;
-	struct folder **known = tsearch(folder, &view->by_wd, compare_wds);
+	if (dir->wd < 0)
+		return dir;
+	struct watch_dir **known = tsearch(dir, &set->by_wd, compare_wds);
 	return known ? *known : NULL;
 }
 
@@ -112,38 +112,38 @@ static bool has_pattern(const char *name)
 	return strpbrk(name, "*?[") != NULL;
 }
 
-static bool note_name(struct view *view, struct folder *folder, const char *name, bool is_leaf)
+static bool note_name(struct watch_set *set, struct watch_dir *dir, const char *name, bool is_leaf)
 {
-	if (tfind(name, &folder->names, compare_names))
+	if (tfind(name, &dir->names, compare_names))
 		return true;
-	char *copy = arena_copy(&view->arena, name, strlen(name));
-	if (!copy || !tsearch(copy, &folder->names, compare_names))
+	char *copy = arena_copy(&set->arena, name, strlen(name));
+	if (!copy || !tsearch(copy, &dir->names, compare_names))
 		return false;
 	if (!is_leaf || !has_pattern(name))
 		return true;
-	struct pattern *pattern = arena_alloc(&view->arena, sizeof *pattern);
+	struct pattern *pattern = arena_alloc(&set->arena, sizeof *pattern);
 	if (!pattern)
 		return false;
-	*pattern = (struct pattern){folder->patterns, copy};
-	folder->patterns = pattern;
+	*pattern = (struct pattern){dir->patterns, copy};
+	dir->patterns = pattern;
 	return true;
 }
 
 /* Always before the name is looked up: what changes after the look is an event then. */
-static void watch_name(struct view *view, const char *real, const char *name, bool is_leaf)
+static void watch_name(struct watch_set *set, const char *real, const char *name, bool is_leaf)
 {
-	struct folder *folder = find_folder(view, real);
-	if (folder)
-		folder = watch_folder(view, folder, is_leaf ? FILE_EVENTS : ENTRY_EVENTS);
-	if (!folder || !note_name(view, folder, name, is_leaf))
-		note_failure(view, ENOMEM, real);
+	struct watch_dir *dir = find_dir(set, real);
+	if (dir)
+		dir = add_watch(set, dir, is_leaf ? FILE_EVENTS : ENTRY_EVENTS);
+	if (!dir || !note_name(set, dir, name, is_leaf))
+		note_failure(set, ENOMEM, real);
 }
 
 /*
  * A directory changes with all that is in it, of which most is not ours: only which
  * it is counts.
  */
-static void see(struct sight *sight, const struct stat *stat)
+static void see(struct path_stamp *stamp, const struct stat *stat)
 {
 	bool is_dir = S_ISDIR(stat->st_mode);
 	uint64_t facts[] = {stat->st_dev, stat->st_ino, stat->st_mode,
@@ -151,10 +151,10 @@ static void see(struct sight *sight, const struct stat *stat)
 		is_dir ? 0 : (uint64_t)stat->st_mtim.tv_nsec,
 		is_dir ? 0 : (uint64_t)stat->st_ctim.tv_sec,
 		is_dir ? 0 : (uint64_t)stat->st_ctim.tv_nsec};
-	sight->facts = hash_bytes((struct hash_key){sight->facts, 0}, facts, sizeof facts);
+	stamp->facts = hash_bytes((struct hash_key){stamp->facts, 0}, facts, sizeof facts);
 	int64_t changed_ns = stat->st_ctim.tv_sec * INT64_C(1000000000) + stat->st_ctim.tv_nsec;
-	if (!is_dir && changed_ns > sight->changed_ns)
-		sight->changed_ns = changed_ns;
+	if (!is_dir && changed_ns > stamp->changed_ns)
+		stamp->changed_ns = changed_ns;
 }
 
 /* Cuts the next component from `rest`; false at the end. */
@@ -209,7 +209,7 @@ static bool follow_link(struct walk *walk, const char *link)
 }
 
 /* One component further; false when there is no further, because the path ends or has a gap. */
-static bool step(struct view *view, struct walk *walk, const char *name)
+static bool step(struct watch_set *set, struct walk *walk, const char *name)
 {
 	char path[PATH_MAX];
 	struct stat stat;
@@ -220,11 +220,11 @@ static bool step(struct view *view, struct walk *walk, const char *name)
 		return true;
 	}
 	watch_name(
-		view, *walk->real ? walk->real : "/", name, walk->is_leaf && is_at_end(walk->rest));
+		set, *walk->real ? walk->real : "/", name, walk->is_leaf && is_at_end(walk->rest));
 	memcpy(path, walk->real, strlen(walk->real) + 1);
 	if (!join(path, sizeof path, name) || lstat(path, &stat) < 0)
 		return false;
-	see(&walk->sight, &stat);
+	see(&walk->stamp, &stat);
 	if (S_ISLNK(stat.st_mode))
 		return follow_link(walk, path);
 	memcpy(walk->real, path, strlen(path) + 1);
@@ -232,11 +232,11 @@ static bool step(struct view *view, struct walk *walk, const char *name)
 }
 
 /* True when the path leads to a directory, which is then in `real`. */
-static bool walk_to_end(struct view *view, struct walk *walk)
+static bool walk_to_end(struct watch_set *set, struct walk *walk)
 {
 	char name[NAME_MAX + 1];
 	while (next_name(walk->rest, name))
-		if (!step(view, walk, name))
+		if (!step(set, walk, name))
 			return false;
 	return is_at_end(walk->rest);
 }
@@ -245,13 +245,14 @@ static void start_walk(struct walk *walk, const char *real, const char *rest, bo
 {
 	walk->links = 0;
 	walk->is_leaf = is_leaf;
-	walk->sight = (struct sight){0};
+	walk->stamp = (struct path_stamp){0};
 	snprintf(walk->real, sizeof walk->real, "%s", real);
 	snprintf(walk->rest, sizeof walk->rest, "%s", rest);
 }
 
 /* Every name that matches is followed like a path of its own: it may be a link. */
-static void add_matches(struct view *view, const char *real, const char *pattern, struct sight *sum)
+static void add_matches(
+	struct watch_set *set, const char *real, const char *pattern, struct path_stamp *sum)
 {
 	DIR *dir = opendir(*real ? real : "/");
 	struct dirent *entry;
@@ -260,55 +261,55 @@ static void add_matches(struct view *view, const char *real, const char *pattern
 		if (fnmatch(pattern, entry->d_name, FNM_PERIOD) != 0)
 			continue;
 		start_walk(&walk, real, entry->d_name, true);
-		walk_to_end(view, &walk);
+		walk_to_end(set, &walk);
 		/* A sum, because the order in which a directory is read may change. */
-		sum->facts += hash_bytes((struct hash_key){walk.sight.facts, 0}, entry->d_name,
+		sum->facts += hash_bytes((struct hash_key){walk.stamp.facts, 0}, entry->d_name,
 			strlen(entry->d_name));
-		if (walk.sight.changed_ns > sum->changed_ns)
-			sum->changed_ns = walk.sight.changed_ns;
+		if (walk.stamp.changed_ns > sum->changed_ns)
+			sum->changed_ns = walk.stamp.changed_ns;
 	}
 	if (dir)
 		closedir(dir);
 }
 
-static void walk_parent(struct view *view, const char *path, size_t len)
+static void walk_parent(struct watch_set *set, const char *path, size_t len)
 {
 	struct walk walk;
-	if (view->parent && strlen(view->parent) == len && memcmp(view->parent, path, len) == 0)
+	if (set->parent && strlen(set->parent) == len && memcmp(set->parent, path, len) == 0)
 		return;
-	view->parent = arena_copy(&view->arena, path, len);
-	view->parent_real = NULL;
-	if (!view->parent) {
-		note_failure(view, ENOMEM, path);
+	set->parent = arena_copy(&set->arena, path, len);
+	set->parent_real = NULL;
+	if (!set->parent) {
+		note_failure(set, ENOMEM, path);
 		return;
 	}
-	start_walk(&walk, "", view->parent, false);
-	if (walk_to_end(view, &walk))
-		view->parent_real = arena_copy(&view->arena, walk.real, strlen(walk.real));
-	view->parent_sight = walk.sight;
+	start_walk(&walk, "", set->parent, false);
+	if (walk_to_end(set, &walk))
+		set->parent_real = arena_copy(&set->arena, walk.real, strlen(walk.real));
+	set->parent_stamp = walk.stamp;
 }
 
-struct sight view_add(struct view *view, const char *path)
+struct path_stamp watch_set_add(struct watch_set *set, const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	struct walk walk;
 	if (!slash || strlen(path) >= PATH_MAX)
-		return (struct sight){0}; /* nobody can open it either */
-	walk_parent(view, path, (size_t)(slash - path));
-	if (!view->parent_real)
-		return view->parent_sight;
-	start_walk(&walk, view->parent_real, slash + 1, true);
-	walk.sight = view->parent_sight;
-	walk_to_end(view, &walk);
+		return (struct path_stamp){0}; /* nobody can open it either */
+	walk_parent(set, path, (size_t)(slash - path));
+	if (!set->parent_real)
+		return set->parent_stamp;
+	start_walk(&walk, set->parent_real, slash + 1, true);
+	walk.stamp = set->parent_stamp;
+	walk_to_end(set, &walk);
 	if (has_pattern(slash + 1))
-		add_matches(view, view->parent_real, slash + 1, &walk.sight);
-	return walk.sight;
+		add_matches(set, set->parent_real, slash + 1, &walk.stamp);
+	return walk.stamp;
 }
 
-bool view_concerns(const struct view *view, const struct inotify_event *event)
+bool watch_set_concerns(const struct watch_set *set, const struct inotify_event *event)
 {
-	struct folder key = {.wd = event->wd};
-	struct folder **found = tfind(&key, &view->by_wd, compare_wds);
+	struct watch_dir key = {.wd = event->wd};
+	struct watch_dir **found = tfind(&key, &set->by_wd, compare_wds);
 	if (event->mask & IN_Q_OVERFLOW)
 		return true;
 	if (!found)
@@ -327,31 +328,31 @@ bool view_concerns(const struct view *view, const struct inotify_event *event)
 
 struct replacement {
 	int fd;
-	const struct view *next;
+	const struct watch_set *next;
 };
 
 static void unwatch_unless_kept(const void *node, VISIT visit, void *closure)
 {
 	const struct replacement *replacement = closure;
-	const struct folder *const *folder = node;
+	const struct watch_dir *const *dir = node;
 	if (visit != preorder && visit != leaf)
 		return;
-	if (!tfind(*folder, &replacement->next->by_wd, compare_wds))
-		inotify_rm_watch(replacement->fd, (*folder)->wd);
+	if (!tfind(*dir, &replacement->next->by_wd, compare_wds))
+		inotify_rm_watch(replacement->fd, (*dir)->wd);
 }
 
-static void finish_folder(void *node)
+static void finish_dir(void *node)
 {
-	struct folder *folder = node;
-	tdestroy(folder->names, keep);
+	struct watch_dir *dir = node;
+	tdestroy(dir->names, keep);
 }
 
-void view_finish(struct view *view, const struct view *next)
+void watch_set_finish(struct watch_set *set, const struct watch_set *next)
 {
-	struct replacement replacement = {view->fd, next};
+	struct replacement replacement = {set->fd, next};
 	if (next)
-		twalk_r(view->by_wd, unwatch_unless_kept, &replacement);
-	tdestroy(view->by_wd, keep);
-	tdestroy(view->folders, finish_folder);
-	arena_finish(&view->arena);
+		twalk_r(set->by_wd, unwatch_unless_kept, &replacement);
+	tdestroy(set->by_wd, keep);
+	tdestroy(set->dirs, finish_dir);
+	arena_finish(&set->arena);
 }

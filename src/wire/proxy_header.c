@@ -65,11 +65,11 @@ static bool read_address(int family, struct span text, const char *ending, void 
 /* Some ending makes it an address: these suffice for every beginning of one. */
 static bool begins_address(int family, struct span text)
 {
-	static const char *const endings[] = {
+	static const char *const end_reasons[] = {
 		"", "0", ":", "::", "0.0.0.0", "0.0.0", ".0.0.0", "0.0", ".0.0", ".0"};
 	struct in6_addr ignored;
-	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (read_address(family, text, endings[i], &ignored))
+	for (size_t i = 0; i < sizeof(end_reasons) / sizeof(end_reasons[0]); i++)
+		if (read_address(family, text, end_reasons[i], &ignored))
 			return true;
 	return false;
 }

@@ -13,7 +13,7 @@
 
 static void json_has_its_commas_and_escapes(void **state)
 {
-	struct text text = {0};
+	struct strbuf text = {0};
 	(void)state;
 	json_open(&text, NULL, '{');
 	json_text(&text, "a", "x\"\\\n\x7f\xc3\xa9\xff\xed\xa0\x80");
@@ -31,16 +31,16 @@ static void json_has_its_commas_and_escapes(void **state)
 	assert_string_equal(text.at,
 		"{\"a\":\"x\\\"\\\\\\u000a\\u007f\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\",\"b\":null,"
 		"\"list\":[-1,true,{},\"[\",1.500],\"d\":\"1970-01-01T23:59:59Z\"}");
-	text_finish(&text);
+	strbuf_finish(&text);
 }
 
 static void a_label_cannot_leave_its_quotes(void **state)
 {
-	struct text text = {0};
+	struct strbuf text = {0};
 	(void)state;
-	text_label(&text, "a\"b\\c\nd\xff");
+	strbuf_label(&text, "a\"b\\c\nd\xff");
 	assert_string_equal(text.at, "\"a\\\"b\\\\c\\nd\xef\xbf\xbd\"");
-	text_finish(&text);
+	strbuf_finish(&text);
 }
 
 static bool parses(const char *line, struct request *request)

@@ -13,56 +13,56 @@ static void endings_are_classed_by_their_words(void **state)
 	static const struct {
 		const char *why, *step;
 		bool relaying;
-		enum ending ending;
+		enum end_reason end_reason;
 	} cases[] = {
-		{"done", "relay", true, ENDING_DONE},
-		{"idle timeout", "relay", true, ENDING_IDLE},
-		{"client: reset", "relay", true, ENDING_CLIENT_BROKE},
-		{"upstream: reset", "relay", true, ENDING_UPSTREAM_BROKE},
-		{"gatehouse stops", "relay", true, ENDING_STOPPED},
-		{"killed by the administrator", "relay", true, ENDING_KILLED},
-		{"revalidate: the route is gone", "relay", true, ENDING_REVALIDATED},
-		{"client closed without a word", "sniff", false, ENDING_NO_HELLO},
-		{"client reset before its hello", "sniff", false, ENDING_NO_HELLO},
-		{"hello timeout", "sniff", false, ENDING_NO_HELLO},
-		{"not TLS", "sniff", false, ENDING_NOT_TLS},
-		{"the record is too short", "hear_out", false, ENDING_BAD_HELLO},
-		{"server name holds a NUL byte", "hear_out", false, ENDING_BAD_HELLO},
-		{"ALPN list is empty", "hear_out", false, ENDING_BAD_HELLO},
-		{"expected a PROXY header", "proxy_header", false, ENDING_BAD_PREFACE},
-		{"no such host", "hear_out", false, ENDING_NO_HOST},
-		{"no such host: answered 421", "hear_out", false, ENDING_NO_HOST},
-		{"no application protocol of this host", "hear_out", false, ENDING_NO_PROTOCOL},
-		{"max_connections of the host reached", "hear_out", false, ENDING_LIMIT},
-		{"rate_per_source reached", "admit_source", false, ENDING_LIMIT},
-		{"drained", "hear_out", false, ENDING_DRAINED},
-		{"handshake: no shared cipher", "hear_out", false, ENDING_HANDSHAKE},
-		{"handshake timeout", "secure_client", false, ENDING_HANDSHAKE},
-		{"upstream 127.0.0.1:1: connection refused", "hear_out", false, ENDING_DIAL},
-		{"upstream: no server left to try", "hear_out", false, ENDING_DIAL},
-		{"upstream a:1: handshake: expired", "hear_out", false, ENDING_UPSTREAM_HANDSHAKE},
-		{"out of memory", "sniff", false, ENDING_NO_MEMORY},
-		{"something new", "take_place", false, ENDING_OTHER},
+		{"done", "relay", true, END_DONE},
+		{"idle timeout", "relay", true, END_IDLE},
+		{"client: reset", "relay", true, END_CLIENT_BROKE},
+		{"upstream: reset", "relay", true, END_UPSTREAM_BROKE},
+		{"gatehouse stops", "relay", true, END_STOPPED},
+		{"killed by the administrator", "relay", true, END_KILLED},
+		{"revalidate: the route is gone", "relay", true, END_REVALIDATED},
+		{"client closed without a word", "sniff", false, END_NO_HELLO},
+		{"client reset before its hello", "sniff", false, END_NO_HELLO},
+		{"hello timeout", "sniff", false, END_NO_HELLO},
+		{"not TLS", "sniff", false, END_NOT_TLS},
+		{"the record is too short", "drain_input", false, END_BAD_HELLO},
+		{"server name holds a NUL byte", "drain_input", false, END_BAD_HELLO},
+		{"ALPN list is empty", "drain_input", false, END_BAD_HELLO},
+		{"expected a PROXY header", "proxy_header", false, END_BAD_PREFACE},
+		{"no such host", "drain_input", false, END_NO_HOST},
+		{"no such host: answered 421", "drain_input", false, END_NO_HOST},
+		{"no application protocol of this host", "drain_input", false, END_NO_PROTOCOL},
+		{"max_connections of the host reached", "drain_input", false, END_LIMIT},
+		{"rate_per_source reached", "admit_source", false, END_LIMIT},
+		{"drained", "drain_input", false, END_DRAINED},
+		{"handshake: no shared cipher", "drain_input", false, END_HANDSHAKE},
+		{"handshake timeout", "handshake_client", false, END_HANDSHAKE},
+		{"upstream 127.0.0.1:1: connection refused", "drain_input", false, END_DIAL},
+		{"upstream: no server left to try", "drain_input", false, END_DIAL},
+		{"upstream a:1: handshake: expired", "drain_input", false, END_UPSTREAM_HANDSHAKE},
+		{"out of memory", "sniff", false, END_NO_MEMORY},
+		{"something new", "acquire_slot", false, END_OTHER},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		enum ending got = ending_of(cases[i].why, cases[i].step, cases[i].relaying);
-		if (got != cases[i].ending)
+		enum end_reason got = end_reason_of(cases[i].why, cases[i].step, cases[i].relaying);
+		if (got != cases[i].end_reason)
 			fail_msg("\"%s\" at %s is %s", cases[i].why, cases[i].step,
-				ending_name(got));
+				end_reason_name(got));
 	}
 }
 
 static void endings_have_names_of_their_own(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < ENDINGS; i++) {
-		assert_non_null(ending_name(i));
+	for (unsigned i = 0; i < END_REASONS; i++) {
+		assert_non_null(end_reason_name(i));
 		for (unsigned j = 0; j < i; j++)
-			assert_string_not_equal(ending_name(i), ending_name(j));
+			assert_string_not_equal(end_reason_name(i), end_reason_name(j));
 	}
-	assert_false(ending_is_refusal(ENDING_DONE));
-	assert_true(ending_is_refusal(ENDING_NO_HOST));
+	assert_false(end_reason_is_refusal(END_DONE));
+	assert_true(end_reason_is_refusal(END_NO_HOST));
 }
 
 static void a_histogram_counts_up_to_its_bounds(void **state)

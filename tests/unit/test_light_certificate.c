@@ -39,7 +39,7 @@ static BIO *pem_of(X509 *first, X509 *second)
 static X509 *light_of(X509 *certificate)
 {
 	BIO *pem = pem_of(certificate, NULL);
-	X509 *light = light_certificate_read(pem);
+	X509 *light = lazy_cert_read(pem);
 	assert_non_null(light);
 	BIO_free(pem);
 	return light;
@@ -65,13 +65,12 @@ static void test_knows_its_key(void **state)
 	for (size_t i = 0; i < 6; i++) {
 		X509 *made = certificate_of(keys[i]), *light = light_of(made);
 		assert_null(X509_get0_pubkey(light));
-		assert_string_equal(light_certificate_key_type(light), names[i]);
+		assert_string_equal(lazy_cert_key_type(light), names[i]);
 		for (size_t other_one = 0; other_one < 6; other_one++)
-			assert_int_equal(
-				light_certificate_is_of(light, keys[other_one]), other_one == i);
+			assert_int_equal(lazy_cert_is_of(light, keys[other_one]), other_one == i);
 		other = make(types[i]);
-		assert_false(light_certificate_is_of(light, other));
-		X509 *whole = light_certificate_whole(light);
+		assert_false(lazy_cert_is_of(light, other));
+		X509 *whole = lazy_cert_whole(light);
 		assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(whole), keys[i]), 1);
 		assert_int_equal(X509_cmp(whole, made), 0);
 		EVP_PKEY_free(other);
@@ -94,8 +93,8 @@ static void test_a_point_in_another_form(void **state)
 	X509 *made = certificate_of(key), *light = light_of(made);
 	EVP_PKEY_set_utf8_string_param(
 		key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "uncompressed");
-	X509 *whole = light_certificate_whole(light);
-	assert_false(light_certificate_is_of(light, key));
+	X509 *whole = lazy_cert_whole(light);
+	assert_false(lazy_cert_is_of(light, key));
 	assert_int_equal(X509_check_private_key(whole, key), 1);
 	X509_free(whole);
 	X509_free(light);
@@ -117,11 +116,11 @@ static void test_broken_ones(void **state)
 		changed[i] ^= 1;
 		BIO *cut = BIO_new_mem_buf(text, (int)i),
 		    *other = BIO_new_mem_buf(changed, (int)len);
-		X509 *none = light_certificate_read(cut), *some = light_certificate_read(other);
+		X509 *none = lazy_cert_read(cut), *some = lazy_cert_read(other);
 		assert_true(none == NULL || i >= len - 1);
 		if (some) {
-			light_certificate_key_type(some);
-			light_certificate_is_of(some, key);
+			lazy_cert_key_type(some);
+			lazy_cert_is_of(some, key);
 		}
 		X509_free(none);
 		X509_free(some);
@@ -165,14 +164,15 @@ static void test_issuers_are_read_once(void **state)
 	EVP_PKEY_free(other_key);
 }
 
-static bool passes(struct trial *trial, EVP_PKEY *key, EVP_PKEY *issuer_key, struct err *err)
+static bool passes(
+	struct keypair_check *trial, EVP_PKEY *key, EVP_PKEY *issuer_key, struct err *err)
 {
 	X509 *made = certificate_of(key), *issuer = issuer_key ? certificate_of(issuer_key) : NULL;
 	struct credential credential = {
 		.leaf = light_of(made), .chain = sk_X509_new_null(), .key = key};
 	if (issuer)
 		sk_X509_push(credential.chain, issuer);
-	bool ok = trial_passes(trial, &credential, err);
+	bool ok = keypair_check_passes(trial, &credential, err);
 	sk_X509_pop_free(credential.chain, X509_free);
 	X509_free(credential.leaf);
 	X509_free(made);
@@ -184,7 +184,7 @@ static void test_a_trial_of_many(void **state)
 {
 	EVP_PKEY *fit = made_key(), *fit_too = made_key(), *rsa = EVP_RSA_gen(2048);
 	EVP_PKEY *weak = EVP_RSA_gen(512);
-	struct trial *trial = trial_create();
+	struct keypair_check *trial = keypair_check_create();
 	struct err err;
 	(void)state;
 	for (int round = 0; round < 3; round++) {
@@ -197,8 +197,8 @@ static void test_a_trial_of_many(void **state)
 		assert_false(passes(trial, fit, weak, &err));
 		assert_string_equal(err.text, "OpenSSL refuses it: ca key too small");
 	}
-	trial_destroy(trial);
-	trial_destroy(NULL);
+	keypair_check_destroy(trial);
+	keypair_check_destroy(NULL);
 	EVP_PKEY_free(fit);
 	EVP_PKEY_free(fit_too);
 	EVP_PKEY_free(rsa);

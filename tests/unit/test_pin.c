@@ -71,7 +71,7 @@ static void takes_no_more_than_there_is_room_for(void **state)
 	struct pins pins = {0};
 	struct err err;
 	(void)state;
-	for (int i = 0; i < PINS_MOST; i++)
+	for (int i = 0; i < PINS_MAX; i++)
 		assert_true(pins_add(&pins, HEX, &err));
 	assert_false(pins_add(&pins, HEX, &err));
 }

@@ -28,7 +28,7 @@ enum path { SPLICE, COPY, NO_PIPES };
  */
 struct rig {
 	struct ev_loop *loop;
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct socket from_socket, to_socket;
 	struct stream from, to;
 	struct stream_ops opaque; /* plain, but for the descriptor that it hides */
@@ -82,7 +82,7 @@ static void rig_open(struct rig *rig, enum kind kind, enum path path)
 	int in[2], out[2];
 	struct err err;
 	*rig = (struct rig){.loop = ev_loop_new(0)};
-	assert_true(lane_init(&rig->lane, rig->loop, &err));
+	assert_true(loop_ctx_init(&rig->ctx, rig->loop, &err));
 	make_pair(kind, in);
 	make_pair(kind, out);
 	rig->ours = in[0];
@@ -104,15 +104,15 @@ static void rig_open(struct rig *rig, enum kind kind, enum path path)
 static void rig_close(struct rig *rig)
 {
 	setrlimit(RLIMIT_NOFILE, &rig->limit);
-	pump_finish(&rig->pump, &rig->lane);
-	assert_int_equal(pipes_in_use(rig->lane.pipes), 0);
+	pump_finish(&rig->pump, &rig->ctx);
+	assert_int_equal(pipes_in_use(rig->ctx.pipes), 0);
 	socket_close(&rig->from_socket);
 	socket_close(&rig->to_socket);
 	if (rig->ours >= 0)
 		close(rig->ours);
 	if (rig->theirs >= 0)
 		close(rig->theirs);
-	lane_finish(&rig->lane);
+	loop_ctx_finish(&rig->ctx);
 	ev_loop_destroy(rig->loop);
 }
 
@@ -171,7 +171,7 @@ static void carry(
 		if (written == total)
 			shutdown(rig.ours, SHUT_WR);
 		if (rig.pump.state == PUMP_NEEDS_INPUT || rig.pump.state == PUMP_NEEDS_OUTPUT)
-			pump_run(&rig.pump, &rig.lane);
+			pump_run(&rig.pump, &rig.ctx);
 		ended = get(&rig, &read, some(read_most)) < 0;
 		assert_true(rig.pump.bytes <= written);
 		assert_true(read <= rig.pump.bytes);
@@ -231,17 +231,17 @@ static void test_gives_the_pipe_back(void **state)
 	rig_open(&rig, TCP, SPLICE);
 	for (int i = 0; i < 1000 && rig.pump.state == PUMP_NEEDS_INPUT; i++) {
 		put(&rig, &written, 1 << 20);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 	}
 	assert_int_equal(rig.pump.state, PUMP_NEEDS_OUTPUT);
-	assert_int_equal(pipes_in_use(rig.lane.pipes), 1);
+	assert_int_equal(pipes_in_use(rig.ctx.pipes), 1);
 	assert_true(rig.pump.pipe->used > 0);
 	while (read < written) {
 		get(&rig, &read, 1 << 20);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 	}
 	assert_int_equal(rig.pump.state, PUMP_NEEDS_INPUT);
-	assert_int_equal(pipes_in_use(rig.lane.pipes), 0);
+	assert_int_equal(pipes_in_use(rig.ctx.pipes), 0);
 	rig_close(&rig);
 }
 
@@ -253,11 +253,11 @@ static void test_little_is_copied(void **state)
 	rig_open(&rig, TCP, SPLICE);
 	for (int i = 0; i < 100; i++) {
 		put(&rig, &written, 1000);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 		assert_null(rig.pump.held.data);
 		get(&rig, &read, 1000);
 	}
-	assert_int_equal(pipes_trim(rig.lane.pipes), 0); /* none was ever opened */
+	assert_int_equal(pipes_trim(rig.ctx.pipes), 0); /* none was ever opened */
 	rig_close(&rig);
 }
 
@@ -269,15 +269,15 @@ static void end_waits(enum path path)
 	rig_open(&rig, TCP, path);
 	for (int i = 0; i < 1000 && rig.pump.state == PUMP_NEEDS_INPUT; i++) {
 		put(&rig, &written, 1 << 20);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 	}
 	assert_int_equal(rig.pump.state, PUMP_NEEDS_OUTPUT);
 	shutdown(rig.ours, SHUT_WR);
-	pump_run(&rig.pump, &rig.lane);
+	pump_run(&rig.pump, &rig.ctx);
 	assert_int_equal(rig.pump.state, PUMP_NEEDS_OUTPUT);
 	while (get(&rig, &read, 100000) >= 0)
 		if (rig.pump.state != PUMP_ENDED)
-			pump_run(&rig.pump, &rig.lane);
+			pump_run(&rig.pump, &rig.ctx);
 	assert_int_equal(read, written);
 	assert_int_equal(rig.pump.state, PUMP_ENDED);
 	rig_close(&rig);
@@ -308,12 +308,12 @@ static void test_a_reset_is_no_end(void **state)
 		rig_open(&rig, TCP, path);
 		put(&rig, &written, 100000);
 		for (int i = 0; i < 100 && read < written; i++) {
-			pump_run(&rig.pump, &rig.lane);
+			pump_run(&rig.pump, &rig.ctx);
 			get(&rig, &read, 1 << 20);
 		}
 		assert_int_equal(read, written);
 		reset(&rig.ours);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 		assert_int_equal(rig.pump.state, PUMP_INPUT_BROKEN);
 		assert_string_equal(rig.from.error, "reset by peer");
 		assert_int_equal(get(&rig, &read, 1), 0); /* not told so */
@@ -331,7 +331,7 @@ static void test_bytes_before_a_reset_arrive(void **state)
 	put(&rig, &written, 5000);
 	reset(&rig.ours);
 	for (int i = 0; i < 3 && rig.pump.state == PUMP_NEEDS_INPUT; i++)
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 	assert_int_equal(rig.pump.state, PUMP_INPUT_BROKEN);
 	get(&rig, &read, 10000);
 	assert_int_equal(read, written);
@@ -348,7 +348,7 @@ static void test_output_that_is_gone(void **state)
 		reset(&rig.theirs);
 		for (int i = 0; i < 100 && rig.pump.state == PUMP_NEEDS_INPUT; i++) {
 			put(&rig, &written, 100000);
-			pump_run(&rig.pump, &rig.lane);
+			pump_run(&rig.pump, &rig.ctx);
 		}
 		assert_int_equal(rig.pump.state, PUMP_OUTPUT_BROKEN);
 		assert_string_equal(rig.to.error, "reset by peer");
@@ -365,11 +365,11 @@ static void test_output_that_goes_while_bytes_wait(void **state)
 		rig_open(&rig, TCP, path);
 		for (int i = 0; i < 1000 && rig.pump.state == PUMP_NEEDS_INPUT; i++) {
 			put(&rig, &written, 1 << 20);
-			pump_run(&rig.pump, &rig.lane);
+			pump_run(&rig.pump, &rig.ctx);
 		}
 		assert_int_equal(rig.pump.state, PUMP_NEEDS_OUTPUT);
 		reset(&rig.theirs);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 		assert_int_equal(rig.pump.state, PUMP_OUTPUT_BROKEN);
 		rig_close(&rig);
 	}
@@ -386,7 +386,7 @@ static void test_an_end_after_an_error_is_none(void **state)
 		rig.from.error = "reset by peer";
 		rig.pump.bulk = path == SPLICE;
 		shutdown(rig.ours, SHUT_WR);
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 		assert_int_equal(rig.pump.state, PUMP_INPUT_BROKEN);
 		assert_int_equal(get(&rig, &read, 1), 0);
 		rig_close(&rig);
@@ -404,7 +404,7 @@ static void test_the_last_direction_leaves_the_fin_to_the_close(void **state)
 	put(&rig, &written, 1000);
 	shutdown(rig.ours, SHUT_WR);
 	for (int i = 0; i < 3 && rig.pump.state != PUMP_ENDED; i++)
-		pump_run(&rig.pump, &rig.lane);
+		pump_run(&rig.pump, &rig.ctx);
 	assert_int_equal(rig.pump.state, PUMP_ENDED);
 	get(&rig, &read, 1000);
 	assert_int_equal(read, 1000);
@@ -458,44 +458,44 @@ static const struct stream_ops fake_ops = {.read = fake_read,
 
 static void test_an_end_in_the_last_round_is_told_at_once(void **state)
 {
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct err err;
 	struct ev_loop *loop = ev_loop_new(0);
 	(void)state;
-	assert_true(lane_init(&lane, loop, &err));
+	assert_true(loop_ctx_init(&ctx, loop, &err));
 	for (unsigned reads = 0; reads < 20; reads++) {
 		struct fake from = {.stream = {.ops = &fake_ops}, .full_reads = reads};
 		struct fake to = {.stream = {.ops = &fake_ops}};
 		struct pump pump;
 		pump_init(&pump, &from.stream, &to.stream);
 		for (int turn = 0; turn < 10 && !pump.input_over; turn++)
-			pump_run(&pump, &lane);
+			pump_run(&pump, &ctx);
 		assert_int_equal(pump.state, PUMP_ENDED);
 		assert_int_equal(to.ends, 1);
-		assert_int_equal(pump.bytes, (uint64_t)reads * LANE_PLAIN_SIZE);
-		pump_finish(&pump, &lane);
+		assert_int_equal(pump.bytes, (uint64_t)reads * LOOP_PLAIN_SIZE);
+		pump_finish(&pump, &ctx);
 	}
-	lane_finish(&lane);
+	loop_ctx_finish(&ctx);
 	ev_loop_destroy(loop);
 }
 
 /* One that is busy lets the others have their turn. */
 static void test_a_turn_is_bounded(void **state)
 {
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct err err;
 	struct ev_loop *loop = ev_loop_new(0);
 	struct fake from = {.stream = {.ops = &fake_ops}, .full_reads = 1000};
 	struct fake to = {.stream = {.ops = &fake_ops}};
 	struct pump pump;
 	(void)state;
-	assert_true(lane_init(&lane, loop, &err));
+	assert_true(loop_ctx_init(&ctx, loop, &err));
 	pump_init(&pump, &from.stream, &to.stream);
-	pump_run(&pump, &lane);
+	pump_run(&pump, &ctx);
 	assert_int_equal(pump.state, PUMP_NEEDS_INPUT);
-	assert_in_range(pump.bytes, 1, 16 * LANE_PLAIN_SIZE);
-	pump_finish(&pump, &lane);
-	lane_finish(&lane);
+	assert_in_range(pump.bytes, 1, 16 * LOOP_PLAIN_SIZE);
+	pump_finish(&pump, &ctx);
+	loop_ctx_finish(&ctx);
 	ev_loop_destroy(loop);
 }
 

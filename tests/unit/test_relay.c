@@ -20,14 +20,14 @@
 #include "net/plain_stream.h"
 #include "net/relay.h"
 
-#define TURNS_MOST 20000
+#define TURNS_MAX 20000
 
 enum side { CLIENT, SERVER };
 
 /* far[CLIENT] -- near[CLIENT] relay near[SERVER] -- far[SERVER]; the test is at the far ends. */
 struct rig {
 	struct ev_loop *loop;
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct socket near[2];
 	struct stream streams[2];
 	struct relay relay;
@@ -77,7 +77,7 @@ static void rig_open(struct rig *rig)
 {
 	struct err err;
 	*rig = (struct rig){.loop = ev_loop_new(0)};
-	assert_true(lane_init(&rig->lane, rig->loop, &err));
+	assert_true(loop_ctx_init(&rig->ctx, rig->loop, &err));
 	for (enum side side = CLIENT; side <= SERVER; side++) {
 		int fds[2];
 		make_pair(fds);
@@ -89,7 +89,7 @@ static void rig_open(struct rig *rig)
 
 static void rig_start(struct rig *rig)
 {
-	relay_start(&rig->relay, &rig->lane, &rig->streams[CLIENT], &rig->streams[SERVER], on_ended,
+	relay_start(&rig->relay, &rig->ctx, &rig->streams[CLIENT], &rig->streams[SERVER], on_ended,
 		rig);
 }
 
@@ -108,8 +108,8 @@ static void rig_close(struct rig *rig)
 	for (enum side side = CLIENT; side <= SERVER; side++)
 		if (rig->far[side] >= 0)
 			close(rig->far[side]);
-	assert_int_equal(pipes_in_use(rig->lane.pipes), 0);
-	lane_finish(&rig->lane);
+	assert_int_equal(pipes_in_use(rig->ctx.pipes), 0);
+	loop_ctx_finish(&rig->ctx);
 	ev_loop_destroy(rig->loop);
 }
 
@@ -341,7 +341,7 @@ static void test_a_reset_while_its_bytes_wait(void **state)
 		rig_start(&rig);
 		fill(&rig, gone);
 		reset(&rig, gone);
-		for (int i = 0; i < TURNS_MOST && !rig.ended; i++) {
+		for (int i = 0; i < TURNS_MAX && !rig.ended; i++) {
 			n = recv(rig.far[other(gone)], data, sizeof data, 0);
 			assert_int_not_equal(n, 0);
 			turn(&rig);

@@ -391,8 +391,8 @@ static void renewed_certificates_are(void **state)
 	const struct route *was = route_of(before, "app.test", "");
 	const struct route *is = route_of(after, "app.test", "");
 	assert_ptr_not_equal(was->tls, is->tls);
-	X509 *old = light_certificate_whole(was->tls->policy.credentials[0]->leaf);
-	X509 *new = light_certificate_whole(is->tls->policy.credentials[0]->leaf);
+	X509 *old = lazy_cert_whole(was->tls->policy.credentials[0]->leaf);
+	X509 *new = lazy_cert_whole(is->tls->policy.credentials[0]->leaf);
 	assert_int_not_equal(X509_cmp(old, new), 0);
 	X509_free(old);
 	X509_free(new);
@@ -432,7 +432,7 @@ static void a_context_and_a_backend_are_shared(void **state)
 	const struct route *a = route_of(routes, "a.test", ""), *b = route_of(routes, "b.test", "");
 	const struct route *c = route_of(routes, "c.test", ""), *d = route_of(routes, "d.test", "");
 	assert_ptr_equal(a->tls, b->tls);
-	assert_ptr_equal(a->tls, a->bare);
+	assert_ptr_equal(a->tls, a->tls_no_client_auth);
 	assert_ptr_not_equal(a->tls, c->tls);
 	assert_ptr_equal(a->tls->policy.credentials[0], c->tls->policy.credentials[0]);
 	assert_ptr_equal(a->backend, d->backend);
@@ -457,8 +457,8 @@ static void client_certificates_need_a_context_of_their_own(void **state)
 	assert_int_equal(b->tls->policy.verify, TLS_VERIFY_REQUIRED);
 	assert_false(b->tls->policy.tickets);
 	assert_non_null(b->tls->policy.trust);
-	assert_int_equal(b->bare->policy.verify, TLS_VERIFY_NONE);
-	assert_null(b->bare->policy.trust);
+	assert_int_equal(b->tls_no_client_auth->policy.verify, TLS_VERIFY_NONE);
+	assert_null(b->tls_no_client_auth->policy.trust);
 	assert_null(b->acl);
 	assert_int_equal(c->tls->policy.verify, TLS_VERIFY_REQUIRED); /* by its rules */
 	assert_non_null(c->acl);

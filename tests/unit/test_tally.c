@@ -14,7 +14,7 @@ struct fixture {
 	char path[64];
 	struct tls_store *store;
 	struct servers *servers;
-	struct tallies *tallies;
+	struct route_stats_table *table;
 };
 
 static void silent(struct report *report, enum severity severity, const char *text)
@@ -52,19 +52,19 @@ static struct route *route_of(struct routes *routes, unsigned number)
 	return routes_same(routes, &(struct route){.host = name});
 }
 
-static struct tally *tally_of(struct fixture *fixture, struct routes *routes, unsigned number)
+static struct route_stats *tally_of(struct fixture *fixture, struct routes *routes, unsigned number)
 {
-	return tallies_of(fixture->tallies, routes, route_of(routes, number));
+	return route_stats_of(fixture->table, routes, route_of(routes, number));
 }
 
 static int set_up(void **state)
 {
 	static struct fixture fixture;
 	struct err err;
-	snprintf(fixture.path, sizeof fixture.path, "/tmp/gatehouse-tally-%d.json", (int)getpid());
+	snprintf(fixture.path, sizeof fixture.path, "/tmp/gatehouse-stats-%d.json", (int)getpid());
 	fixture.store = tls_store_create(&err);
 	fixture.servers = servers_create();
-	fixture.tallies = tallies_create();
+	fixture.table = route_stats_table_create();
 	*state = &fixture;
 	return 0;
 }
@@ -72,7 +72,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct fixture *fixture = *state;
-	tallies_destroy(fixture->tallies);
+	route_stats_table_destroy(fixture->table);
 	servers_destroy(fixture->servers);
 	tls_store_destroy(fixture->store);
 	return unlink(fixture->path);
@@ -81,7 +81,7 @@ static int tear_down(void **state)
 static size_t count_rows(struct fixture *fixture)
 {
 	size_t count;
-	free(tallies_rows(fixture->tallies, &count));
+	free(route_stats_rows(fixture->table, &count));
 	return count;
 }
 
@@ -89,11 +89,11 @@ static void a_route_has_one_and_the_same(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *routes = load(fixture, 0, 3);
-	struct tally *tally = tally_of(fixture, routes, 1);
-	assert_string_equal(tally->host, "h1.test");
-	assert_ptr_equal(tally_of(fixture, routes, 1), tally);
-	assert_ptr_not_equal(tally_of(fixture, routes, 2), tally);
-	assert_string_equal(tallies_of(fixture->tallies, routes, NULL)->host, "_none");
+	struct route_stats *stats = tally_of(fixture, routes, 1);
+	assert_string_equal(stats->host, "h1.test");
+	assert_ptr_equal(tally_of(fixture, routes, 1), stats);
+	assert_ptr_not_equal(tally_of(fixture, routes, 2), stats);
+	assert_string_equal(route_stats_of(fixture->table, routes, NULL)->host, "_none");
 	assert_int_equal(count_rows(fixture), 2 + 2);
 	routes_unref(routes);
 	assert_int_equal(count_rows(fixture), 2);
@@ -102,12 +102,12 @@ static void a_route_has_one_and_the_same(void **state)
 static void the_thousand_and_first_shares(void **state)
 {
 	struct fixture *fixture = *state;
-	struct routes *routes = load(fixture, 0, TALLIES_MOST + 5);
-	for (unsigned i = 0; i < TALLIES_MOST + 5; i++) {
-		struct tally *tally = tally_of(fixture, routes, i);
-		assert_int_equal(strcmp(tally->host, "_other") == 0, i >= TALLIES_MOST);
+	struct routes *routes = load(fixture, 0, ROUTE_STATS_MAX + 5);
+	for (unsigned i = 0; i < ROUTE_STATS_MAX + 5; i++) {
+		struct route_stats *stats = tally_of(fixture, routes, i);
+		assert_int_equal(strcmp(stats->host, "_other") == 0, i >= ROUTE_STATS_MAX);
 	}
-	assert_int_equal(count_rows(fixture), TALLIES_MOST + 2);
+	assert_int_equal(count_rows(fixture), ROUTE_STATS_MAX + 2);
 	routes_unref(routes);
 }
 
@@ -115,11 +115,12 @@ static void a_reload_keeps_what_stays(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *before = load(fixture, 0, 4);
-	struct tally *gone = tally_of(fixture, before, 0), *stays = tally_of(fixture, before, 3);
+	struct route_stats *gone = tally_of(fixture, before, 0),
+			   *stays = tally_of(fixture, before, 3);
 	gone->connections = 5;
 	stays->connections = 7;
 	struct routes *after = load(fixture, 2, 6);
-	tallies_follow(fixture->tallies, after);
+	route_stats_follow(fixture->table, after);
 	assert_int_equal(count_rows(fixture), 2 + 2);
 	assert_int_equal(gone->connections, 5); /* a session of before may still count */
 	routes_unref(before);
@@ -134,9 +135,9 @@ static void two_snapshots_share(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *before = load(fixture, 0, 2), *after = load(fixture, 0, 2);
-	tallies_follow(fixture->tallies, after);
-	struct tally *tally = tally_of(fixture, after, 1);
-	assert_ptr_equal(tally_of(fixture, before, 1), tally);
+	route_stats_follow(fixture->table, after);
+	struct route_stats *stats = tally_of(fixture, after, 1);
+	assert_ptr_equal(tally_of(fixture, before, 1), stats);
 	routes_unref(after);
 	assert_int_equal(count_rows(fixture), 1 + 2);
 	routes_unref(before);

@@ -21,7 +21,7 @@
 #include "net/plain_stream.h"
 #include "tls/tls_stream.h"
 
-#define TURNS_MOST 100000
+#define TURNS_MAX 100000
 
 static struct credential *credential;
 static struct tickets *tickets;
@@ -31,7 +31,7 @@ static SSL_CTX *client_context;
 /* The client is an SSL on memory: what passes between it and the socket is the test's to decide. */
 struct rig {
 	struct ev_loop *loop;
-	struct lane lane;
+	struct loop_ctx ctx;
 	struct socket socket;
 	struct stream *stream;
 	struct tls_accept accept;
@@ -71,7 +71,7 @@ static void rig_open(struct rig *rig)
 	int fds[2];
 	struct err err;
 	*rig = (struct rig){.loop = ev_loop_new(0), .segment = 65536};
-	assert_true(lane_init(&rig->lane, rig->loop, &err));
+	assert_true(loop_ctx_init(&rig->ctx, rig->loop, &err));
 	make_pair(fds);
 	rig->fd = fds[0];
 	socket_init(&rig->socket, rig->loop, fds[1], on_ready, rig);
@@ -87,7 +87,7 @@ static void rig_open(struct rig *rig)
 static void rig_accept(struct rig *rig)
 {
 	struct err err;
-	rig->stream = tls_accept_stream(&rig->lane, &rig->socket, &rig->accept, &err);
+	rig->stream = tls_accept_stream(&rig->ctx, &rig->socket, &rig->accept, &err);
 	assert_non_null(rig->stream);
 }
 
@@ -98,7 +98,7 @@ static void rig_close(struct rig *rig)
 	SSL_free(rig->client);
 	if (rig->fd >= 0)
 		close(rig->fd);
-	lane_finish(&rig->lane);
+	loop_ctx_finish(&rig->ctx);
 	ev_loop_destroy(rig->loop);
 }
 
@@ -123,7 +123,7 @@ static enum io shake_hands(struct rig *rig)
 	enum io io = IO_AGAIN;
 	bool client_done = false;
 	rig_accept(rig);
-	for (int i = 0; i < TURNS_MOST && io != IO_FAIL && (io == IO_AGAIN || !client_done); i++) {
+	for (int i = 0; i < TURNS_MAX && io != IO_FAIL && (io == IO_AGAIN || !client_done); i++) {
 		client_done = SSL_do_handshake(rig->client) == 1;
 		carry(rig);
 		if (io == IO_AGAIN)
@@ -144,7 +144,7 @@ static enum io read_all(struct rig *rig, size_t *total)
 {
 	enum io io = IO_AGAIN;
 	for (int idle = 0; idle < 3 && io != IO_EOF && io != IO_FAIL;) {
-		struct buf buf = {.data = rig->lane.plain, .size = LANE_PLAIN_SIZE};
+		struct buf buf = {.data = rig->ctx.plain, .size = LOOP_PLAIN_SIZE};
 		io = stream_read(rig->stream, &buf);
 		for (size_t at = 0; at < buf_used(&buf); at++)
 			assert_int_equal(buf.data[at], (uint8_t)((*total + at) * 7 >> 3));
@@ -235,7 +235,7 @@ static void test_pending(void **state)
 	}
 	assert_int_equal(buf_used(&buf), 10);
 	assert_true(stream_pending(rig.stream));
-	buf = (struct buf){.data = rig.lane.plain, .size = LANE_PLAIN_SIZE};
+	buf = (struct buf){.data = rig.ctx.plain, .size = LOOP_PLAIN_SIZE};
 	assert_int_equal(stream_read(rig.stream, &buf), IO_DONE);
 	assert_int_equal(buf_used(&buf), 90);
 	assert_false(stream_pending(rig.stream));
@@ -245,7 +245,7 @@ static void test_pending(void **state)
 /* More than the kernel takes: nothing is lost, and it asks to be called when there is room. */
 static void test_partial_sends(void **state)
 {
-	static uint8_t data[LANE_PLAIN_SIZE], heard[LANE_PLAIN_SIZE];
+	static uint8_t data[LOOP_PLAIN_SIZE], heard[LOOP_PLAIN_SIZE];
 	struct rig rig;
 	size_t got = 0;
 	(void)state;
@@ -259,7 +259,7 @@ static void test_partial_sends(void **state)
 	assert_int_equal(stream_events(rig.stream, EV_READ), EV_READ | EV_WRITE);
 	assert_int_equal(stream_write(rig.stream, &buf), IO_AGAIN);
 	rig.is_deaf = false;
-	for (int i = 0; i < TURNS_MOST && got < sizeof heard; i++) {
+	for (int i = 0; i < TURNS_MAX && got < sizeof heard; i++) {
 		size_t n = 0;
 		if (io == IO_AGAIN)
 			io = stream_write(rig.stream, &buf);
@@ -284,7 +284,7 @@ static void test_close_notify_is_an_end(void **state)
 	SSL_shutdown(rig.client);
 	assert_int_equal(read_all(&rig, &total), IO_EOF);
 	assert_int_equal(total, 100);
-	struct buf buf = {.data = rig.lane.plain, .size = 10};
+	struct buf buf = {.data = rig.ctx.plain, .size = 10};
 	assert_int_equal(stream_read(rig.stream, &buf), IO_EOF); /* and stays one */
 	buf = (struct buf){.data = (uint8_t *)"still here", .end = 10, .size = 10};
 	assert_int_equal(stream_write(rig.stream, &buf), IO_DONE);
@@ -354,7 +354,7 @@ static void test_ends_with_close_notify_and_fin(void **state)
 /* The FIN waits for the bytes before it. */
 static void test_the_end_waits_for_the_bytes(void **state)
 {
-	static uint8_t data[LANE_PLAIN_SIZE];
+	static uint8_t data[LOOP_PLAIN_SIZE];
 	struct rig rig;
 	struct buf buf = {.data = data, .end = sizeof data, .size = sizeof data};
 	size_t got = 0;
@@ -366,7 +366,7 @@ static void test_the_end_waits_for_the_bytes(void **state)
 	enum io io = stream_end(rig.stream, HALF_CLOSE);
 	assert_int_equal(io, IO_AGAIN);
 	rig.is_deaf = false;
-	for (int i = 0; i < TURNS_MOST && !SSL_get_shutdown(rig.client); i++) {
+	for (int i = 0; i < TURNS_MAX && !SSL_get_shutdown(rig.client); i++) {
 		size_t n = 0;
 		if (io == IO_AGAIN)
 			io = stream_end(rig.stream, HALF_CLOSE);
@@ -416,7 +416,7 @@ static void test_a_flood_of_key_updates(void **state)
 	enum io io = IO_AGAIN;
 	(void)state;
 	stand(&rig);
-	buf = (struct buf){.data = rig.lane.plain, .size = LANE_PLAIN_SIZE};
+	buf = (struct buf){.data = rig.ctx.plain, .size = LOOP_PLAIN_SIZE};
 	ask_for_keys(&rig, 1000);
 	for (int i = 0; i < 100 && io == IO_AGAIN; i++) {
 		carry(&rig);
@@ -436,7 +436,7 @@ static void test_key_updates_that_nobody_reads(void **state)
 	stand(&rig);
 	rig.is_deaf = true;
 	for (int round = 0; round < 20000 && io != IO_FAIL; round++) {
-		struct buf buf = {.data = rig.lane.plain, .size = LANE_PLAIN_SIZE};
+		struct buf buf = {.data = rig.ctx.plain, .size = LOOP_PLAIN_SIZE};
 		ask_for_keys(&rig, 20);
 		client_writes(&rig, 0, 1);
 		for (int i = 0; i < 100 && BIO_pending(rig.out) > 0 && io != IO_FAIL; i++) {

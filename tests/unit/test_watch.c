@@ -48,7 +48,7 @@ static void on_change(void *owner)
 		watch_destroy(f->watch);
 		f->watch = NULL;
 	} else {
-		watch_set(f->watch, f->paths, f->count);
+		watch_replace(f->watch, f->paths, f->count);
 	}
 }
 
@@ -146,7 +146,7 @@ static void expect_silence(struct fixture *f)
 			make_watch(f);                                                             \
 		(f)->paths = paths_;                                                               \
 		(f)->count = sizeof paths_ / sizeof *paths_;                                       \
-		watch_set((f)->watch, (f)->paths, (f)->count);                                     \
+		watch_replace((f)->watch, (f)->paths, (f)->count);                                 \
 	} while (0)
 
 static void a_write_in_place_is_told(void **state)
@@ -464,13 +464,13 @@ static void many_paths_are_cheap(void **state)
 		assert_true(asprintf(&names[i], "%s/%s/%d.crt", f->dir, i % 2 ? "a" : "b", i) > 0);
 	make_watch(f);
 	clock_t before = clock();
-	watch_set(f->watch, (const char *const *)names, COUNT);
-	watch_set(f->watch, (const char *const *)names, COUNT);
+	watch_replace(f->watch, (const char *const *)names, COUNT);
+	watch_replace(f->watch, (const char *const *)names, COUNT);
 	double seconds = (double)(clock() - before) / CLOCKS_PER_SEC;
 	assert_true(seconds < 5); /* a search from end to end for each would take a minute */
 
 	WATCH(f, "a/0.crt");
-	watch_set(f->watch, (const char *const *)names, COUNT);
+	watch_replace(f->watch, (const char *const *)names, COUNT);
 	put("b/7.crt", "the odd ones are in the other directory");
 	expect_silence(f);
 	put("a/19999.crt", "x");

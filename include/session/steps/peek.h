@@ -5,7 +5,7 @@
 #include "session/session.h"
 
 /*
- * Peeks at most `size` bytes into the lane's `plain`. STEP_NEXT: there are *len of them, at least
+ * Peeks at most `size` bytes into the loop context's `plain`. STEP_NEXT: there are *len of them, at least
  * one. STEP_WAIT and STEP_END: to be returned by the step.
  */
 enum step_result peek(struct session *session, size_t size, size_t *len);

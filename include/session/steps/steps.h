@@ -21,19 +21,19 @@ extern const struct step forward_steps[];
 extern const struct step misdirected_steps[];
 
 /* Say no more, hear the peer out for a moment (or it may lose our last words), close. */
-extern const struct step farewell_steps[];
+extern const struct step linger_steps[];
 
-enum step_result step_admit_source(struct session *session);    /* admit_source.c */
-enum step_result step_sniff(struct session *session);           /* sniff.c */
-enum step_result step_choose_route(struct session *session);    /* choose_route.c */
-enum step_result step_secure_client(struct session *session);   /* secure_client.c */
-enum step_result step_open_upstream(struct session *session);   /* open_upstream.c */
-enum step_result step_greet_upstream(struct session *session);  /* greet_upstream.c */
-enum step_result step_secure_upstream(struct session *session); /* secure_upstream.c */
-enum step_result step_answer_421(struct session *session);      /* responder.c */
+enum step_result step_admit_source(struct session *session);       /* admit_source.c */
+enum step_result step_sniff(struct session *session);              /* sniff.c */
+enum step_result step_choose_route(struct session *session);       /* choose_route.c */
+enum step_result step_handshake_client(struct session *session);   /* handshake_client.c */
+enum step_result step_open_upstream(struct session *session);      /* open_upstream.c */
+enum step_result step_send_proxy_header(struct session *session);  /* send_proxy_header.c */
+enum step_result step_handshake_upstream(struct session *session); /* handshake_upstream.c */
+enum step_result step_answer_421(struct session *session);         /* responder.c */
 
 /* Counts the session on its route; false when the route is full. */
-bool take_place(struct session *session);
+bool acquire_slot(struct session *session);
 
 /* Has the administrator taken its route, or all of them, out of use? */
 bool is_drained(const struct session *session);

@@ -16,8 +16,8 @@
 
 struct credential {
 	atomic_uint refs;
-	struct file_mark cert_mark, key_mark;
-	X509 *leaf;            /* light (tls/light_certificate) where credential_load read it */
+	struct file_stamp cert_stamp, key_stamp;
+	X509 *leaf;            /* light (tls/lazy_cert) where credential_load read it */
 	STACK_OF(X509) *chain; /* what follows the leaf in its file */
 	EVP_PKEY *key;
 	time_t not_before, not_after;

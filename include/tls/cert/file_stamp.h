@@ -10,7 +10,7 @@
 
 #include <sys/stat.h>
 
-struct file_mark {
+struct file_stamp {
 	char *path;
 	dev_t dev;
 	ino_t ino;
@@ -21,16 +21,16 @@ struct file_mark {
 };
 
 /*
- * Reads a file of at most FILE_MARK_MOST bytes and marks it. On true the caller frees `*data`
- * (wiping it first where it is secret) and ends the mark with file_mark_finish.
+ * Reads a file of at most FILE_STAMP_MAX bytes and marks it. On true the caller frees `*data`
+ * (wiping it first where it is secret) and ends the mark with file_stamp_finish.
  */
-#define FILE_MARK_MOST (16 * 1024 * 1024)
-bool file_mark_read(
-	struct file_mark *mark, const char *path, uint8_t **data, size_t *len, struct err *err);
+#define FILE_STAMP_MAX (16 * 1024 * 1024)
+bool file_stamp_read(
+	struct file_stamp *mark, const char *path, uint8_t **data, size_t *len, struct err *err);
 
 /* Is what the path names now still what was marked? May refresh the mark. */
-bool file_mark_holds(struct file_mark *mark);
-bool file_mark_same_content(const struct file_mark *a, const struct file_mark *b);
-void file_mark_finish(struct file_mark *mark);
+bool file_stamp_holds(struct file_stamp *mark);
+bool file_stamp_same_content(const struct file_stamp *a, const struct file_stamp *b);
+void file_stamp_finish(struct file_stamp *mark);
 
 #endif

@@ -9,12 +9,13 @@
 #include "base/err.h"
 #include "tls/cert/credential.h"
 
-struct trial;
+struct keypair_check;
 
-struct trial *trial_create(void);        /* NULL: no memory */
-void trial_destroy(struct trial *trial); /* NULL is fine */
+struct keypair_check *keypair_check_create(void);        /* NULL: no memory */
+void keypair_check_destroy(struct keypair_check *trial); /* NULL is fine */
 
 /* False with `err`. */
-bool trial_passes(struct trial *trial, const struct credential *credential, struct err *err);
+bool keypair_check_passes(
+	struct keypair_check *trial, const struct credential *credential, struct err *err);
 
 #endif

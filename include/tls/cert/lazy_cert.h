@@ -13,18 +13,18 @@
 #include <stdbool.h>
 
 /* The next certificate of the PEM text. NULL: none, or broken; OpenSSL's errors tell. */
-X509 *light_certificate_read(BIO *pem);
+X509 *lazy_cert_read(BIO *pem);
 
 /* The same with its public key, the caller's. NULL with OpenSSL's errors. A whole one is copied. */
-X509 *light_certificate_whole(const X509 *certificate);
+X509 *lazy_cert_whole(const X509 *certificate);
 
 /* OpenSSL's name for the type of its key: "EC". NULL: none of the usual ones. */
-const char *light_certificate_key_type(const X509 *certificate);
+const char *lazy_cert_key_type(const X509 *certificate);
 
 /*
  * Is that its private key, by comparing the encoded public key? False: no, or it cannot be told
  * without decoding (X509_check_private_key of the whole one can).
  */
-bool light_certificate_is_of(const X509 *certificate, const EVP_PKEY *key);
+bool lazy_cert_is_of(const X509 *certificate, const EVP_PKEY *key);
 
 #endif

@@ -8,11 +8,11 @@
 #include "base/err.h"
 #include "tls/cert/identity.h"
 
-#define PINS_MOST 8
+#define PINS_MAX 8
 
 struct pins {
 	size_t count;
-	uint8_t sha256[PINS_MOST][FINGERPRINT_SIZE];
+	uint8_t sha256[PINS_MAX][FINGERPRINT_SIZE];
 };
 
 /*

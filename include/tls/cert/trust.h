@@ -19,8 +19,8 @@ struct trust_crl {
 
 struct trust {
 	atomic_uint refs;
-	struct file_mark *marks; /* every file and directory read, sorted as they were named */
-	size_t mark_count;
+	struct file_stamp *stamps; /* every file and directory read, sorted as they were named */
+	size_t stamp_count;
 	X509_STORE *store;
 	STACK_OF(X509_NAME) *names; /* of the CAs, for the certificate request */
 	bool has_root; /* a self-signed CA is among them; without any, an intermediate is an anchor */

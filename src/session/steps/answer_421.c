@@ -68,8 +68,8 @@ static enum step_result answer(struct session *session)
 /* Hears the request, so that the answer is one, and says that nobody of that name lives here. */
 enum step_result step_answer_421(struct session *session)
 {
-	struct lane *lane = &session->service->lane;
-	struct buf buf = {.data = lane->plain, .size = LANE_PLAIN_SIZE};
+	struct loop_ctx *ctx = &session->service->ctx;
+	struct buf buf = {.data = ctx->plain, .size = LOOP_PLAIN_SIZE};
 	switch (stream_read(session->client, &buf)) {
 	case IO_AGAIN:
 		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));

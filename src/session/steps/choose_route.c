@@ -45,7 +45,7 @@ static enum step_result answer_unknown(struct session *session, const struct cli
 	const struct route *closest = routes_answering(session->routes, hello);
 	if (!closest)
 		return refuse_with_alert(session, ALERT_UNRECOGNIZED_NAME, "no such host");
-	session->context = closest->bare;
+	session->context = closest->tls_no_client_auth;
 	return session_jump(session, misdirected_steps);
 }
 
@@ -55,16 +55,16 @@ bool is_drained(const struct session *session)
 		atomic_load_explicit(&session->service->limits->drained, memory_order_relaxed);
 }
 
-bool take_place(struct session *session)
+bool acquire_slot(struct session *session)
 {
 	struct route *route = session->route;
 	count_routed(session);
-	if (!route->places)
+	if (!route->slots)
 		return true;
-	unsigned before = atomic_fetch_add(&route->places->active, 1);
+	unsigned before = atomic_fetch_add(&route->slots->active, 1);
 	session->route_counted = before < route->max_connections;
 	if (!session->route_counted)
-		atomic_fetch_sub(&route->places->active, 1);
+		atomic_fetch_sub(&route->slots->active, 1);
 	return session->route_counted;
 }
 
@@ -86,7 +86,7 @@ static enum step_result refuse(
 	return refuse_with_alert(session, alert, why);
 }
 
-/* Runs in the callback that sniffed: the hello is still in the lane's scratch. */
+/* Runs in the callback that sniffed: the hello is still in the loop context's scratch. */
 enum step_result step_choose_route(struct session *session)
 {
 	const struct client_hello *hello = &session->service->hello;
@@ -108,7 +108,7 @@ enum step_result step_choose_route(struct session *session)
 	session->context = matched.route->tls;
 	if (is_drained(session))
 		return refuse_with_alert(session, ALERT_INTERNAL_ERROR, "drained");
-	if (!take_place(session))
+	if (!acquire_slot(session))
 		return refuse_with_alert(
 			session, ALERT_INTERNAL_ERROR, "max_connections of the host reached");
 	return STEP_NEXT;

@@ -37,11 +37,11 @@ static bool begin(struct session *session, struct err *err)
 		.admit = session->route && session->route->acl ? admit : NULL,
 		.owner = session};
 	struct stream *stream =
-		tls_accept_stream(&session->service->lane, &session->client_socket, &accept, err);
+		tls_accept_stream(&session->service->ctx, &session->client_socket, &accept, err);
 	if (!stream)
 		return false;
 	session->client = stream;
-	session->secured_us = clock_now_us();
+	session->tls_started_us = clock_now_us();
 	session_set_deadline(session, routes_config(session->routes)->proxy.handshake_timeout_ms,
 		"handshake timeout");
 	return true;
@@ -58,14 +58,14 @@ static enum step_result failed(struct session *session)
  * The handshake, with OpenSSL reading the very hello that was sniffed. The certificate is verified
  * and the ACL asked within it, so that whoever is not admitted gets an alert.
  */
-enum step_result step_secure_client(struct session *session)
+enum step_result step_handshake_client(struct session *session)
 {
 	struct err err;
 	if (!session->context)
 		return STEP_NEXT;
 	bool is_new = session->client == &session->client_plain;
 	/* A client must answer in a handshake: one that has ended already waited too long for us. */
-	if (is_new && session->service->is_crowded && peek_has_ended(session))
+	if (is_new && session->service->has_backlog && peek_has_ended(session))
 		return session_end(session, "client gave up");
 	if (is_new && !begin(session, &err))
 		return session_end(session, err.text);
@@ -79,7 +79,7 @@ enum step_result step_secure_client(struct session *session)
 	case IO_DONE:
 		break;
 	}
-	session->handshake_us = clock_now_us() - session->secured_us;
+	session->handshake_us = clock_now_us() - session->tls_started_us;
 	count_secured(session);
 	socket_wait(&session->client_socket, 0);
 	return STEP_NEXT;

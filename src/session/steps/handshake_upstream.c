@@ -36,14 +36,14 @@ static struct span alpn_list(const struct session *session, uint8_t out[ALPN_LIS
 static bool begin(struct session *session, struct err *err)
 {
 	uint8_t list[ALPN_LIST_MAX];
-	struct stream *stream = tls_connect_stream(&session->service->lane,
+	struct stream *stream = tls_connect_stream(&session->service->ctx,
 		&session->upstream_socket, server_of(session)->tls, alpn_list(session, list), err);
 	if (!stream)
 		return false;
 	session->upstream = stream;
-	session->secured_us = clock_now_us();
+	session->tls_started_us = clock_now_us();
 	uint64_t ms = routes_config(session->routes)->proxy.handshake_timeout_ms;
-	session->dial_until = ev_now(session->service->lane.loop) + (double)ms / 1000;
+	session->dial_until = ev_now(session->service->ctx.loop) + (double)ms / 1000;
 	return true;
 }
 
@@ -58,7 +58,7 @@ static enum step_result failed(struct session *session, const char *reason)
 static enum step_result wait_on(struct session *session)
 {
 	if (routes_config(session->routes)->proxy.handshake_timeout_ms > 0) {
-		ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
+		ev_tstamp left = session->dial_until - ev_now(session->service->ctx.loop);
 		if (left <= 0.001)
 			return failed(session, "timeout");
 		session_retry_after(session, left);
@@ -67,7 +67,7 @@ static enum step_result wait_on(struct session *session)
 	return STEP_WAIT;
 }
 
-enum step_result step_secure_upstream(struct session *session)
+enum step_result step_handshake_upstream(struct session *session)
 {
 	struct err err;
 	if (!server_of(session)->tls)
@@ -84,7 +84,7 @@ enum step_result step_secure_upstream(struct session *session)
 		break;
 	}
 	if (session->route->is_forward)
-		session->handshake_us = clock_now_us() - session->secured_us;
+		session->handshake_us = clock_now_us() - session->tls_started_us;
 	upstream_answered(session);
 	session->retry = false;
 	socket_wait(&session->upstream_socket, 0);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERVERS_TRIED_MOST 3
+#define SERVERS_TRIED_MAX 3
 
 static struct server *server_of(const struct session *session)
 {
@@ -117,7 +117,7 @@ static enum step_result opened(struct session *session)
 	if (!server_of(session)->tls)
 		upstream_answered(session);
 	session->retry = false;
-	session->dial_us = clock_now_us() - session->dialled_us;
+	session->dial_us = clock_now_us() - session->dial_started_us;
 	socket_wait(&session->upstream_socket, 0);
 	plain_stream_init(&session->upstream_plain, &session->upstream_socket);
 	session->upstream = &session->upstream_plain;
@@ -127,7 +127,7 @@ static enum step_result opened(struct session *session)
 /* The step runs again when the attempt's time is over, or before that at an event. */
 static bool has_time_left(struct session *session)
 {
-	ev_tstamp left = session->dial_until - ev_now(session->service->lane.loop);
+	ev_tstamp left = session->dial_until - ev_now(session->service->ctx.loop);
 	if (left <= 0.001)
 		return false;
 	session_retry_after(session, left);
@@ -176,7 +176,7 @@ static void on_dialled(void *owner, const struct dial_result *result)
 static enum step_result dial_by_name(struct session *session, const struct endpoint *endpoint)
 {
 	struct err err;
-	struct dial_setup setup = {.loop = session->service->lane.loop,
+	struct dial_setup setup = {.loop = session->service->ctx.loop,
 		.resolver = session->service->resolver,
 		.endpoint = endpoint,
 		.family = AF_UNSPEC,
@@ -201,7 +201,7 @@ static double patience(const struct session *session)
 static enum step_result next_server(struct session *session)
 {
 	struct backend *backend = session->route->backend;
-	session->server = __builtin_popcount(session->tried) < SERVERS_TRIED_MOST
+	session->server = __builtin_popcount(session->tried) < SERVERS_TRIED_MAX
 		? backend_choose(backend, session->tried, source_hash(&session->source.any))
 		: -1;
 	if (session->server < 0)
@@ -210,7 +210,7 @@ static enum step_result next_server(struct session *session)
 	server_taken(server_of(session));
 	free(session->upstream_text);
 	session->upstream_text = NULL;
-	session->dial_until = ev_now(session->service->lane.loop) + patience(session);
+	session->dial_until = ev_now(session->service->ctx.loop) + patience(session);
 	struct endpoint endpoint;
 	struct address address;
 	struct err err;
@@ -232,7 +232,7 @@ enum step_result step_open_upstream(struct session *session)
 	if (socket_fd(&session->upstream_socket) >= 0)
 		return conclude(session);
 	if (session->tried == 0)
-		session->dialled_us = clock_now_us();
+		session->dial_started_us = clock_now_us();
 	session_set_deadline(session, 0, NULL);
 	return next_server(session);
 }

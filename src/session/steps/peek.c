@@ -23,7 +23,7 @@ bool peek_has_ended(const struct session *session)
 enum step_result peek(struct session *session, size_t size, size_t *len)
 {
 	ssize_t n = recv(
-		socket_fd(&session->client_socket), session->service->lane.plain, size, MSG_PEEK);
+		socket_fd(&session->client_socket), session->service->ctx.plain, size, MSG_PEEK);
 	if (n > 0) {
 		*len = (size_t)n;
 		return STEP_NEXT;

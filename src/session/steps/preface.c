@@ -19,7 +19,7 @@ enum step_result preface_step(struct session *session, const struct preface *pre
 	enum step_result seen = peek(session, preface->most, &len);
 	if (seen != STEP_NEXT)
 		return seen;
-	struct span peeked = span_of(session->service->lane.plain, len);
+	struct span peeked = span_of(session->service->ctx.plain, len);
 	switch (preface->probe(peeked, &want, &why)) {
 	case PROBE_MORE:
 		return peek_wait_for(session, len, want);

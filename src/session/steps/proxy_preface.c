@@ -41,7 +41,7 @@ static enum step_result run_proxy(struct session *session, struct span peeked)
 		adopt(&session->told_destination, &header.destination.any);
 	}
 	ssize_t n = recv(
-		socket_fd(&session->client_socket), session->service->lane.plain, header.len, 0);
+		socket_fd(&session->client_socket), session->service->ctx.plain, header.len, 0);
 	if (n != (ssize_t)header.len)
 		return session_end(session, "client reset before its hello");
 	return STEP_NEXT;

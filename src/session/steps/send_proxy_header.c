@@ -52,12 +52,12 @@ static size_t encode(const struct session *session, enum proxy_out version, uint
 }
 
 /* A PROXY header, in front of everything. A new connection's send buffer has room for it. */
-enum step_result step_greet_upstream(struct session *session)
+enum step_result step_send_proxy_header(struct session *session)
 {
 	enum proxy_out version = session->route->backend->proxy_protocol;
 	if (version == PROXY_OUT_NONE)
 		return STEP_NEXT;
-	uint8_t *out = session->service->lane.plain;
+	uint8_t *out = session->service->ctx.plain;
 	struct buf buf = {.data = out, .size = GREETING_MAX};
 	buf.end = encode(session, version, out);
 	if (buf.end > 0 && stream_write(session->upstream, &buf) == IO_DONE)

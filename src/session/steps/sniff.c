@@ -7,14 +7,14 @@
  */
 enum step_result step_sniff(struct session *session)
 {
-	struct lane *lane = &session->service->lane;
+	struct loop_ctx *ctx = &session->service->ctx;
 	struct client_hello *hello = &session->service->hello;
 	size_t len;
 	enum step_result seen = peek(session, CLIENT_HELLO_MAX, &len);
 	if (seen != STEP_NEXT)
 		return seen;
 	enum hello_verdict verdict =
-		client_hello_parse(span_of(lane->plain, len), lane->sealed_in, hello);
+		client_hello_parse(span_of(ctx->plain, len), ctx->records_in, hello);
 	if (verdict == HELLO_MORE)
 		return peek_wait_for(session, len, hello->want);
 	peek_done(session);

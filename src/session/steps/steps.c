@@ -28,18 +28,18 @@ static enum step_result step_relay(struct session *session)
 	session_set_deadline(
 		session, routes_config(session->routes)->proxy.idle_timeout_ms, "idle timeout");
 	revalidate_watch(session);
-	relay_start(&relaying->relay, &session->service->lane, session->client, session->upstream,
+	relay_start(&relaying->relay, &session->service->ctx, session->client, session->upstream,
 		on_relay_ended, session);
 	return STEP_WAIT;
 }
 
 /* Bytes read and thrown away at a farewell, and how long that may take. */
-#define FAREWELL_MS 2000
+#define LINGER_MS 2000
 
-static enum step_result step_say_end(struct session *session)
+static enum step_result step_send_close(struct session *session)
 {
 	socket_wait(&session->upstream_socket, 0);
-	session_set_deadline(session, FAREWELL_MS, session->why);
+	session_set_deadline(session, LINGER_MS, session->why);
 	switch (stream_end(session->client, HALF_CLOSE)) {
 	case IO_AGAIN:
 		socket_wait(session->client->socket, EV_WRITE);
@@ -55,11 +55,11 @@ static enum step_result step_say_end(struct session *session)
 }
 
 /* Closing with unread bytes makes the kernel send a reset, which may overtake our last words. */
-static enum step_result step_hear_out(struct session *session)
+static enum step_result step_drain_input(struct session *session)
 {
 	int fd = socket_fd(&session->client_socket);
 	for (int round = 0; round < 4; round++) {
-		ssize_t n = recv(fd, session->service->lane.plain, LANE_PLAIN_SIZE, MSG_DONTWAIT);
+		ssize_t n = recv(fd, session->service->ctx.plain, LOOP_PLAIN_SIZE, MSG_DONTWAIT);
 		if (n == 0)
 			return session_end(session, session->why);
 		if (n < 0) {
@@ -76,10 +76,10 @@ const struct step router_steps[] = {
 	{"admit_source", step_admit_source},
 	{"sniff", step_sniff},
 	{"choose_route", step_choose_route},
-	{"secure_client", step_secure_client},
+	{"handshake_client", step_handshake_client},
 	{"open_upstream", step_open_upstream},
-	{"greet_upstream", step_greet_upstream},
-	{"secure_upstream", step_secure_upstream},
+	{"send_proxy_header", step_send_proxy_header},
+	{"handshake_upstream", step_handshake_upstream},
 	{"relay", step_relay},
 	{0},
 };
@@ -100,33 +100,34 @@ const struct step proxied_steps[] = {
 	{0},
 };
 
-static enum step_result step_take_place(struct session *session)
+static enum step_result step_acquire_slot(struct session *session)
 {
 	if (is_drained(session))
 		return session_end(session, "drained");
-	return take_place(session) ? STEP_NEXT
-				   : session_end(session, "max_connections of the forward reached");
+	return acquire_slot(session)
+		? STEP_NEXT
+		: session_end(session, "max_connections of the forward reached");
 }
 
 const struct step forward_steps[] = {
 	{"admit_source", step_admit_source},
-	{"take_place", step_take_place},
+	{"acquire_slot", step_acquire_slot},
 	{"open_upstream", step_open_upstream},
-	{"greet_upstream", step_greet_upstream},
-	{"secure_upstream", step_secure_upstream},
+	{"send_proxy_header", step_send_proxy_header},
+	{"handshake_upstream", step_handshake_upstream},
 	{"relay", step_relay},
 	{0},
 };
 
 const struct step misdirected_steps[] = {
-	{"secure_client", step_secure_client},
+	{"handshake_client", step_handshake_client},
 	{"answer_421", step_answer_421},
 	{0},
 };
 
-const struct step farewell_steps[] = {
-	{"say_end", step_say_end},
-	{"hear_out", step_hear_out},
+const struct step linger_steps[] = {
+	{"send_close", step_send_close},
+	{"drain_input", step_drain_input},
 	{0},
 };
 
@@ -138,11 +139,11 @@ enum step_result refuse_with_alert(struct session *session, enum alert alert, co
 	session_note_why(session, why);
 	/* An empty send queue has room for seven bytes; a peer already gone has no use for them. */
 	stream_write(session->client, &buf);
-	return session_jump(session, farewell_steps);
+	return session_jump(session, linger_steps);
 }
 
 enum step_result refuse_politely(struct session *session, const char *why)
 {
 	session_note_why(session, why);
-	return session_jump(session, farewell_steps);
+	return session_jump(session, linger_steps);
 }

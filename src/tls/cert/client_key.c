@@ -152,12 +152,12 @@ static void parts_free(struct key_parts *parts)
 	EVP_PKEY_free(parts->key);
 }
 
-static bool load_file(struct key_parts *parts, struct file_mark *mark, const char *path,
+static bool load_file(struct key_parts *parts, struct file_stamp *mark, const char *path,
 	struct asking *asking, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
-	if (!file_mark_read(mark, path, &data, &len, err))
+	if (!file_stamp_read(mark, path, &data, &len, err))
 		return false;
 	bool is_der = data[0] == 0x30; /* a SEQUENCE; no PEM file begins with "0" */
 	bool ok = is_der ? read_pkcs12(parts, data, len, asking, err)
@@ -167,7 +167,7 @@ static bool load_file(struct key_parts *parts, struct file_mark *mark, const cha
 	return ok;
 }
 
-static bool load_source(struct key_parts *parts, struct file_mark *mark,
+static bool load_source(struct key_parts *parts, struct file_stamp *mark,
 	const struct client_key_setup *setup, const char *source, struct err *err)
 {
 	char text[SOURCE_TEXT_MAX];
@@ -241,10 +241,10 @@ static bool load_parts(
 	const char *key = setup->key ? setup->key : cert;
 	bool is_one = strcmp(cert, key) == 0;
 	struct key_parts first = {0}, second = {0};
-	bool ok = load_source(&first, &credential->cert_mark, setup, cert, err) &&
+	bool ok = load_source(&first, &credential->cert_stamp, setup, cert, err) &&
 		take_leaf(credential, &first, cert, err);
 	if (ok && !is_one)
-		ok = load_source(&second, &credential->key_mark, setup, key, err);
+		ok = load_source(&second, &credential->key_stamp, setup, key, err);
 	ok = ok && take_key(credential, is_one ? &first : &second, is_one ? cert : key, cert, err);
 	parts_free(&first);
 	parts_free(&second);
@@ -265,14 +265,14 @@ struct credential *client_key_load(const struct client_key_setup *setup, struct 
 	return NULL;
 }
 
-static bool holds(struct file_mark *mark)
+static bool holds(struct file_stamp *mark)
 {
-	return !mark->path || file_mark_holds(mark);
+	return !mark->path || file_stamp_holds(mark);
 }
 
 bool client_key_is_current(struct credential *credential)
 {
-	return holds(&credential->cert_mark) && holds(&credential->key_mark);
+	return holds(&credential->cert_stamp) && holds(&credential->key_stamp);
 }
 
 /* One's own key is one's own; another's, such as root's for a group, may be for that group. */

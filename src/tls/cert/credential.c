@@ -19,7 +19,7 @@ static bool read_chain(
 	struct credential *credential, BIO *pem, struct issuers *issuers, struct err *err)
 {
 	ERR_clear_error();
-	credential->leaf = light_certificate_read(pem);
+	credential->leaf = lazy_cert_read(pem);
 	if (!credential->leaf) {
 		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
 		return false;
@@ -63,7 +63,7 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	const struct credential_readers *readers, struct err *err)
 {
 	bool asked = false;
-	const char *type = light_certificate_key_type(credential->leaf);
+	const char *type = lazy_cert_key_type(credential->leaf);
 	credential->key = key_reader_read(readers->keys, type, data, len);
 	if (credential->key)
 		return true;
@@ -85,12 +85,12 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 typedef bool parse_fn(struct credential *, uint8_t *data, size_t len,
 	const struct credential_readers *, struct err *);
 
-static bool load_part(struct credential *credential, struct file_mark *mark, const char *path,
+static bool load_part(struct credential *credential, struct file_stamp *mark, const char *path,
 	const struct credential_readers *readers, parse_fn *parse, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
-	bool ok = file_mark_read(mark, path, &data, &len, err);
+	bool ok = file_stamp_read(mark, path, &data, &len, err);
 	if (ok) {
 		ok = parse(credential, data, len, readers, err);
 		OPENSSL_cleanse(data, len);
@@ -103,10 +103,10 @@ static bool load_part(struct credential *credential, struct file_mark *mark, con
 
 static bool is_pair(const struct credential *credential)
 {
-	if (light_certificate_is_of(credential->leaf, credential->key))
+	if (lazy_cert_is_of(credential->leaf, credential->key))
 		return true;
 	ERR_clear_error();
-	X509 *whole = light_certificate_whole(credential->leaf);
+	X509 *whole = lazy_cert_whole(credential->leaf);
 	bool same = whole && X509_check_private_key(whole, credential->key) == 1;
 	X509_free(whole);
 	tls_error_clear();
@@ -118,7 +118,7 @@ static bool check_pair(struct credential *credential, const char *cert_path, str
 	if (is_pair(credential))
 		return true;
 	err_set(err, "\"%s\": is the key of another certificate than \"%s\"",
-		credential->key_mark.path, cert_path);
+		credential->key_stamp.path, cert_path);
 	return false;
 }
 
@@ -132,10 +132,10 @@ struct credential *credential_load(const char *cert_path, const char *key_path,
 		return NULL;
 	}
 	credential->refs = 1;
-	if (!load_part(credential, &credential->cert_mark, cert_path, readers, parse_cert, err))
+	if (!load_part(credential, &credential->cert_stamp, cert_path, readers, parse_cert, err))
 		goto unref;
 	*at_fault = CREDENTIAL_KEY;
-	if (!load_part(credential, &credential->key_mark, key_path, readers, parse_key, err) ||
+	if (!load_part(credential, &credential->key_stamp, key_path, readers, parse_key, err) ||
 		!check_pair(credential, cert_path, err))
 		goto unref;
 	return credential;
@@ -154,8 +154,8 @@ void credential_unref(struct credential *credential)
 {
 	if (!credential || atomic_fetch_sub(&credential->refs, 1) > 1)
 		return;
-	file_mark_finish(&credential->cert_mark);
-	file_mark_finish(&credential->key_mark);
+	file_stamp_finish(&credential->cert_stamp);
+	file_stamp_finish(&credential->key_stamp);
 	X509_free(credential->leaf);
 	sk_X509_pop_free(credential->chain, X509_free);
 	EVP_PKEY_free(credential->key);
@@ -164,12 +164,13 @@ void credential_unref(struct credential *credential)
 
 bool credential_is_current(struct credential *credential)
 {
-	return file_mark_holds(&credential->cert_mark) && file_mark_holds(&credential->key_mark);
+	return file_stamp_holds(&credential->cert_stamp) &&
+		file_stamp_holds(&credential->key_stamp);
 }
 
 bool credential_use(const struct credential *credential, SSL_CTX *ctx)
 {
-	X509 *whole = light_certificate_whole(credential->leaf);
+	X509 *whole = lazy_cert_whole(credential->leaf);
 	bool ok = whole &&
 		SSL_CTX_use_cert_and_key(ctx, whole, credential->key, credential->chain, 1) == 1;
 	X509_free(whole);

@@ -11,7 +11,7 @@
 /* Time stamps of files move in steps of the kernel's tick, and some file systems know only seconds. */
 #define SETTLED_AFTER_SECONDS 2
 
-static void note(struct file_mark *mark, const struct stat *st)
+static void note(struct file_stamp *mark, const struct stat *st)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -28,7 +28,7 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool same_stat(const struct file_mark *mark, const struct stat *st)
+static bool same_stat(const struct file_stamp *mark, const struct stat *st)
 {
 	return mark->dev == st->st_dev && mark->ino == st->st_ino && mark->size == st->st_size &&
 		same_time(mark->mtime, st->st_mtim) && same_time(mark->ctime, st->st_ctim);
@@ -42,7 +42,7 @@ static bool check_kind(const struct stat *st, struct err *err)
 		err_set(err, "is not a regular file");
 	else if (st->st_size == 0)
 		err_set(err, "is empty");
-	else if (st->st_size > FILE_MARK_MOST)
+	else if (st->st_size > FILE_STAMP_MAX)
 		err_set(err, "is larger than 16 MiB");
 	else
 		return true;
@@ -67,7 +67,7 @@ static bool read_whole(int fd, size_t size, uint8_t *data, size_t *len)
 	return true;
 }
 
-static bool read_open(struct file_mark *mark, int fd, uint8_t **data, size_t *len, struct err *err)
+static bool read_open(struct file_stamp *mark, int fd, uint8_t **data, size_t *len, struct err *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0) {
@@ -96,10 +96,10 @@ static bool read_open(struct file_mark *mark, int fd, uint8_t **data, size_t *le
 	return true;
 }
 
-bool file_mark_read(
-	struct file_mark *mark, const char *path, uint8_t **data, size_t *len, struct err *err)
+bool file_stamp_read(
+	struct file_stamp *mark, const char *path, uint8_t **data, size_t *len, struct err *err)
 {
-	*mark = (struct file_mark){0};
+	*mark = (struct file_stamp){0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
 		err_set(err, "%s", errno == ENOENT ? "no such file" : strerror(errno));
@@ -115,40 +115,40 @@ bool file_mark_read(
 	err_set(err, "out of memory");
 	OPENSSL_cleanse(*data, *len);
 	free(*data);
-	file_mark_finish(mark);
+	file_stamp_finish(mark);
 	return false;
 }
 
-bool file_mark_holds(struct file_mark *mark)
+bool file_stamp_holds(struct file_stamp *mark)
 {
 	struct stat st;
 	if (stat(mark->path, &st) < 0)
 		return false;
 	if (mark->settled && same_stat(mark, &st))
 		return true;
-	struct file_mark now;
+	struct file_stamp now;
 	struct err ignored;
 	uint8_t *data;
 	size_t len;
-	if (!file_mark_read(&now, mark->path, &data, &len, &ignored))
+	if (!file_stamp_read(&now, mark->path, &data, &len, &ignored))
 		return false;
 	OPENSSL_cleanse(data, len);
 	free(data);
-	bool same = file_mark_same_content(mark, &now);
+	bool same = file_stamp_same_content(mark, &now);
 	if (same) {
 		note(mark, &st);
 		mark->settled = now.settled;
 	}
-	file_mark_finish(&now);
+	file_stamp_finish(&now);
 	return same;
 }
 
-bool file_mark_same_content(const struct file_mark *a, const struct file_mark *b)
+bool file_stamp_same_content(const struct file_stamp *a, const struct file_stamp *b)
 {
 	return a->size == b->size && memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
-void file_mark_finish(struct file_mark *mark)
+void file_stamp_finish(struct file_stamp *mark)
 {
 	free(mark->path);
 	mark->path = NULL;

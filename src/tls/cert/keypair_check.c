@@ -17,7 +17,7 @@ struct class
 	uint8_t bytes[CLASS_SIZE];
 };
 
-struct trial {
+struct keypair_check {
 	SSL_CTX *ctx;
 	void *passed; /* a tree (tsearch) of classes */
 };
@@ -37,9 +37,9 @@ static void class_free(void *item)
 	free(class);
 }
 
-struct trial *trial_create(void)
+struct keypair_check *keypair_check_create(void)
 {
-	struct trial *trial = calloc(1, sizeof *trial);
+	struct keypair_check *trial = calloc(1, sizeof *trial);
 	if (trial && (trial->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
 		return trial;
 	tls_error_clear();
@@ -47,7 +47,7 @@ struct trial *trial_create(void)
 	return NULL;
 }
 
-void trial_destroy(struct trial *trial)
+void keypair_check_destroy(struct keypair_check *trial)
 {
 	if (!trial)
 		return;
@@ -121,7 +121,8 @@ static bool class_of(struct class *class, const struct credential *credential)
 	return ok;
 }
 
-static void note_passed(struct trial *trial, const struct class *class, STACK_OF(X509) *chain)
+static void note_passed(
+	struct keypair_check *trial, const struct class *class, STACK_OF(X509) *chain)
 {
 	struct class *copy = malloc(sizeof *copy);
 	if (!copy)
@@ -132,7 +133,8 @@ static void note_passed(struct trial *trial, const struct class *class, STACK_OF
 		class_free(copy);
 }
 
-bool trial_passes(struct trial *trial, const struct credential *credential, struct err *err)
+bool keypair_check_passes(
+	struct keypair_check *trial, const struct credential *credential, struct err *err)
 {
 	struct class class;
 	bool has_class = class_of(&class, credential);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Uncompressed points of the largest curve, and the keys of RFC 8410, are far below. */
-#define POINT_MOST 512
+#define POINT_MAX 512
 
 static OSSL_LIB_CTX
 	*bare; /* without any algorithm, so without decoders; for as long as the process */
@@ -22,7 +22,7 @@ static void make_bare(void)
 	}
 }
 
-X509 *light_certificate_read(BIO *pem)
+X509 *lazy_cert_read(BIO *pem)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, make_bare);
@@ -33,7 +33,7 @@ X509 *light_certificate_read(BIO *pem)
 	return NULL;
 }
 
-X509 *light_certificate_whole(const X509 *certificate)
+X509 *lazy_cert_whole(const X509 *certificate)
 {
 	unsigned char *der = NULL;
 	int len = i2d_X509(certificate, &der);
@@ -72,7 +72,7 @@ static const struct key_type {
 	{NID_ED448, "ED448"},
 };
 
-const char *light_certificate_key_type(const X509 *certificate)
+const char *lazy_cert_key_type(const X509 *certificate)
 {
 	struct encoded_key encoded;
 	if (!encoded_key_of(certificate, &encoded))
@@ -98,7 +98,7 @@ static bool is_on_curve_of(const struct encoded_key *encoded, const EVP_PKEY *ke
 
 static bool has_point(const struct encoded_key *encoded, const EVP_PKEY *key)
 {
-	unsigned char point[POINT_MOST];
+	unsigned char point[POINT_MAX];
 	size_t len;
 	return EVP_PKEY_get_octet_string_param(
 		       key, OSSL_PKEY_PARAM_PUB_KEY, point, sizeof point, &len) == 1 &&
@@ -142,10 +142,10 @@ static bool is_same_key(const struct encoded_key *encoded, const EVP_PKEY *key)
 	}
 }
 
-bool light_certificate_is_of(const X509 *certificate, const EVP_PKEY *key)
+bool lazy_cert_is_of(const X509 *certificate, const EVP_PKEY *key)
 {
 	struct encoded_key encoded;
-	const char *type = light_certificate_key_type(certificate);
+	const char *type = lazy_cert_key_type(certificate);
 	if (!type || !EVP_PKEY_is_a(key, type) || !encoded_key_of(certificate, &encoded))
 		return false;
 	ERR_set_mark();

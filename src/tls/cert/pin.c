@@ -39,8 +39,8 @@ static bool parse_base64(const char *text, uint8_t out[FINGERPRINT_SIZE])
 
 bool pins_add(struct pins *pins, const char *text, struct err *err)
 {
-	if (pins->count == PINS_MOST) {
-		err_set(err, "expected at most %d pins", PINS_MOST);
+	if (pins->count == PINS_MAX) {
+		err_set(err, "expected at most %d pins", PINS_MAX);
 		return false;
 	}
 	uint8_t *out = pins->sha256[pins->count];

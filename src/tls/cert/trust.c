@@ -16,14 +16,14 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return asn1 && ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-static bool keep_mark(struct trust *trust, const struct file_mark *mark)
+static bool keep_mark(struct trust *trust, const struct file_stamp *mark)
 {
-	struct file_mark *more =
-		realloc(trust->marks, (trust->mark_count + 1) * sizeof *trust->marks);
+	struct file_stamp *more =
+		realloc(trust->stamps, (trust->stamp_count + 1) * sizeof *trust->stamps);
 	if (!more)
 		return false;
-	trust->marks = more;
-	trust->marks[trust->mark_count++] = *mark;
+	trust->stamps = more;
+	trust->stamps[trust->stamp_count++] = *mark;
 	return true;
 }
 
@@ -86,7 +86,7 @@ static bool add_crl(struct trust *trust, X509_CRL *crl, struct err *err)
 	}
 	trust->crls = more;
 	more[trust->crl_count++] = (struct trust_crl){
-		.path = trust->marks[trust->mark_count - 1].path, .next_update = next};
+		.path = trust->stamps[trust->stamp_count - 1].path, .next_update = next};
 	return true;
 }
 
@@ -124,10 +124,10 @@ typedef bool parse_fn(struct trust *, BIO *, struct err *);
 
 static bool load_file(struct trust *trust, const char *path, parse_fn *parse, struct err *err)
 {
-	struct file_mark mark;
+	struct file_stamp mark;
 	uint8_t *data;
 	size_t len;
-	bool ok = file_mark_read(&mark, path, &data, &len, err);
+	bool ok = file_stamp_read(&mark, path, &data, &len, err);
 	if (ok) {
 		BIO *bio = BIO_new_mem_buf(data, (int)len);
 		ERR_clear_error();
@@ -143,7 +143,7 @@ static bool load_file(struct trust *trust, const char *path, parse_fn *parse, st
 /* Names that come and go change the times of a directory. */
 static bool mark_directory(struct trust *trust, const char *path, const struct stat *st)
 {
-	struct file_mark mark = {.path = strdup(path),
+	struct file_stamp mark = {.path = strdup(path),
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.size = st->st_size,
@@ -244,9 +244,9 @@ void trust_unref(struct trust *trust)
 {
 	if (!trust || atomic_fetch_sub(&trust->refs, 1) > 1)
 		return;
-	for (size_t i = 0; i < trust->mark_count; i++)
-		file_mark_finish(&trust->marks[i]);
-	free(trust->marks);
+	for (size_t i = 0; i < trust->stamp_count; i++)
+		file_stamp_finish(&trust->stamps[i]);
+	free(trust->stamps);
 	free(trust->crls);
 	X509_STORE_free(trust->store);
 	sk_X509_NAME_pop_free(trust->names, X509_NAME_free);
@@ -259,7 +259,7 @@ unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags)
 		(trust->crl_count > 0 ? crl_flags : 0);
 }
 
-static bool directory_holds(const struct file_mark *mark, const struct stat *st)
+static bool directory_holds(const struct file_stamp *mark, const struct stat *st)
 {
 	return mark->dev == st->st_dev && mark->ino == st->st_ino &&
 		mark->mtime.tv_sec == st->st_mtim.tv_sec &&
@@ -268,12 +268,12 @@ static bool directory_holds(const struct file_mark *mark, const struct stat *st)
 
 bool trust_is_current(struct trust *trust)
 {
-	for (size_t i = 0; i < trust->mark_count; i++) {
-		struct file_mark *mark = &trust->marks[i];
+	for (size_t i = 0; i < trust->stamp_count; i++) {
+		struct file_stamp *mark = &trust->stamps[i];
 		struct stat st;
 		if (stat(mark->path, &st) < 0)
 			return false;
-		if (S_ISDIR(st.st_mode) ? !directory_holds(mark, &st) : !file_mark_holds(mark))
+		if (S_ISDIR(st.st_mode) ? !directory_holds(mark, &st) : !file_stamp_holds(mark))
 			return false;
 	}
 	return true;
