@@ -7,40 +7,9 @@
 #define GATEHOUSE_STATS_COUNTERS_H
 
 #include "net/address.h"
+#include "stats/end_reason.h"
 
 #include <stdatomic.h>
-
-/* Why connections end, in as many classes as an alert can be made of. */
-enum end_reason {
-	END_DONE,
-	END_IDLE,
-	END_CLIENT_BROKE,   /* while it was relayed */
-	END_UPSTREAM_BROKE, /* while it was relayed */
-	END_NO_HELLO,       /* closed, or silent until hello_timeout */
-	END_NOT_TLS,
-	END_BAD_HELLO,
-	END_BAD_PREFACE,
-	END_NO_HOST,
-	END_NO_PROTOCOL,
-	END_LIMIT,
-	END_DRAINED,
-	END_HANDSHAKE,
-	END_NOT_ADMITTED, /* by the ACL */
-	END_DIAL,
-	END_UPSTREAM_HANDSHAKE,
-	END_REVALIDATED,
-	END_KILLED, /* by the administrator */
-	END_STOPPED,
-	END_NO_MEMORY,
-	END_OTHER,
-};
-#define END_REASONS (END_OTHER + 1)
-
-/* "done", "no_host": for labels. */
-const char *end_reason_name(enum end_reason ending);
-
-/* Did somebody not get what they came for? (An end of a relay is none, however rude.) */
-bool end_reason_is_refusal(enum end_reason ending);
 
 /* By the words of the log and the step that they were said in. */
 enum end_reason end_reason_of(const char *why, const char *step, bool relaying);

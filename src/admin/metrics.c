@@ -94,8 +94,8 @@ static void write_endings(struct strbuf *out, const struct totals *totals)
 	family(out, "gatehouse_connections_ended_total", "counter",
 		"Connections that have ended, by why.");
 	for (unsigned i = 0; i < END_REASONS; i++)
-		labelled(out, "gatehouse_connections_ended_total", "reason", end_reason_name(i),
-			totals->end_reasons[i]);
+		labelled(out, "gatehouse_connections_ended_total", "reason",
+			end_reason_info(i)->name, totals->end_reasons[i]);
 	family(out, "gatehouse_hello_errors_total", "counter",
 		"First bytes that were no ClientHello, or a broken one.");
 	labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",

@@ -89,7 +89,7 @@ static void add_counters(struct totals *totals, const struct counters *counters)
 	for (unsigned i = 0; i < END_REASONS; i++) {
 		unsigned long long ended = counter_get(&counters->end_reasons[i]);
 		totals->end_reasons[i] += ended;
-		totals->refused += end_reason_is_refusal(i) ? ended : 0;
+		totals->refused += end_reason_info(i)->is_refusal ? ended : 0;
 	}
 }
 

@@ -100,7 +100,8 @@ static void tell_endings(struct state *state, struct strbuf *out)
 	json_open(out, "end_reasons", '{');
 	for (unsigned i = 0; i < END_REASONS; i++)
 		if (totals.end_reasons[i] > 0)
-			json_number(out, end_reason_name(i), (long long)totals.end_reasons[i]);
+			json_number(
+				out, end_reason_info(i)->name, (long long)totals.end_reasons[i]);
 	json_close(out, '}');
 }
 
@@ -198,7 +199,7 @@ static void tell_refusals(const struct state *state, struct strbuf *out)
 		json_number(out, "at_ms", refusals[i].at_ms);
 		json_text(out, "source", refusals[i].source);
 		json_text(out, "name", refusals[i].name[0] ? refusals[i].name : NULL);
-		json_text(out, "reason", end_reason_name(refusals[i].end_reason));
+		json_text(out, "reason", end_reason_info(refusals[i].end_reason)->name);
 		json_text(out, "why", refusals[i].why);
 		json_close(out, '}');
 	}

@@ -107,7 +107,7 @@ void count_ended(struct session *session, const char *why)
 		atomic_fetch_sub_explicit(&session->stats->active, 1, memory_order_relaxed);
 	else
 		atomic_fetch_add_explicit(&session->stats->connections, 1, memory_order_relaxed);
-	if (!end_reason_is_refusal(ending))
+	if (!end_reason_info(ending)->is_refusal)
 		return;
 	atomic_fetch_add_explicit(&session->stats->errors, 1, memory_order_relaxed);
 	keep_refusal(session, ending, why);

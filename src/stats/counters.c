@@ -12,43 +12,6 @@ static const double handshake_bounds[] = {
 _Static_assert(COUNT(duration_bounds) <= HISTOGRAM_MAX, "HISTOGRAM_MAX");
 _Static_assert(COUNT(handshake_bounds) <= HISTOGRAM_MAX, "HISTOGRAM_MAX");
 
-static const struct {
-	const char *name;
-	bool is_refusal;
-} end_reasons[END_REASONS] = {
-	[END_DONE] = {"done", false},
-	[END_IDLE] = {"idle", false},
-	[END_CLIENT_BROKE] = {"client_broke", false},
-	[END_UPSTREAM_BROKE] = {"upstream_broke", false},
-	[END_NO_HELLO] = {"no_hello", true},
-	[END_NOT_TLS] = {"not_tls", true},
-	[END_BAD_HELLO] = {"bad_hello", true},
-	[END_BAD_PREFACE] = {"bad_preface", true},
-	[END_NO_HOST] = {"no_host", true},
-	[END_NO_PROTOCOL] = {"no_protocol", true},
-	[END_LIMIT] = {"limit", true},
-	[END_DRAINED] = {"drained", true},
-	[END_HANDSHAKE] = {"handshake", true},
-	[END_NOT_ADMITTED] = {"not_admitted", true},
-	[END_DIAL] = {"dial", true},
-	[END_UPSTREAM_HANDSHAKE] = {"upstream_handshake", true},
-	[END_REVALIDATED] = {"revalidated", false},
-	[END_KILLED] = {"killed", false},
-	[END_STOPPED] = {"stopped", false},
-	[END_NO_MEMORY] = {"no_memory", true},
-	[END_OTHER] = {"other", true},
-};
-
-const char *end_reason_name(enum end_reason ending)
-{
-	return end_reasons[ending].name;
-}
-
-bool end_reason_is_refusal(enum end_reason ending)
-{
-	return end_reasons[ending].is_refusal;
-}
-
 /* How the words begin; the first that fits. A reason that is not here is classed by its step. */
 static const struct {
 	const char *words;
@@ -114,7 +77,7 @@ enum end_reason end_reason_of(const char *why, const char *step, bool relaying)
 	/* What is refused with an alert and has none of the words above is a hello. */
 	bool is_farewell =
 		step && (strcmp(step, "send_close") == 0 || strcmp(step, "drain_input") == 0);
-	return is_farewell ? END_BAD_HELLO : END_OTHER;
+	return is_farewell ? END_BAD_HELLO : END_NO_HELLO;
 }
 
 void histogram_add(struct histogram *histogram, uint64_t us)

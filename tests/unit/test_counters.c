@@ -42,14 +42,14 @@ static void endings_are_classed_by_their_words(void **state)
 		{"upstream: no server left to try", "drain_input", false, END_DIAL},
 		{"upstream a:1: handshake: expired", "drain_input", false, END_UPSTREAM_HANDSHAKE},
 		{"out of memory", "sniff", false, END_NO_MEMORY},
-		{"something new", "acquire_slot", false, END_OTHER},
+		{"something new", "acquire_slot", false, END_NO_HELLO},
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		enum end_reason got = end_reason_of(cases[i].why, cases[i].step, cases[i].relaying);
 		if (got != cases[i].end_reason)
 			fail_msg("\"%s\" at %s is %s", cases[i].why, cases[i].step,
-				end_reason_name(got));
+				end_reason_info(got)->name);
 	}
 }
 
@@ -57,12 +57,12 @@ static void endings_have_names_of_their_own(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < END_REASONS; i++) {
-		assert_non_null(end_reason_name(i));
+		assert_non_null(end_reason_info(i)->name);
 		for (unsigned j = 0; j < i; j++)
-			assert_string_not_equal(end_reason_name(i), end_reason_name(j));
+			assert_string_not_equal(end_reason_info(i)->name, end_reason_info(j)->name);
 	}
-	assert_false(end_reason_is_refusal(END_DONE));
-	assert_true(end_reason_is_refusal(END_NO_HOST));
+	assert_false(end_reason_info(END_DONE)->is_refusal);
+	assert_true(end_reason_info(END_NO_HOST)->is_refusal);
 }
 
 static void a_histogram_counts_up_to_its_bounds(void **state)
