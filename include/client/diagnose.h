@@ -6,14 +6,15 @@
 #define GATEHOUSE_CLIENT_DIAGNOSE_H
 
 #include "client/gateway.h"
-#include "dial/dial.h"
 #include "net/stream.h"
+#include "upstream/connector.h"
 
 void diagnose_dial(
-	const struct gateway *gateway, const struct dial_result *result, struct err *out);
+	const struct gateway *gateway, const struct connector *connector, struct err *out);
 
-/* `tried`: as dial_tried tells it; NULL: connected, and in the handshake. */
-void diagnose_timeout(const struct gateway *gateway, const char *tried, struct err *out);
+/* The connector found that the time was up. */
+void diagnose_timeout(
+	const struct gateway *gateway, const struct connector *connector, struct err *out);
 
 /* The gateway's stream failed. `heard`: bytes have come through it before. */
 void diagnose_tls(

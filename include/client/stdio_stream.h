@@ -31,7 +31,7 @@ struct stdio_events {
 
 struct stdio_stream {
 	struct stream stream;
-	struct socket socket; /* of the stream: it waits for both descriptors and has none itself */
+	struct ev_loop *loop;
 	struct stdio_end in, out;
 	ev_io lost;
 	struct stdio_events events; /* all NULL until stdio_stream_watch */
@@ -41,9 +41,9 @@ struct stdio_stream {
 	char error_text[128];
 };
 
-/* In the caller's memory. The descriptors stay taken. */
-void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd);
+/* In the caller's memory, until stream_destroy, which leaves the descriptors open. */
+struct stream *stdio_stream_init(
+	struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd);
 void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events);
-void stdio_stream_finish(struct stdio_stream *stdio);
 
 #endif

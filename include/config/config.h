@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/report.h"
+#include "preface/preface.h"
 
 #include <netinet/in.h>
 
@@ -44,6 +45,7 @@ struct backend_config {
 	size_t count;
 	enum balance balance;
 	enum proxy_out proxy_protocol;
+	const struct preface *starttls; /* how TLS is asked for; NULL: it begins at once */
 	bool has_tls;
 	struct client_tls_config tls;
 	enum health_kind health;
@@ -109,6 +111,8 @@ struct listener_config {
 	const char *address; /* ":443" "0.0.0.0:443" "[::1]:443" "unix:/path" "fd:NAME" */
 	struct network *accept_proxy;
 	size_t accept_proxy_count;
+	/* "starttls": how clients ask for TLS, as a list that ends in NULL; NULL: they begin with it. */
+	const struct preface **prefaces;
 };
 
 struct forward_config {

@@ -11,7 +11,7 @@
 /* Raises the limit to the most that we may have. */
 void descriptors_raise_limit(void);
 
-/* Sets `connections_most` and `pipes_most`, from what is open by now. Before workers start. */
+/* Sets `connections_max` and `pipes_max`, from what is open by now. Before workers start. */
 void descriptors_share(struct limits *limits, unsigned workers);
 
 #endif

@@ -53,6 +53,7 @@ void publish_housekeeping(struct gatehouse *gatehouse);
 bool publish_is_settled(const struct gatehouse *gatehouse);
 unsigned publish_generations(const struct gatehouse *gatehouse); /* snapshots alive */
 void publish_finish(struct gatehouse *gatehouse);
+void publish_health_checks(struct gatehouse *gatehouse);
 void tell_workers(struct gatehouse *gatehouse, enum worker_mode mode);
 bool workers_settled(const struct gatehouse *gatehouse); /* have they done as they were told? */
 

@@ -5,6 +5,8 @@
  * The three scratch areas are apart because they are used at the same time: `plain` holds what a
  * pump moves (or the bytes that the sniffer peeked), `records_in` the records that a TLS stream is
  * about to open (or a hello joined from its records), `records_out` those it has just sealed.
+ *
+ * Time that decides something is taken from loop_ctx_now: CLOCK_MONOTONIC, as of this turn of the loop.
  */
 #ifndef GATEHOUSE_NET_LOOP_CTX_H
 #define GATEHOUSE_NET_LOOP_CTX_H
@@ -26,9 +28,17 @@ struct loop_ctx {
 	struct ev_loop *loop;
 	struct pipes *pipes;
 	uint8_t *plain, *records_in, *records_out;
+	ev_timer far; /* never fires: libev says how long it still runs, and so what the time is */
 };
 
+/* In memory that does not move until loop_ctx_finish. */
 bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err);
 void loop_ctx_finish(struct loop_ctx *ctx);
+
+/* Seconds on the monotonic clock, when this turn of the loop began; no system call. */
+static inline ev_tstamp loop_ctx_now(const struct loop_ctx *ctx)
+{
+	return ctx->far.at - ev_timer_remaining(ctx->loop, (ev_timer *)&ctx->far);
+}
 
 #endif

@@ -2,7 +2,7 @@
  * Two pumps between a client and its upstream, until both directions have ended or one breaks. What
  * to poll for is derived in one place from what the pumps need.
  *
- * The streams and their sockets stay the caller's; the relay drives the sockets while it lives.
+ * The streams stay the caller's; the relay drives them while it lives.
  */
 #ifndef GATEHOUSE_NET_RELAY_H
 #define GATEHOUSE_NET_RELAY_H
@@ -20,19 +20,19 @@ typedef void relay_ended_fn(void *owner, struct stream *broken);
 struct relay {
 	struct loop_ctx *ctx;
 	struct pump up, down; /* client to upstream; upstream to client */
-	ev_tstamp active_at;  /* when bytes last moved */
+	ev_tstamp active_at;  /* when bytes last moved; loop_ctx_now */
 	relay_ended_fn *on_ended;
 	void *owner;
 };
 
-/* Takes the sockets' events over, and moves what waits already; may call on_ended at once. */
+/* Drives the streams from now on, and moves what waits already; may call on_ended at once. */
 void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *client,
 	struct stream *upstream, relay_ended_fn *on_ended, void *owner);
 
 /* Have both directions ended as they should? A relay that is finished before that cuts them off. */
 bool relay_has_ended(const struct relay *relay);
 
-/* Lets go of what it holds; the sockets are told to wait for nothing. */
+/* Frees what it holds; the streams watch for nothing. */
 void relay_finish(struct relay *relay);
 
 #endif

@@ -1,14 +1,17 @@
 /*
- * A connected byte stream: plain or TLS, nobody above this header knows which. All operations are
- * non-blocking; on IO_AGAIN the caller waits for `events` on the stream's socket and calls again.
+ * A connected byte stream: a socket, TLS over one, standard input and output; nobody above this header
+ * knows which. A stream owns its transport: stream_destroy closes it. All operations are non-blocking; on
+ * IO_AGAIN the driver says with stream_watch what it waits for, and calls again when `on_ready` comes.
  *
- * The caller owns the stream and ends it with stream_destroy; the socket under it has its own owner.
+ * The memory of a stream is its maker's business; whoever has the stream ends it with stream_destroy.
  */
 #ifndef GATEHOUSE_NET_STREAM_H
 #define GATEHOUSE_NET_STREAM_H
 
 #include "base/bytes.h"
-#include "net/socket.h"
+#include "net/address.h"
+
+#include <ev.h>
 
 enum io {
 	IO_DONE,
@@ -19,10 +22,22 @@ enum io {
 
 enum closing {
 	HALF_CLOSE, /* FIN now: the peer may go on */
-	FULL_CLOSE, /* the caller closes the socket next, and that says the FIN */
+	FULL_CLOSE, /* the caller destroys the stream next, and that sends the FIN */
 };
 
 struct stream;
+struct identity;
+
+/* Of the encryption and of the peer's certificate, as far as they are known; all zero without TLS. */
+struct stream_facts {
+	const char *tls_version, *cipher; /* "TLSv1.3"; NULL until the handshake is done; static */
+	bool resumed;
+	struct span alpn;                /* the id that was agreed on; lent by the stream */
+	const struct identity *identity; /* of the peer's certificate, NULL: none was seen; lent */
+};
+
+/* `events`: EV_READ, EV_WRITE or both, of what was watched. May destroy the stream. */
+typedef void stream_ready_fn(void *owner, struct stream *stream, int events);
 
 struct stream_ops {
 	enum io (*handshake)(struct stream *stream); /* plain: IO_DONE at once */
@@ -35,17 +50,47 @@ struct stream_ops {
 	enum io (*write)(struct stream *stream, struct buf *buf);
 	/* No more from us: close_notify and FIN. */
 	enum io (*end)(struct stream *stream, enum closing closing);
-	int (*events)(const struct stream *stream, int wanted); /* what to poll for now */
+	/* What the driver waits for: EV_READ, EV_WRITE, both, or 0. It stays until the next call. */
+	void (*watch)(struct stream *stream, int events);
+	/* The peer is to see a reset, not an end, when the stream is destroyed. */
+	void (*abort)(struct stream *stream);
+	void (*facts)(const struct stream *stream, struct stream_facts *out);
+	/* Addresses of the two ends; false: there are none. */
+	bool (*peer)(const struct stream *stream, struct address *out);
+	bool (*local)(const struct stream *stream, struct address *out);
 	bool (*pending)(const struct stream *stream); /* readable, where poll cannot see it */
-	int (*raw_fd)(const struct stream *stream);   /* -1: bytes are transformed */
+	/* A descriptor whose bytes are the stream's, to read or to write; -1: they are transformed. */
+	int (*raw_in)(const struct stream *stream);
+	int (*raw_out)(const struct stream *stream);
+	/*
+	 * For a stream whose first bytes are looked at before it is known what they are; NULL where
+	 * that cannot be done. `peek` reads without taking. `want`: it is readable once so many bytes
+	 * are there (SO_RCVLOWAT; 1: as usual). `is_ended`: nothing comes after what has come.
+	 */
+	enum io (*peek)(struct stream *stream, struct buf *buf);
+	bool (*want)(struct stream *stream, size_t bytes);
+	bool (*is_ended)(const struct stream *stream);
+	/*
+	 * Ends our direction of the transport if it has not ended, reads what the peer still sends
+	 * into `scratch` and drops it (a socket closed with unread bytes sends a reset).
+	 */
+	enum io (*drain)(struct stream *stream, struct buf scratch);
 	void (*destroy)(struct stream *stream);
 };
 
 struct stream {
 	const struct stream_ops *ops;
-	struct socket *socket;
+	stream_ready_fn *on_ready;
+	void *owner;       /* on_ready's: who drives the stream now */
 	const char *error; /* after IO_FAIL; static or owned by the stream */
 };
+
+/* Who drives the stream from now on. */
+static inline void stream_set_driver(struct stream *stream, stream_ready_fn *on_ready, void *owner)
+{
+	stream->on_ready = on_ready;
+	stream->owner = owner;
+}
 
 static inline enum io stream_handshake(struct stream *stream)
 {
@@ -67,9 +112,29 @@ static inline enum io stream_end(struct stream *stream, enum closing closing)
 	return stream->ops->end(stream, closing);
 }
 
-static inline int stream_events(const struct stream *stream, int wanted)
+static inline void stream_watch(struct stream *stream, int events)
 {
-	return stream->ops->events(stream, wanted);
+	stream->ops->watch(stream, events);
+}
+
+static inline void stream_abort(struct stream *stream)
+{
+	stream->ops->abort(stream);
+}
+
+static inline void stream_facts(const struct stream *stream, struct stream_facts *out)
+{
+	stream->ops->facts(stream, out);
+}
+
+static inline bool stream_peer(const struct stream *stream, struct address *out)
+{
+	return stream->ops->peer(stream, out);
+}
+
+static inline bool stream_local(const struct stream *stream, struct address *out)
+{
+	return stream->ops->local(stream, out);
 }
 
 static inline bool stream_pending(const struct stream *stream)
@@ -77,14 +142,40 @@ static inline bool stream_pending(const struct stream *stream)
 	return stream->ops->pending(stream);
 }
 
-static inline int stream_raw_fd(const struct stream *stream)
+static inline int stream_raw_in(const struct stream *stream)
 {
-	return stream->ops->raw_fd(stream);
+	return stream->ops->raw_in(stream);
 }
 
+static inline int stream_raw_out(const struct stream *stream)
+{
+	return stream->ops->raw_out(stream);
+}
+
+static inline enum io stream_peek(struct stream *stream, struct buf *buf)
+{
+	return stream->ops->peek(stream, buf);
+}
+
+static inline bool stream_want(struct stream *stream, size_t bytes)
+{
+	return stream->ops->want(stream, bytes);
+}
+
+static inline bool stream_is_ended(const struct stream *stream)
+{
+	return stream->ops->is_ended(stream);
+}
+
+static inline enum io stream_drain(struct stream *stream, struct buf scratch)
+{
+	return stream->ops->drain(stream, scratch);
+}
+
+/* NULL is fine. */
 static inline void stream_destroy(struct stream *stream)
 {
-	if (stream && stream->ops)
+	if (stream)
 		stream->ops->destroy(stream);
 }
 

@@ -6,7 +6,7 @@
 #ifndef GATEHOUSE_SESSION_REVALIDATE_H
 #define GATEHOUSE_SESSION_REVALIDATE_H
 
-#include "session/session.h"
+#include "session/engine.h"
 
 void revalidate_init(struct service *service);
 void revalidate_finish(struct service *service);

@@ -1,5 +1,5 @@
 /*
- * What the sessions of one worker share. The worker (app/worker) makes it, and replaces `routes` when
+ * What the sessions of one worker share. The worker (daemon/worker) makes it, and replaces `routes` when
  * a reload is published; sessions only use it. Belongs to one thread; `limits` is every worker's.
  */
 #ifndef GATEHOUSE_SESSION_SERVICE_H
@@ -18,14 +18,14 @@ struct session_iter;
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
-	unsigned connections_most, pipes_most; /* by the descriptors: of all, of each worker */
+	unsigned connections_max, pipes_max; /* by the descriptors: of all, of each worker */
 	atomic_bool drained; /* by the administrator: no host takes new connections */
 	struct sources *sources;
 	struct route_stats_table *route_stats;
 };
 
-/* What is done once a second (session/stats). */
-struct stats {
+/* What is done once a second (session/session_stats). */
+struct session_stats {
 	ev_timer tick;
 	ev_check woken;
 	ev_prepare sleep;
@@ -47,12 +47,12 @@ struct service {
 	struct log_ratelimit log_ratelimit;
 	unsigned index; /* of the worker */
 	struct counters *counters;
-	struct stats stats;
+	struct session_stats session_stats;
 	struct client_hello hello;  /* within one callback: from sniff to choose_route */
 	ev_timer revalidation;      /* runs while there are sessions to judge again */
 	struct session *sessions;   /* all that live, newest first */
 	atomic_uint count;          /* of them; written by this thread alone */
-	struct session_iter *iters; /* over these sessions, under way */
+	struct session_iter *iters; /* over these sessions, in progress */
 	void (*on_session_gone)(struct service *service); /* after each end */
 	bool has_backlog; /* connections wait in the kernel's queue for their turn */
 };

@@ -7,12 +7,10 @@
 #define GATEHOUSE_STATS_COUNTERS_H
 
 #include "net/address.h"
+#include "preface/preface.h"
 #include "stats/end_reason.h"
 
 #include <stdatomic.h>
-
-/* By the words of the log and the step that they were said in. */
-enum end_reason end_reason_of(const char *why, const char *step, bool relaying);
 
 typedef atomic_ullong counter;
 
@@ -70,6 +68,7 @@ struct counters {
 		down; /* gauge: active; bytes, of live connections up to the last second */
 	counter acl_admitted, acl_denied, dial_errors;
 	counter end_reasons[END_REASONS];
+	counter prefaces[PREFACES_MAX]; /* completed, in the order of the registry */
 	struct histogram durations, handshakes;
 	/* Gauges, set once a second while somebody wants them (see `tick_us`). */
 	counter pipes;

@@ -16,7 +16,7 @@
 
 struct record_io {
 	struct loop_ctx *ctx;
-	struct socket *socket;
+	int fd; /* of the transport; borrowed */
 	struct buf
 		in; /* received and not opened: on the heap between turns, else in the loop context */
 	struct buf out;   /* sealed and not sent, on the heap */
@@ -26,7 +26,7 @@ struct record_io {
 	int error; /* an errno of recv or send; then everything fails */
 };
 
-void record_io_init(struct record_io *io, struct loop_ctx *ctx, struct socket *socket);
+void record_io_init(struct record_io *io, struct loop_ctx *ctx, int fd);
 void record_io_finish(struct record_io *io);
 
 /* The BIO for SSL_set_bio, which takes it over. NULL: no memory. */

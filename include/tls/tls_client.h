@@ -7,8 +7,8 @@
 #define GATEHOUSE_TLS_TLS_CLIENT_H
 
 #include "tls/cert/credential.h"
-#include "tls/cert/pin.h"
 #include "tls/cert/trust.h"
+#include "tls/tls_conn.h"
 
 #include <openssl/ssl.h>
 
@@ -24,6 +24,7 @@ struct tls_client {
 	atomic_uint refs;
 	SSL_CTX *ssl_ctx;
 	struct tls_client_policy policy; /* with references of its own */
+	struct tls_pinning pinning;      /* of the policy, for OpenSSL's callback */
 };
 
 /* The caller has the only reference. */

@@ -10,10 +10,4 @@
 /* `chain`: what the client sent behind it. NULL when it is good; else why not, in static words. */
 const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(X509) *chain);
 
-/*
- * What the policy lets pass of what OpenSSL found: a level above the leaf whose CA publishes no
- * CRL, and, unless it says otherwise, a CRL that has expired.
- */
-bool tls_verify_forgives(const struct tls_policy *policy, int error, int depth);
-
 #endif

@@ -43,6 +43,8 @@ struct backend {
 	unsigned count;
 	enum balance balance;
 	enum proxy_out proxy_protocol;
+	const struct preface
+		*starttls; /* how its servers are asked for TLS; NULL: it begins at once */
 	struct health_settings health;
 	atomic_uint turn; /* of round robin */
 };

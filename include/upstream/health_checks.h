@@ -1,12 +1,13 @@
 /*
- * Health checks: servers that ask for them are connected to at intervals, by the main thread, and
- * marked down after `fall` failures in a row, up after `rise` answers. A reload goes on with those
- * that stay. What is found is told to the workers through the server's shared state.
+ * Health checks: servers of backends that ask for them are connected to at intervals, by the main thread,
+ * as a session would connect (PROXY header and STARTTLS included), and marked down after `fall` failures in
+ * a row, up after `rise` answers. A reload goes on with those that stay. The workers see the outcome in the
+ * server's shared state.
  */
 #ifndef GATEHOUSE_UPSTREAM_HEALTH_CHECKS_H
 #define GATEHOUSE_UPSTREAM_HEALTH_CHECKS_H
 
-#include "route/routes.h"
+#include "upstream/backend.h"
 
 #include <ev.h>
 
@@ -14,8 +15,13 @@ struct health_checks;
 
 struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err);
 
-/* Checks what that snapshot asks for, and nothing else. Its servers must live until the next call. */
-void health_checks_follow(struct health_checks *checks, const struct routes *routes);
-void health_checks_destroy(struct health_checks *checks);
+/*
+ * What is to be checked from now on, and nothing else: begin, each backend, end. The servers must live
+ * until the next such round.
+ */
+void health_checks_begin(struct health_checks *checks);
+void health_checks_add(struct health_checks *checks, const struct backend *backend);
+void health_checks_end(struct health_checks *checks);
+void health_checks_destroy(struct health_checks *checks); /* NULL is fine */
 
 #endif

@@ -96,6 +96,11 @@ static void write_endings(struct strbuf *out, const struct totals *totals)
 	for (unsigned i = 0; i < END_REASONS; i++)
 		labelled(out, "gatehouse_connections_ended_total", "reason",
 			end_reason_info(i)->name, totals->end_reasons[i]);
+	family(out, "gatehouse_prefaces_total", "counter",
+		"Prefaces that clients have completed before TLS, by protocol.");
+	for (unsigned i = 0; preface_at(i); i++)
+		labelled(out, "gatehouse_prefaces_total", "protocol", preface_at(i)->name,
+			totals->prefaces[i]);
 	family(out, "gatehouse_hello_errors_total", "counter",
 		"First bytes that were no ClientHello, or a broken one.");
 	labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",

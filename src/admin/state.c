@@ -86,6 +86,8 @@ static void add_counters(struct totals *totals, const struct counters *counters)
 		turn = before;
 	if (turn > totals->turn_us)
 		totals->turn_us = turn;
+	for (unsigned i = 0; i < PREFACES_MAX; i++)
+		totals->prefaces[i] += counter_get(&counters->prefaces[i]);
 	for (unsigned i = 0; i < END_REASONS; i++) {
 		unsigned long long ended = counter_get(&counters->end_reasons[i]);
 		totals->end_reasons[i] += ended;

@@ -135,7 +135,7 @@ static int join(struct connection *connection, struct ev_loop *loop, struct err 
 		ev_run(loop, 0);
 	}
 	link_destroy(connection->link);
-	stdio_stream_finish(&connection->stdio);
+	stream_destroy(&connection->stdio.stream);
 	resolver_destroy(connection->resolver);
 	loop_ctx_finish(&connection->ctx);
 	return connection->status;

@@ -26,18 +26,19 @@ static const char *target(const struct gateway *gateway)
 	return gateway->settings->target;
 }
 
-void diagnose_dial(const struct gateway *gateway, const struct dial_result *result, struct err *out)
+void diagnose_dial(
+	const struct gateway *gateway, const struct connector *connector, struct err *out)
 {
 	const char *advice = "";
-	if (result->unresolved)
+	if (connector->is_unresolved)
 		advice = "; check the name, or the name servers of this machine";
-	else if (result->error == ECONNREFUSED)
+	else if (connector->error == ECONNREFUSED)
 		advice = "; is the gateway running there, and is it this port?";
-	else if (result->error == ENETUNREACH || result->error == EHOSTUNREACH)
+	else if (connector->error == ENETUNREACH || connector->error == EHOSTUNREACH)
 		advice = "; is this machine online, and does it have a route there?";
-	else if (result->error == ENOENT)
+	else if (connector->error == ENOENT)
 		advice = "; there is no such socket";
-	err_set(out, "%s: %s%s", target(gateway), result->why, advice);
+	err_set(out, "%s: %s%s", target(gateway), connector->why, advice);
 }
 
 static void write_seconds(uint64_t ms, char out[32])
@@ -48,16 +49,17 @@ static void write_seconds(uint64_t ms, char out[32])
 		snprintf(out, 32, "%llu s", (unsigned long long)ms / 1000);
 }
 
-void diagnose_timeout(const struct gateway *gateway, const char *tried, struct err *out)
+void diagnose_timeout(
+	const struct gateway *gateway, const struct connector *connector, struct err *out)
 {
-	char limit[32];
+	char limit[32], tried[CONNECTOR_TRIED_MAX];
 	write_seconds(gateway->settings->config.connect_timeout_ms, limit);
-	if (!tried)
+	if (!connector_tried(connector, tried))
 		err_set(out,
 			"%s: connected, but the TLS handshake was not done within %s; is it a TLS "
 			"port?",
 			target(gateway), limit);
-	else if (*tried)
+	else if (tried[0])
 		err_set(out,
 			"%s: no answer from %s within %s; is it down, or does a firewall drop it?",
 			target(gateway), tried, limit);

@@ -1,24 +1,20 @@
 #include "client/gateway_link.h"
 
 #include "client/diagnose.h"
-#include "dial/dial.h"
 #include "net/relay.h"
-#include "tls/tls_stream.h"
+#include "upstream/connector.h"
 
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PROBES 3
-
 struct link {
 	struct link_setup setup;
-	ev_timer deadline;     /* of all before the relay */
-	struct dial *dial;     /* then NULL */
-	struct socket socket;  /* the gateway's */
-	struct stream *stream; /* NULL before there is a connection */
+	struct connector connector;
+	struct plain_stream plain; /* memory of the gateway's transport */
+	struct stream *stream;     /* the gateway's; NULL before there is a connection */
+	ev_timer start; /* from the loop, so that no answer comes before link_start returns */
 	bool relaying;
 	struct relay relay;
 };
@@ -40,13 +36,11 @@ __attribute__((format(printf, 2, 3))) static void tell(
 /* Nothing happens any more while the owner makes up its mind when to destroy it. */
 static void quiet(struct link *link)
 {
-	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
-	dial_cancel(link->dial);
-	link->dial = NULL;
+	ev_timer_stop(link->setup.ctx->loop, &link->start);
+	connector_cancel(&link->connector);
 	if (link->relaying)
 		relay_finish(&link->relay);
 	link->relaying = false;
-	socket_wait(&link->socket, 0);
 }
 
 static void end(struct link *link, const char *why)
@@ -68,130 +62,92 @@ static void on_relay_ended(void *owner, struct stream *broken)
 	end(link, broken ? err.text : NULL);
 }
 
+static void tell_address(const struct link *link)
+{
+	const struct address *address = &link->connector.address;
+	char text[ADDRESS_TEXT_MAX];
+	if (connector_is_connected(&link->connector))
+		address_text(&address->any, address->len, text);
+	else
+		return;
+	tell(link, "connected to %s", text);
+}
+
 static void tell_secured(const struct link *link)
 {
-	struct tls_facts facts;
-	tls_stream_facts(link->stream, &facts);
-	tell(link, "%s, %s, protocol %.*s%s", facts.version, facts.cipher,
+	struct stream_facts facts;
+	stream_facts(link->stream, &facts);
+	tell(link, "%s, %s, protocol %.*s%s", facts.tls_version, facts.cipher,
 		facts.alpn.len ? (int)facts.alpn.len : 4,
 		facts.alpn.len ? (const char *)facts.alpn.data : "none",
 		facts.resumed ? ", resumed" : "");
 }
 
-static void shake_hands(struct link *link)
+static void connect_failed(struct link *link)
 {
+	const struct connector *connector = &link->connector;
 	struct err err;
-	switch (stream_handshake(link->stream)) {
-	case IO_AGAIN:
-		socket_wait(&link->socket, stream_events(link->stream, EV_READ));
+	if (connector->is_timeout)
+		diagnose_timeout(link->setup.gateway, connector, &err);
+	else if (connector->failure == CONNECT_DIAL)
+		diagnose_dial(link->setup.gateway, connector, &err);
+	else if (connector->phase == PHASE_TLS)
+		diagnose_tls(link->setup.gateway, connector->stream, false, &err);
+	else
+		err_set(&err, "%s", connector->why);
+	end(link, err.text);
+}
+
+static void on_connect_done(void *owner)
+{
+	struct link *link = owner;
+	tell_address(link);
+	if (link->connector.state == CONNECT_FAILED) {
+		connect_failed(link);
 		return;
-	case IO_EOF:
-	case IO_FAIL:
-		diagnose_tls(link->setup.gateway, link->stream, false, &err);
-		end(link, err.text);
-		return;
-	case IO_DONE:
-		break;
 	}
-	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
+	link->stream = connector_take(&link->connector);
 	tell_secured(link);
 	link->relaying = true;
 	relay_start(&link->relay, link->setup.ctx, link->setup.client, link->stream, on_relay_ended,
 		link);
 }
 
-static void on_ready(void *owner, struct socket *socket, int events)
-{
-	(void)socket, (void)events;
-	shake_hands(owner);
-}
-
-static void set(int fd, int option, uint64_t value)
-{
-	int number = value < 1 ? 1 : value > 32000 ? 32000 : (int)value;
-	setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
-}
-
-/*
- * Probes find a peer that is gone while all is silent, the user time-out while
- * something is sent.
- */
-static void keep_alive(int fd, uint64_t ms)
-{
-	int longest = (int)(2 * ms);
-	if (ms == 0)
-		return;
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
-	set(fd, TCP_KEEPIDLE, ms / 1000);
-	set(fd, TCP_KEEPINTVL, ms / 1000 / PROBES);
-	set(fd, TCP_KEEPCNT, PROBES);
-	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &longest, sizeof longest);
-}
-
-static void on_dialled(void *owner, const struct dial_result *result)
-{
-	struct link *link = owner;
-	const struct gateway *gateway = link->setup.gateway;
-	char text[ADDRESS_TEXT_MAX];
-	struct err err;
-	link->dial = NULL;
-	if (result->fd < 0) {
-		diagnose_dial(gateway, result, &err);
-		end(link, err.text);
-		return;
-	}
-	address_text(&result->address.any, result->address.len, text);
-	tell(link, "connected to %s", text);
-	socket_init(&link->socket, link->setup.ctx->loop, result->fd, on_ready, link);
-	keep_alive(result->fd, gateway->settings->config.keepalive_ms);
-	link->stream = tls_connect_stream(link->setup.ctx, &link->socket, gateway->peer,
-		span_of(gateway->alpn, gateway->alpn_len), &err);
-	if (link->stream)
-		shake_hands(link);
-	else
-		end(link, err.text);
-}
-
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_start(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct link *link = timer->data;
-	struct err err;
+	const struct gateway *gateway = link->setup.gateway;
+	const struct client_settings *settings = gateway->settings;
+	struct connector_setup setup = {.ctx = link->setup.ctx,
+		.resolver = link->setup.resolver,
+		.endpoint = &settings->endpoint,
+		.family = settings->config.family,
+		.plain = &link->plain,
+		.tls = gateway->peer,
+		.alpn = span_of(gateway->alpn, gateway->alpn_len),
+		.keepalive_ms = settings->config.keepalive_ms,
+		.dial_ms = settings->config.connect_timeout_ms,
+		.secure_ms = CONNECT_SAME_LIMIT,
+		.on_done = on_connect_done,
+		.owner = link};
 	(void)loop, (void)events;
-	diagnose_timeout(link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
-	end(link, err.text);
-}
-
-static void start_deadline(struct link *link)
-{
-	uint64_t ms = link->setup.gateway->settings->config.connect_timeout_ms;
-	ev_timer_init(&link->deadline, on_deadline, (double)ms / 1000, 0.);
-	link->deadline.data = link;
-	if (ms > 0)
-		ev_timer_start(link->setup.ctx->loop, &link->deadline);
+	if (connector_start(&link->connector, &setup) != CONNECT_WAIT)
+		on_connect_done(link);
 }
 
 struct link *link_start(const struct link_setup *setup, struct err *err)
 {
-	const struct client_settings *settings = setup->gateway->settings;
 	struct link *link = calloc(1, sizeof *link);
 	if (!link) {
 		err_set(err, "out of memory");
 		return NULL;
 	}
 	link->setup = *setup;
-	socket_init(&link->socket, setup->ctx->loop, -1, on_ready, link);
-	start_deadline(link);
-	struct dial_setup dial = {.loop = setup->ctx->loop,
-		.resolver = setup->resolver,
-		.endpoint = &settings->endpoint,
-		.family = settings->config.family,
-		.on_done = on_dialled,
-		.owner = link};
-	link->dial = dial_start(&dial, err);
-	if (link->dial)
-		return link;
-	link_destroy(link);
-	return NULL;
+	connector_init(&link->connector);
+	ev_timer_init(&link->start, on_start, 0., 0.);
+	link->start.data = link;
+	ev_timer_start(setup->ctx->loop, &link->start);
+	return link;
 }
 
 void link_say_rest(struct link *link)
@@ -209,6 +165,5 @@ void link_destroy(struct link *link)
 		return;
 	quiet(link);
 	stream_destroy(link->stream);
-	socket_close(&link->socket);
 	free(link);
 }

@@ -15,8 +15,7 @@
 struct forwarded {
 	struct run_forward *forward;
 	struct forwarded *next, **place;
-	struct socket socket;
-	struct stream stream;
+	struct plain_stream plain;
 	struct link *link;
 };
 
@@ -33,9 +32,8 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 		connection->next->place = connection->place;
 	link_destroy(connection->link);
 	if (is_broken)
-		socket_reset(&connection->socket);
-	else
-		socket_close(&connection->socket);
+		stream_abort(&connection->plain.stream);
+	stream_destroy(&connection->plain.stream);
 	free(connection);
 	if (forward->draining && !forward->connections)
 		ev_break(forward->ctx.loop, EVBREAK_ALL);
@@ -46,16 +44,9 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 static void on_link_ended(void *owner, const char *why)
 {
 	struct forwarded *connection = owner;
-	if (why && !connection->stream.error)
+	if (why && !connection->plain.stream.error)
 		tell(connection->forward, why);
 	forwarded_end(connection, why != NULL);
-}
-
-/* Before there is a relay nobody waits for the client's socket. */
-static void on_ready(void *owner, struct socket *socket, int events)
-{
-	(void)owner, (void)events;
-	socket_wait(socket, 0);
 }
 
 static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
@@ -64,8 +55,7 @@ static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
 	if (!connection)
 		return NULL;
 	connection->forward = forward;
-	socket_init(&connection->socket, forward->ctx.loop, fd, on_ready, connection);
-	plain_stream_init(&connection->stream, &connection->socket);
+	plain_stream_init(&connection->plain, forward->ctx.loop, fd);
 	connection->place = &forward->connections;
 	connection->next = forward->connections;
 	if (connection->next)
@@ -88,7 +78,7 @@ static void begin(struct run_forward *forward, int fd)
 	struct link_setup setup = {.gateway = forward->gateway,
 		.ctx = &forward->ctx,
 		.resolver = forward->resolver,
-		.client = &connection->stream,
+		.client = &connection->plain.stream,
 		.on_ended = on_link_ended,
 		.owner = connection};
 	connection->link = link_start(&setup, &err);

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static struct stdio_stream *of(const struct stream *stream)
+static struct stdio_stream *stdio_of(const struct stream *stream)
 {
 	return (struct stdio_stream *)stream;
 }
@@ -46,7 +46,7 @@ static void make_nonblocking(struct stdio_end *end, int mode)
 		fcntl(fd, F_SETFL, end->flags | O_NONBLOCK);
 }
 
-static enum io failed(struct stdio_stream *stdio, const char *which)
+static enum io stdio_failed(struct stdio_stream *stdio, const char *which)
 {
 	if (errno == EAGAIN || errno == EINTR)
 		return IO_AGAIN;
@@ -68,7 +68,7 @@ static enum io stdio_handshake(struct stream *stream)
 
 static enum io stdio_read(struct stream *stream, struct buf *buf)
 {
-	struct stdio_stream *stdio = of(stream);
+	struct stdio_stream *stdio = stdio_of(stream);
 	int fd = stdio->in.io.fd;
 	uint8_t *at = buf->data + buf->end;
 	if (stdio->input_over)
@@ -76,7 +76,7 @@ static enum io stdio_read(struct stream *stream, struct buf *buf)
 	ssize_t n = stdio->in.kind == STDIO_SOCKET ? recv(fd, at, buf_room(buf), MSG_DONTWAIT)
 						   : read(fd, at, buf_room(buf));
 	if (n < 0)
-		return failed(stdio, "input");
+		return stdio_failed(stdio, "input");
 	if (n == 0) {
 		stdio->input_over = true;
 		return IO_EOF;
@@ -95,7 +95,7 @@ static void note_head(struct stdio_stream *stdio, const uint8_t *data, size_t le
 
 static enum io stdio_write(struct stream *stream, struct buf *buf)
 {
-	struct stdio_stream *stdio = of(stream);
+	struct stdio_stream *stdio = stdio_of(stream);
 	int fd = stdio->out.io.fd;
 	if (buf_used(buf) == 0)
 		return IO_DONE;
@@ -104,7 +104,7 @@ static enum io stdio_write(struct stream *stream, struct buf *buf)
 		? send(fd, at, buf_used(buf), MSG_DONTWAIT | MSG_NOSIGNAL)
 		: write(fd, at, buf_used(buf));
 	if (n < 0)
-		return failed(stdio, "output");
+		return stdio_failed(stdio, "output");
 	note_head(stdio, at, (size_t)n);
 	buf->start += (size_t)n;
 	return buf_used(buf) > 0 ? IO_AGAIN : IO_DONE;
@@ -126,29 +126,23 @@ static bool close_output(int fd)
 /* The far end of a pipe hears of the end by nothing else. */
 static enum io stdio_end_output(struct stream *stream, enum closing closing)
 {
-	struct stdio_stream *stdio = of(stream);
+	struct stdio_stream *stdio = stdio_of(stream);
 	int fd = stdio->out.io.fd;
 	(void)closing;
 	if (stdio->events.on_ending)
 		stdio->events.on_ending(stdio->events.owner);
-	ev_io_stop(stdio->socket.loop, &stdio->lost);
-	ev_io_stop(stdio->socket.loop, &stdio->out.io);
+	ev_io_stop(stdio->loop, &stdio->lost);
+	ev_io_stop(stdio->loop, &stdio->out.io);
 	if (stdio->out.kind == STDIO_SOCKET)
 		shutdown(fd, SHUT_WR);
 	else if (!close_output(fd))
-		return failed(stdio, "output");
+		return stdio_failed(stdio, "output");
 	stdio->out.flags = -1;
 	if (stdio->in.kind == STDIO_TERMINAL) {
 		stdio->input_over = true;
-		ev_feed_event(stdio->socket.loop, &stdio->in.io, EV_READ);
+		ev_feed_event(stdio->loop, &stdio->in.io, EV_READ);
 	}
 	return IO_DONE;
-}
-
-static int stdio_events(const struct stream *stream, int wanted)
-{
-	(void)stream;
-	return wanted;
 }
 
 static bool stdio_pending(const struct stream *stream)
@@ -157,37 +151,14 @@ static bool stdio_pending(const struct stream *stream)
 	return false;
 }
 
-/* Beyond it there is a stream that transforms bytes in any case. */
-static int stdio_raw_fd(const struct stream *stream)
+/* What is beyond it transforms bytes in any case. */
+static int stdio_raw(const struct stream *stream)
 {
 	(void)stream;
 	return -1;
 }
 
-static void stdio_destroy(struct stream *stream)
-{
-	stream->ops = NULL;
-}
-
-static const struct stream_ops stdio_ops = {
-	.handshake = stdio_handshake,
-	.read = stdio_read,
-	.write = stdio_write,
-	.end = stdio_end_output,
-	.events = stdio_events,
-	.pending = stdio_pending,
-	.raw_fd = stdio_raw_fd,
-	.destroy = stdio_destroy,
-};
-
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct stdio_stream *stdio = io->data;
-	(void)loop;
-	stdio->socket.on_ready(stdio->socket.io.data, &stdio->socket, events);
-}
-
-static void watch(struct ev_loop *loop, ev_io *io, bool is_wanted)
+static void watch_end(struct ev_loop *loop, ev_io *io, bool is_wanted)
 {
 	if (is_wanted)
 		ev_io_start(loop, io);
@@ -195,16 +166,74 @@ static void watch(struct ev_loop *loop, ev_io *io, bool is_wanted)
 		ev_io_stop(loop, io);
 }
 
-static struct stdio_stream *of_socket(struct socket *socket)
+static void stdio_watch(struct stream *stream, int events)
 {
-	return (struct stdio_stream *)((char *)socket - offsetof(struct stdio_stream, socket));
+	struct stdio_stream *stdio = stdio_of(stream);
+	watch_end(stdio->loop, &stdio->in.io, events & EV_READ);
+	watch_end(stdio->loop, &stdio->out.io, events & EV_WRITE);
 }
 
-static void wait_for(struct socket *socket, int events)
+/* Who shares the descriptors must not suffer: there is no reset. */
+static void stdio_abort(struct stream *stream)
 {
-	struct stdio_stream *stdio = of_socket(socket);
-	watch(socket->loop, &stdio->in.io, events & EV_READ);
-	watch(socket->loop, &stdio->out.io, events & EV_WRITE);
+	(void)stream;
+}
+
+static void stdio_facts(const struct stream *stream, struct stream_facts *out)
+{
+	(void)stream;
+	*out = (struct stream_facts){0};
+}
+
+static bool stdio_address(const struct stream *stream, struct address *out)
+{
+	(void)stream, (void)out;
+	return false;
+}
+
+static enum io stdio_drain(struct stream *stream, struct buf scratch)
+{
+	return stdio_read(stream, &scratch);
+}
+
+static void end_finish(struct stdio_end *end, struct ev_loop *loop)
+{
+	ev_io_stop(loop, &end->io);
+	if (end->flags >= 0)
+		fcntl(end->io.fd, F_SETFL, end->flags);
+}
+
+/* The descriptors stay open. */
+static void stdio_destroy(struct stream *stream)
+{
+	struct stdio_stream *stdio = stdio_of(stream);
+	ev_io_stop(stdio->loop, &stdio->lost);
+	end_finish(&stdio->in, stdio->loop);
+	end_finish(&stdio->out, stdio->loop);
+}
+
+static const struct stream_ops stdio_ops = {
+	.handshake = stdio_handshake,
+	.read = stdio_read,
+	.write = stdio_write,
+	.end = stdio_end_output,
+	.watch = stdio_watch,
+	.abort = stdio_abort,
+	.facts = stdio_facts,
+	.peer = stdio_address,
+	.local = stdio_address,
+	.pending = stdio_pending,
+	.raw_in = stdio_raw,
+	.raw_out = stdio_raw,
+	.drain = stdio_drain,
+	.destroy = stdio_destroy,
+};
+
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct stream *stream = io->data;
+	(void)loop;
+	stream->on_ready(stream->owner, stream, events);
 }
 
 static void on_lost(struct ev_loop *loop, ev_io *io, int events)
@@ -220,42 +249,25 @@ static void end_init(struct stdio_end *end, struct stdio_stream *stdio, int fd, 
 	end->kind = kind_of(fd);
 	end->flags = -1;
 	ev_io_init(&end->io, on_io, fd, events);
-	end->io.data = stdio;
+	end->io.data = &stdio->stream;
 	make_nonblocking(end, events == EV_READ ? O_RDONLY : O_WRONLY);
 }
 
-void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd)
+struct stream *stdio_stream_init(
+	struct stdio_stream *stdio, struct ev_loop *loop, int in_fd, int out_fd)
 {
-	*stdio = (struct stdio_stream){.stream.ops = &stdio_ops, .stream.socket = &stdio->socket};
-	socket_init(&stdio->socket, loop, -1, NULL, NULL);
-	stdio->socket.wait = wait_for;
+	*stdio = (struct stdio_stream){.stream.ops = &stdio_ops, .loop = loop};
 	end_init(&stdio->in, stdio, in_fd, EV_READ);
 	end_init(&stdio->out, stdio, out_fd, EV_WRITE);
 	ev_io_init(&stdio->lost, on_lost, out_fd, EV_READ);
 	stdio->lost.data = stdio;
+	return &stdio->stream;
 }
 
-/*
- * The writing end of a pipe is never readable: what wakes its watcher is that the
- * reader is gone.
- */
+/* The writing end of a pipe is never readable: what wakes its watcher is that the reader is gone. */
 void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events)
 {
 	stdio->events = *events;
 	if (stdio->out.kind == STDIO_PIPE)
-		ev_io_start(stdio->socket.loop, &stdio->lost);
-}
-
-static void end_finish(struct stdio_end *end, struct ev_loop *loop)
-{
-	ev_io_stop(loop, &end->io);
-	if (end->flags >= 0)
-		fcntl(end->io.fd, F_SETFL, end->flags);
-}
-
-void stdio_stream_finish(struct stdio_stream *stdio)
-{
-	ev_io_stop(stdio->socket.loop, &stdio->lost);
-	end_finish(&stdio->in, stdio->socket.loop);
-	end_finish(&stdio->out, stdio->socket.loop);
+		ev_io_start(stdio->loop, &stdio->lost);
 }

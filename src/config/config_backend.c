@@ -1,5 +1,6 @@
 #include "config/config_backend.h"
 
+#include "config/config_starttls.h"
 #include "net/address.h"
 #include "wire/server_name.h"
 
@@ -210,6 +211,7 @@ static const struct field backend_fields[] = {
 	{"tls", tls_field, .offset = 0},
 	{"proxy_protocol", field_choice, FIELD_AT(struct backend_config, proxy_protocol),
 		.choices = proxy_versions},
+	{"starttls", starttls_field, FIELD_AT(struct backend_config, starttls)},
 	{"health_check", health_field, .fields = health_fields},
 	{0},
 };

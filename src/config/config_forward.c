@@ -42,6 +42,11 @@ static void read_forward(struct reader *reader, const struct place *place, const
 	}
 	struct given given = fields_read(reader, forward_fields, place, value, &written);
 	client_pair_check(reader, place, given.traits);
+	for (size_t i = 0; i < written.listen.count; i++)
+		if (written.listen.items[i].prefaces)
+			report_error(reader->report,
+				"%s: \"starttls\" is for the router's listeners",
+				written.listen.items[i].where);
 	if (written.target.has_tls)
 		place_error(&target_tls, reader->report,
 			"a forward's TLS fields stand in the forward itself, beside \"target\"");

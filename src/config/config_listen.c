@@ -1,4 +1,5 @@
 #include "config/config_listen.h"
+#include "config/config_starttls.h"
 
 #include "config/config_backend.h"
 #include "net/address.h"
@@ -142,6 +143,7 @@ static const struct field listener_fields[] = {
 	{"address", field_text, FIELD_AT(struct listener_config, address), .traits = FIELD_REQUIRED,
 		.item = item_listen_address},
 	{"accept_proxy", networks_field, .offset = 0},
+	{"starttls", starttls_list_field, FIELD_AT(struct listener_config, prefaces)},
 	{0},
 };
 

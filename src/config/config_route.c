@@ -187,6 +187,17 @@ static void check_backend_tls(const struct part *part)
 		place_error(&tls, part->reader->report, "%s", terminate_only);
 }
 
+/* Passed through, TLS is the client's own; else it is ours, and has to be there. */
+static void check_backend_starttls(const struct part *part)
+{
+	struct place backend = place_member(part->place, "backend");
+	struct place starttls = place_member(&backend, "starttls");
+	if (part->route->backend.starttls && !part->route->backend.has_tls &&
+		(part->given.traits & FIELD_IS_BACKEND))
+		place_error(&starttls, part->reader->report,
+			"\"tls\" is missing beside it: it asks the server for TLS");
+}
+
 static void check_certificate(const struct part *part)
 {
 	size_t certs = part->route->cert.count, keys = part->route->key.count;
@@ -243,6 +254,7 @@ void route_check(const struct part *part)
 	} else if (part->route->mode == MODE_TERMINATE) {
 		check_certificate(part);
 		check_client_auth(part);
+		check_backend_starttls(part);
 	}
 }
 

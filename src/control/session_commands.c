@@ -2,9 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "session/engine.h"
 #include "session/session_iter.h"
 #include "tls/cert/identity.h"
-#include "tls/tls_stream.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -71,17 +71,9 @@ static bool comes_from(const struct session *session, const struct filter *filte
 	return true;
 }
 
-static const struct identity *identity_of_client(const struct session *session)
-{
-	struct tls_facts state = {0};
-	if (session->client != &session->client_plain)
-		tls_stream_facts(session->client, &state);
-	return state.identity;
-}
-
 static bool is_named(const struct session *session, const char *cn)
 {
-	const struct identity *identity = identity_of_client(session);
+	const struct identity *identity = session_client_identity(session);
 	for (size_t i = 0; identity && i < identity->count; i++) {
 		const struct identity_value *value = &identity->values[i];
 		if (value->kind == IDENTITY_CN && value->is_sound &&
@@ -148,7 +140,7 @@ static bool parse_filter(struct filter *filter, const struct request *request, s
 static void tell_who(const struct session *session, struct strbuf *out)
 {
 	char source[ADDRESS_TEXT_MAX], identity[IDENTITY_TEXT_MAX];
-	const struct identity *shown = identity_of_client(session);
+	const struct identity *shown = session_client_identity(session);
 	session_source_text(session, source);
 	json_text(out, "source", source);
 	json_text(out, "listener", session->listener->text);
@@ -192,7 +184,7 @@ static void tell_session(const struct session *session, struct strbuf *out)
 
 static void end_session(struct session *session)
 {
-	session_end(session, "killed by the administrator");
+	session_end(session, END_KILLED, "killed by the administrator");
 }
 
 static bool look_at_some(struct task *task, struct service *service)

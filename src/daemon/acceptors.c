@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/pipes.h"
-#include "session/session.h"
 #include "session/steps/steps.h"
 
 #include <errno.h>
@@ -98,7 +97,7 @@ static const char *why_full(const struct acceptors *all)
 	unsigned now = atomic_load(&limits->connections);
 	if (most > 0 && now >= most)
 		return "max_connections reached";
-	return now >= limits->connections_most ? NO_DESCRIPTORS : NULL;
+	return now >= limits->connections_max ? NO_DESCRIPTORS : NULL;
 }
 
 /* False when there is nothing more to accept now. */
@@ -156,13 +155,6 @@ static bool is_trusted_proxy(const struct listener_config *config, const struct 
 	return false;
 }
 
-static const struct step *steps_for(const struct acceptor *acceptor, const struct sockaddr *source)
-{
-	if (is_trusted_proxy(acceptor->config, source))
-		return proxied_steps;
-	return acceptor->forward ? forward_steps : router_steps;
-}
-
 static bool accept_one(struct acceptor *acceptor)
 {
 	struct acceptors *all = acceptor->all;
@@ -179,8 +171,14 @@ static bool accept_one(struct acceptor *acceptor)
 	int fd = accept4(acceptor->io.fd, &source.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return accept_failed(acceptor);
-	session_start(all->service, fd, &source.any, acceptor->listener,
-		steps_for(acceptor, &source.any), acceptor->forward);
+	struct session_start start = {.fd = fd,
+		.source = &source.any,
+		.listener = acceptor->listener,
+		.listener_config = acceptor->config,
+		.steps = steps_for(acceptor->config, acceptor->forward,
+			is_trusted_proxy(acceptor->config, &source.any)),
+		.forward = acceptor->forward};
+	session_start(all->service, &start);
 	return true;
 }
 

@@ -44,6 +44,6 @@ void descriptors_share(struct limits *limits, unsigned workers)
 	unsigned kept = limit / 8 < KEPT_MAX ? limit / 8 : KEPT_MAX;
 	unsigned pipes = limit / PIPES_PART;
 	unsigned used = count_open() + OF_EACH_WORKER * workers + kept + 2 * pipes;
-	limits->connections_most = used + 2 <= limit ? (limit - used) / 2 : 1;
-	limits->pipes_most = pipes / workers > 0 ? pipes / workers : 1;
+	limits->connections_max = used + 2 <= limit ? (limit - used) / 2 : 1;
+	limits->pipes_max = pipes / workers > 0 ? pipes / workers : 1;
 }

@@ -214,6 +214,15 @@ static bool put_to_use(struct gatehouse *gatehouse, struct routes *routes, struc
 	return false;
 }
 
+void publish_health_checks(struct gatehouse *gatehouse)
+{
+	const struct routes *routes = gatehouse->routes;
+	health_checks_begin(gatehouse->health_checks);
+	for (size_t i = 0; i < routes_backend_count(routes); i++)
+		health_checks_add(gatehouse->health_checks, routes_backend(routes, i));
+	health_checks_end(gatehouse->health_checks);
+}
+
 static void publish_valid(struct gatehouse *gatehouse, const struct loaded *loaded)
 {
 	struct routes *before = gatehouse->routes, *routes = loaded->routes;
@@ -226,7 +235,7 @@ static void publish_valid(struct gatehouse *gatehouse, const struct loaded *load
 		routes_unref(routes);
 	} else {
 		tell_workers(gatehouse, gatehouse->mode);
-		health_checks_follow(gatehouse->health_checks, gatehouse->routes);
+		publish_health_checks(gatehouse);
 		crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
 		warn_of_fixed(routes_config(before), routes_config(routes));
 		tell_outcome(before, routes, loaded->took_us);

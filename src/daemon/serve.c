@@ -323,7 +323,7 @@ static bool start(struct gatehouse *gatehouse, struct err *err)
 		return false;
 	admin_adopt(gatehouse->admin, routes_config(gatehouse->routes));
 	tell_workers(gatehouse, WORKER_SERVE);
-	health_checks_follow(gatehouse->health_checks, gatehouse->routes);
+	publish_health_checks(gatehouse);
 	crl_watch_follow(gatehouse->crl_watch, gatehouse->routes);
 	watch_replace(gatehouse->watch, gatehouse->watched.paths, gatehouse->watched.count);
 	return true;

@@ -3,8 +3,8 @@
 #include "base/log.h"
 #include "daemon/acceptors.h"
 #include "net/pipes.h"
+#include "session/engine.h"
 #include "session/revalidate.h"
-#include "session/session.h"
 #include "session/session_stats.h"
 
 #include <errno.h>
@@ -58,7 +58,7 @@ static void follow(struct worker *worker, struct worker_order *order)
 	if (order->mode == WORKER_DRAIN)
 		ev_loop_fork(worker->loop);
 	if (order->mode == WORKER_STOP)
-		sessions_end_all(&worker->service, "gatehouse stops");
+		sessions_end_all(&worker->service, END_STOPPED, "shutting down");
 	/* The first of those let in last may have been gone before the next came. */
 	bool is_over = order->mode != WORKER_SERVE && service_sessions(&worker->service) == 0;
 	ev_break(worker->loop, is_over ? EVBREAK_ALL : EVBREAK_CANCEL);
@@ -138,7 +138,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 		return NULL;
 	}
 	acceptors_init(&worker->acceptors, &worker->service, index);
-	pipes_limit(worker->service.ctx.pipes, limits->pipes_most);
+	pipes_limit(worker->service.ctx.pipes, limits->pipes_max);
 	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
 	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STAGGER_SECONDS 0.25
 #define TRIED_MAX       256
@@ -18,21 +19,30 @@ struct dial {
 	ev_timer timer; /* before the first attempt, and until the next one */
 	size_t count, next, failed;
 	struct address addresses[RESOLVER_MAX];
-	struct socket sockets[RESOLVER_MAX]; /* one for each address that was tried */
-	int error;                           /* of the first that failed */
+	ev_io attempts[RESOLVER_MAX]; /* one for each address that was tried; fd -1: it failed */
+	int error;                    /* of the first that failed */
 	char tried[TRIED_MAX];
 };
+
+static void attempt_close(struct dial *dial, ev_io *attempt)
+{
+	if (attempt->fd < 0)
+		return;
+	ev_io_stop(dial->setup.loop, attempt);
+	close(attempt->fd);
+	ev_io_set(attempt, -1, 0);
+}
 
 static void dial_free(struct dial *dial)
 {
 	ev_timer_stop(dial->setup.loop, &dial->timer);
 	lookup_cancel(dial->lookup);
 	for (size_t i = 0; i < dial->next; i++)
-		socket_close(&dial->sockets[i]);
+		attempt_close(dial, &dial->attempts[i]);
 	free(dial);
 }
 
-static void finish(struct dial *dial, struct dial_result *result)
+static void dial_finish(struct dial *dial, struct dial_result *result)
 {
 	dial_done_fn *on_done = dial->setup.on_done;
 	void *owner = dial->setup.owner;
@@ -43,17 +53,17 @@ static void finish(struct dial *dial, struct dial_result *result)
 	on_done(owner, result);
 }
 
-static void succeed(struct dial *dial, struct socket *socket)
+static void dial_succeed(struct dial *dial, ev_io *attempt)
 {
-	size_t index = (size_t)(socket - dial->sockets);
-	struct dial_result result = {.fd = socket_fd(socket), .address = dial->addresses[index]};
-	socket_wait(socket, 0);
-	ev_io_set(&socket->io, -1, 0); /* no longer ours to close */
-	finish(dial, &result);
+	size_t index = (size_t)(attempt - dial->attempts);
+	struct dial_result result = {.fd = attempt->fd, .address = dial->addresses[index]};
+	ev_io_stop(dial->setup.loop, attempt);
+	ev_io_set(attempt, -1, 0); /* no longer ours to close */
+	dial_finish(dial, &result);
 }
 
 /* With more than one address it is worth telling which they were. */
-static void fail(struct dial *dial)
+static void dial_fail(struct dial *dial)
 {
 	char why[sizeof((struct err *)0)->text];
 	const char *words = stream_error_text(dial->error);
@@ -62,38 +72,39 @@ static void fail(struct dial *dial)
 		snprintf(why, sizeof why, "%s (tried %s)", words, dial->tried);
 		result.why = why;
 	}
-	finish(dial, &result);
+	dial_finish(dial, &result);
 }
 
 static void fail_unresolved(struct dial *dial, const char *why)
 {
 	struct dial_result result = {.fd = -1, .unresolved = true, .why = why};
-	finish(dial, &result);
+	dial_finish(dial, &result);
 }
 
 static void next_attempt(struct dial *dial);
 
-static void attempt_failed(struct dial *dial, struct socket *socket, int error)
+static void attempt_failed(struct dial *dial, int error)
 {
-	socket_close(socket);
 	dial->failed++;
 	if (!dial->error)
 		dial->error = error;
 	if (dial->next < dial->count)
 		next_attempt(dial);
 	else if (dial->failed == dial->count)
-		fail(dial);
+		dial_fail(dial);
 }
 
-static void on_answer(void *owner, struct socket *socket, int events)
+static void on_answer(struct ev_loop *loop, ev_io *attempt, int events)
 {
-	struct dial *dial = owner;
-	int error = socket_error(socket);
-	(void)events;
-	if (error)
-		attempt_failed(dial, socket, error);
-	else
-		succeed(dial, socket);
+	struct dial *dial = attempt->data;
+	int error = socket_error(attempt->fd);
+	(void)loop, (void)events;
+	if (!error) {
+		dial_succeed(dial, attempt);
+		return;
+	}
+	attempt_close(dial, attempt);
+	attempt_failed(dial, error);
 }
 
 static void note_tried(struct dial *dial, const struct address *address)
@@ -109,16 +120,16 @@ static void note_tried(struct dial *dial, const struct address *address)
 static void next_attempt(struct dial *dial)
 {
 	const struct address *address = &dial->addresses[dial->next];
-	struct socket *socket = &dial->sockets[dial->next++];
+	ev_io *attempt = &dial->attempts[dial->next++];
 	ev_timer_stop(dial->setup.loop, &dial->timer);
 	note_tried(dial, address);
-	socket_init(socket, dial->setup.loop, -1, on_answer, dial);
-	int error = socket_connect(socket, address);
-	if (error) {
-		attempt_failed(dial, socket, error);
+	ev_io_init(attempt, on_answer, socket_connect(address), EV_WRITE);
+	attempt->data = dial;
+	if (attempt->fd < 0) {
+		attempt_failed(dial, errno);
 		return;
 	}
-	socket_wait(socket, EV_WRITE);
+	ev_io_start(dial->setup.loop, attempt);
 	if (dial->next < dial->count) {
 		ev_timer_set(&dial->timer, STAGGER_SECONDS, 0.);
 		ev_timer_start(dial->setup.loop, &dial->timer);

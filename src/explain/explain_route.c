@@ -85,7 +85,7 @@ static void explain_no_protocol(
 	struct out *out, const struct routes *routes, const struct client_hello *hello)
 {
 	const struct host *host = routes_host_of(routes, &hello->sni);
-	no_route(out, "no application protocol of this host", NULL);
+	no_route(out, "no common application protocol", NULL);
 	answer_alert(out, ALERT_NO_APPLICATION_PROTOCOL);
 	out_text(out, "host", host->name);
 	tell_protocols(out, host);

@@ -4,6 +4,29 @@
 
 #include <stdlib.h>
 
+#define FAR_SECONDS 1e9 /* thirty years */
+
+static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)timer, (void)events;
+}
+
+/* It does not count as a reason to keep the loop running. */
+static void start_far_timer(struct loop_ctx *ctx)
+{
+	ev_timer_init(&ctx->far, on_far, FAR_SECONDS, 0.);
+	ev_timer_start(ctx->loop, &ctx->far);
+	ev_unref(ctx->loop);
+}
+
+static void stop_far_timer(struct loop_ctx *ctx)
+{
+	if (!ev_is_active(&ctx->far))
+		return;
+	ev_ref(ctx->loop);
+	ev_timer_stop(ctx->loop, &ctx->far);
+}
+
 bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 {
 	*ctx = (struct loop_ctx){.loop = loop,
@@ -11,6 +34,7 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 		.plain = malloc(LOOP_PLAIN_SIZE),
 		.records_in = malloc(LOOP_RECORDS_IN_SIZE),
 		.records_out = malloc(LOOP_RECORDS_OUT_SIZE)};
+	start_far_timer(ctx);
 	if (ctx->pipes && ctx->plain && ctx->records_in && ctx->records_out)
 		return true;
 	loop_ctx_finish(ctx);
@@ -20,6 +44,7 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 
 void loop_ctx_finish(struct loop_ctx *ctx)
 {
+	stop_far_timer(ctx);
 	pipes_destroy(ctx->pipes);
 	free(ctx->plain);
 	free(ctx->records_in);

@@ -1,8 +1,12 @@
 #include "net/plain_stream.h"
 
+#include "net/socket.h"
+
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 const char *stream_error_text(int error)
 {
@@ -24,7 +28,17 @@ const char *stream_error_text(int error)
 	}
 }
 
-static enum io failed(struct stream *stream)
+static struct plain_stream *plain_of(const struct stream *stream)
+{
+	return (struct plain_stream *)stream; /* its first member */
+}
+
+static int fd_of(const struct stream *stream)
+{
+	return plain_of(stream)->io.fd;
+}
+
+static enum io plain_failed(struct stream *stream)
 {
 	if (errno == EAGAIN || errno == EINTR)
 		return IO_AGAIN;
@@ -38,40 +52,82 @@ static enum io plain_handshake(struct stream *stream)
 	return IO_DONE;
 }
 
-static enum io plain_read(struct stream *stream, struct buf *buf)
+static inline enum io plain_receive(struct stream *stream, struct buf *buf, int flags)
 {
-	ssize_t n = recv(socket_fd(stream->socket), buf->data + buf->end, buf_room(buf), 0);
+	ssize_t n = recv(fd_of(stream), buf->data + buf->end, buf_room(buf), flags);
 	if (n < 0)
-		return failed(stream);
+		return plain_failed(stream);
 	if (n == 0)
 		return IO_EOF;
 	buf->end += (size_t)n;
 	return IO_DONE;
 }
 
+static enum io plain_read(struct stream *stream, struct buf *buf)
+{
+	return plain_receive(stream, buf, 0);
+}
+
+static enum io plain_peek(struct stream *stream, struct buf *buf)
+{
+	return plain_receive(stream, buf, MSG_PEEK);
+}
+
 static enum io plain_write(struct stream *stream, struct buf *buf)
 {
 	if (buf_used(buf) == 0)
 		return IO_DONE;
-	ssize_t n = send(
-		socket_fd(stream->socket), buf->data + buf->start, buf_used(buf), MSG_NOSIGNAL);
+	ssize_t n = send(fd_of(stream), buf->data + buf->start, buf_used(buf), MSG_NOSIGNAL);
 	if (n < 0)
-		return failed(stream);
+		return plain_failed(stream);
 	buf->start += (size_t)n;
 	return buf_used(buf) > 0 ? IO_AGAIN : IO_DONE;
 }
 
 static enum io plain_end(struct stream *stream, enum closing closing)
 {
-	if (closing == FULL_CLOSE || shutdown(socket_fd(stream->socket), SHUT_WR) == 0)
+	struct plain_stream *plain = plain_of(stream);
+	if (closing == FULL_CLOSE || plain->is_ended)
 		return IO_DONE;
-	return failed(stream);
+	plain->is_ended = true;
+	return shutdown(plain->io.fd, SHUT_WR) == 0 ? IO_DONE : plain_failed(stream);
 }
 
-static int plain_events(const struct stream *stream, int wanted)
+/* libev tells the kernel only when what is wanted differs from before. */
+static void plain_watch(struct stream *stream, int events)
+{
+	struct plain_stream *plain = plain_of(stream);
+	ev_io *io = &plain->io;
+	if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
+		return;
+	ev_io_stop(plain->loop, io);
+	if (events == 0)
+		return;
+	ev_io_modify(io, events);
+	ev_io_start(plain->loop, io);
+}
+
+static void plain_abort(struct stream *stream)
+{
+	socket_reset_on_close(fd_of(stream));
+}
+
+static void plain_facts(const struct stream *stream, struct stream_facts *out)
 {
 	(void)stream;
-	return wanted;
+	*out = (struct stream_facts){0};
+}
+
+static bool plain_peer(const struct stream *stream, struct address *out)
+{
+	out->len = sizeof out->un;
+	return getpeername(fd_of(stream), &out->any, &out->len) == 0;
+}
+
+static bool plain_local(const struct stream *stream, struct address *out)
+{
+	out->len = sizeof out->un;
+	return getsockname(fd_of(stream), &out->any, &out->len) == 0;
 }
 
 static bool plain_pending(const struct stream *stream)
@@ -80,14 +136,29 @@ static bool plain_pending(const struct stream *stream)
 	return false;
 }
 
-static int plain_raw_fd(const struct stream *stream)
+static bool plain_want(struct stream *stream, size_t bytes)
 {
-	return socket_fd(stream->socket);
+	int lowat = (int)bytes;
+	return setsockopt(fd_of(stream), SOL_SOCKET, SO_RCVLOWAT, &lowat, sizeof lowat) == 0;
+}
+
+static bool plain_is_ended(const struct stream *stream)
+{
+	struct pollfd poll_fd = {.fd = fd_of(stream), .events = POLLRDHUP};
+	return poll(&poll_fd, 1, 0) == 1 && poll_fd.revents != 0;
+}
+
+static enum io plain_drain(struct stream *stream, struct buf scratch)
+{
+	plain_end(stream, HALF_CLOSE);
+	return plain_receive(stream, &scratch, 0);
 }
 
 static void plain_destroy(struct stream *stream)
 {
-	stream->ops = NULL;
+	struct plain_stream *plain = plain_of(stream);
+	ev_io_stop(plain->loop, &plain->io);
+	close(plain->io.fd);
 }
 
 static const struct stream_ops plain_ops = {
@@ -95,13 +166,34 @@ static const struct stream_ops plain_ops = {
 	.read = plain_read,
 	.write = plain_write,
 	.end = plain_end,
-	.events = plain_events,
+	.watch = plain_watch,
+	.abort = plain_abort,
+	.facts = plain_facts,
+	.peer = plain_peer,
+	.local = plain_local,
 	.pending = plain_pending,
-	.raw_fd = plain_raw_fd,
+	.raw_in = fd_of,
+	.raw_out = fd_of,
+	.peek = plain_peek,
+	.want = plain_want,
+	.is_ended = plain_is_ended,
+	.drain = plain_drain,
 	.destroy = plain_destroy,
 };
 
-void plain_stream_init(struct stream *stream, struct socket *socket)
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
 {
-	*stream = (struct stream){.ops = &plain_ops, .socket = socket};
+	struct stream *stream = io->data;
+	(void)loop;
+	stream->on_ready(stream->owner, stream, events);
+}
+
+struct stream *plain_stream_init(struct plain_stream *plain, struct ev_loop *loop, int fd)
+{
+	plain->stream = (struct stream){.ops = &plain_ops};
+	plain->loop = loop;
+	plain->is_ended = false;
+	ev_io_init(&plain->io, on_io, fd, 0);
+	plain->io.data = &plain->stream;
+	return &plain->stream;
 }

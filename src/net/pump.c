@@ -32,31 +32,31 @@ void pump_finish(struct pump *pump, struct loop_ctx *ctx)
 }
 
 /* Sets the state; true when the pump goes on within this call. */
-static bool rest(struct pump *pump, enum pump_state state)
+static bool pump_rest(struct pump *pump, enum pump_state state)
 {
 	pump->state = state;
 	return false;
 }
 
-static bool go_on(struct pump *pump)
+static bool pump_go_on(struct pump *pump)
 {
 	pump->state = PUMP_NEEDS_INPUT;
 	return true;
 }
 
-static bool broken(struct pump *pump, struct stream *culprit)
+static bool pump_broken(struct pump *pump, struct stream *culprit)
 {
-	return rest(pump, culprit == pump->from ? PUMP_INPUT_BROKEN : PUMP_OUTPUT_BROKEN);
+	return pump_rest(pump, culprit == pump->from ? PUMP_INPUT_BROKEN : PUMP_OUTPUT_BROKEN);
 }
 
-static bool broken_by_errno(struct pump *pump, struct stream *culprit)
+static bool pump_broken_by_errno(struct pump *pump, struct stream *culprit)
 {
 	culprit->error = stream_error_text(errno);
-	return broken(pump, culprit);
+	return pump_broken(pump, culprit);
 }
 
 /* What the output did not take is kept until it does. */
-static bool hold(struct pump *pump, const struct buf *rest_of)
+static bool pump_hold(struct pump *pump, const struct buf *rest_of)
 {
 	size_t size = buf_used(rest_of);
 	if (size == 0)
@@ -75,24 +75,24 @@ static bool drain_pipe(struct pump *pump, struct loop_ctx *ctx)
 {
 	struct pipe *pipe = pump->pipe;
 	while (pipe->used > 0) {
-		ssize_t n = splice(pipe->read_fd, NULL, stream_raw_fd(pump->to), NULL, pipe->used,
+		ssize_t n = splice(pipe->read_fd, NULL, stream_raw_out(pump->to), NULL, pipe->used,
 			SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 		if (n > 0) {
 			pipe->used -= (size_t)n;
 			pump->bytes += (uint64_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
-			return rest(pump, PUMP_NEEDS_OUTPUT);
+			return pump_rest(pump, PUMP_NEEDS_OUTPUT);
 		} else if (n == 0 || errno != EINTR) {
-			return broken_by_errno(pump, pump->to);
+			return pump_broken_by_errno(pump, pump->to);
 		}
 	}
 	if (!pump->bulk)
 		give_pipe(pump, ctx);
-	return go_on(pump);
+	return pump_go_on(pump);
 }
 
 /* What was read before must be gone before more is read: the order of the bytes, and back-pressure. */
-static bool flush(struct pump *pump, struct loop_ctx *ctx)
+static bool pump_flush(struct pump *pump, struct loop_ctx *ctx)
 {
 	if (pump->pipe && pump->pipe->used > 0)
 		return drain_pipe(pump, ctx);
@@ -100,21 +100,21 @@ static bool flush(struct pump *pump, struct loop_ctx *ctx)
 	enum io io = stream_write(pump->to, &pump->held);
 	pump->bytes += before - buf_used(&pump->held);
 	if (io == IO_FAIL)
-		return broken(pump, pump->to);
+		return pump_broken(pump, pump->to);
 	if (io == IO_AGAIN)
-		return rest(pump, PUMP_NEEDS_OUTPUT);
+		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
 	free(pump->held.data);
 	pump->held = (struct buf){0};
-	return go_on(pump);
+	return pump_go_on(pump);
 }
 
 /* The kernel tells of a reset once: where writing heard of it, reading sees what looks like an end. */
 static bool end_input(struct pump *pump)
 {
 	if (pump->from->error)
-		return broken(pump, pump->from);
+		return pump_broken(pump, pump->from);
 	pump->input_over = true;
-	return go_on(pump);
+	return pump_go_on(pump);
 }
 
 static bool end_output(struct pump *pump, struct loop_ctx *ctx)
@@ -122,14 +122,14 @@ static bool end_output(struct pump *pump, struct loop_ctx *ctx)
 	give_pipe(pump, ctx);
 	switch (stream_end(pump->to, pump->is_last ? FULL_CLOSE : HALF_CLOSE)) {
 	case IO_AGAIN:
-		return rest(pump, PUMP_NEEDS_OUTPUT);
+		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
 	case IO_FAIL:
-		return broken(pump, pump->to);
+		return pump_broken(pump, pump->to);
 	case IO_DONE:
 	case IO_EOF:
 		break;
 	}
-	return rest(pump, PUMP_ENDED);
+	return pump_rest(pump, PUMP_ENDED);
 }
 
 static bool write_out(struct pump *pump, struct buf *buf)
@@ -137,23 +137,23 @@ static bool write_out(struct pump *pump, struct buf *buf)
 	size_t before = buf_used(buf);
 	enum io io = stream_write(pump->to, buf);
 	pump->bytes += before - buf_used(buf);
-	if (io == IO_FAIL || (io == IO_AGAIN && !hold(pump, buf)))
-		return broken(pump, pump->to);
+	if (io == IO_FAIL || (io == IO_AGAIN && !pump_hold(pump, buf)))
+		return pump_broken(pump, pump->to);
 	if (io == IO_AGAIN)
-		return rest(pump, PUMP_NEEDS_OUTPUT);
-	return go_on(pump);
+		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
+	return pump_go_on(pump);
 }
 
-static bool copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
+static bool pump_copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 {
 	struct buf buf = {.data = ctx->plain, .size = size};
 	switch (stream_read(pump->from, &buf)) {
 	case IO_AGAIN:
-		return rest(pump, PUMP_NEEDS_INPUT);
+		return pump_rest(pump, PUMP_NEEDS_INPUT);
 	case IO_EOF:
 		return end_input(pump);
 	case IO_FAIL:
-		return broken(pump, pump->from);
+		return pump_broken(pump, pump->from);
 	case IO_DONE:
 		break;
 	}
@@ -168,15 +168,15 @@ static bool copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 {
 	struct pipe *pipe = pump->pipe;
-	ssize_t n = splice(stream_raw_fd(pump->from), NULL, pipe->write_fd, NULL, pipe->capacity,
+	ssize_t n = splice(stream_raw_in(pump->from), NULL, pipe->write_fd, NULL, pipe->capacity,
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n == 0)
 		return end_input(pump);
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
-			return broken_by_errno(pump, pump->from);
+			return pump_broken_by_errno(pump, pump->from);
 		give_pipe(pump, ctx);
-		return rest(pump, PUMP_NEEDS_INPUT);
+		return pump_rest(pump, PUMP_NEEDS_INPUT);
 	}
 	pipe->used = (size_t)n;
 	bool filled = pipe->used == pipe->capacity;
@@ -188,16 +188,16 @@ static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 	return filled;
 }
 
-static bool move(struct pump *pump, struct loop_ctx *ctx)
+static bool pump_move(struct pump *pump, struct loop_ctx *ctx)
 {
-	bool raw = stream_raw_fd(pump->from) >= 0 && stream_raw_fd(pump->to) >= 0;
+	bool raw = stream_raw_in(pump->from) >= 0 && stream_raw_out(pump->to) >= 0;
 	if (!raw)
-		return copy(pump, ctx, LOOP_PLAIN_SIZE);
+		return pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 	if (!pump->bulk)
-		return copy(pump, ctx, SMALL_SIZE);
+		return pump_copy(pump, ctx, SMALL_SIZE);
 	if (!pump->pipe)
 		pump->pipe = pipes_take(ctx->pipes);
-	return pump->pipe ? splice_through(pump, ctx) : copy(pump, ctx, LOOP_PLAIN_SIZE);
+	return pump->pipe ? splice_through(pump, ctx) : pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 }
 
 void pump_run(struct pump *pump, struct loop_ctx *ctx)
@@ -205,11 +205,11 @@ void pump_run(struct pump *pump, struct loop_ctx *ctx)
 	bool going = true;
 	for (int round = 0; going && (round < ROUNDS_MAX || pump->input_over); round++) {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
-			going = flush(pump, ctx);
+			going = pump_flush(pump, ctx);
 		else if (pump->input_over)
 			going = end_output(pump, ctx);
 		else
-			going = move(pump, ctx);
+			going = pump_move(pump, ctx);
 	}
 	/* Others have their turn; poll cannot see what waits in the stream, so the output wakes us. */
 	if (going && stream_pending(pump->from))

@@ -16,28 +16,27 @@ static struct stream *culprit(const struct pump *pump)
 }
 
 /* What this pump needs of that stream. */
-static int wanted(const struct pump *pump, const struct stream *stream)
+static int pump_wants(const struct pump *pump, const struct stream *stream)
 {
 	if (pump->state == PUMP_NEEDS_INPUT && pump->from == stream)
-		return stream_events(stream, EV_READ);
+		return EV_READ;
 	if (pump->state == PUMP_NEEDS_OUTPUT && pump->to == stream)
-		return stream_events(stream, EV_WRITE);
+		return EV_WRITE;
 	return 0;
 }
 
-static void wait_for_more(struct relay *relay)
+static void watch_streams(struct relay *relay)
 {
 	struct stream *client = relay->up.from, *upstream = relay->up.to;
-	socket_wait(client->socket, wanted(&relay->up, client) | wanted(&relay->down, client));
-	socket_wait(
-		upstream->socket, wanted(&relay->up, upstream) | wanted(&relay->down, upstream));
+	stream_watch(client, pump_wants(&relay->up, client) | pump_wants(&relay->down, client));
+	stream_watch(
+		upstream, pump_wants(&relay->up, upstream) | pump_wants(&relay->down, upstream));
 }
 
 /*
- * A peer that stopped listening may have said something before: its last words are passed on
- * before the reset is.
+ * A peer that stopped reading may have sent something before: that is passed on before the reset.
  */
-static void hear_closings(struct relay *relay)
+static void pass_last_bytes(struct relay *relay)
 {
 	if (relay->up.state == PUMP_OUTPUT_BROKEN && !is_over(&relay->down))
 		pump_run(&relay->down, relay->ctx);
@@ -50,12 +49,12 @@ bool relay_has_ended(const struct relay *relay)
 	return relay->up.state == PUMP_ENDED && relay->down.state == PUMP_ENDED;
 }
 
-static void proceed(struct relay *relay)
+static void relay_proceed(struct relay *relay)
 {
 	if (is_broken(&relay->up) || is_broken(&relay->down)) {
 		struct pump *first = is_broken(&relay->up) ? &relay->up : &relay->down;
 		struct stream *broken = culprit(first);
-		hear_closings(relay);
+		pass_last_bytes(relay);
 		relay->on_ended(relay->owner, broken);
 		return;
 	}
@@ -63,28 +62,26 @@ static void proceed(struct relay *relay)
 		relay->on_ended(relay->owner, NULL);
 		return;
 	}
-	wait_for_more(relay);
+	watch_streams(relay);
 }
 
-static void run(struct pump *pump, const struct pump *other, struct loop_ctx *ctx)
+static void run_pump(struct pump *pump, const struct pump *other, struct loop_ctx *ctx)
 {
 	pump->is_last = other->state == PUMP_ENDED;
 	pump_run(pump, ctx);
 }
 
-static void on_ready(void *owner, struct socket *socket, int events)
+static void on_ready(void *owner, struct stream *stream, int events)
 {
 	struct relay *relay = owner;
-	const struct stream *stream =
-		relay->up.from->socket == socket ? relay->up.from : relay->up.to;
-	bool up = wanted(&relay->up, stream) & events;
-	bool down = wanted(&relay->down, stream) & events;
-	relay->active_at = ev_now(relay->ctx->loop);
+	bool up = pump_wants(&relay->up, stream) & events;
+	bool down = pump_wants(&relay->down, stream) & events;
+	relay->active_at = loop_ctx_now(relay->ctx);
 	if (up)
-		run(&relay->up, &relay->down, relay->ctx);
+		run_pump(&relay->up, &relay->down, relay->ctx);
 	if (down)
-		run(&relay->down, &relay->up, relay->ctx);
-	proceed(relay);
+		run_pump(&relay->down, &relay->up, relay->ctx);
+	relay_proceed(relay);
 }
 
 void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *client,
@@ -93,22 +90,22 @@ void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *clien
 	relay->ctx = ctx;
 	relay->on_ended = on_ended;
 	relay->owner = owner;
-	relay->active_at = ev_now(ctx->loop);
+	relay->active_at = loop_ctx_now(ctx);
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
-	socket_hand_over(client->socket, on_ready, relay);
-	socket_hand_over(upstream->socket, on_ready, relay);
-	if (stream_raw_fd(client) >= 0 || stream_pending(client))
+	stream_set_driver(client, on_ready, relay);
+	stream_set_driver(upstream, on_ready, relay);
+	if (stream_raw_in(client) >= 0 || stream_pending(client))
 		pump_run(&relay->up, ctx);
 	if (stream_pending(upstream))
 		pump_run(&relay->down, ctx);
-	proceed(relay);
+	relay_proceed(relay);
 }
 
 void relay_finish(struct relay *relay)
 {
-	socket_wait(relay->up.from->socket, 0);
-	socket_wait(relay->up.to->socket, 0);
+	stream_watch(relay->up.from, 0);
+	stream_watch(relay->up.to, 0);
 	pump_finish(&relay->up, relay->ctx);
 	pump_finish(&relay->down, relay->ctx);
 }

@@ -2,89 +2,64 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
-{
-	struct socket *socket = (struct socket *)io; /* its first member */
-	(void)loop;
-	socket->on_ready(io->data, socket, events);
-}
+#define PROBES      3
+#define SECONDS_MAX 32000 /* the kernel's limit of these options */
 
-void socket_init(
-	struct socket *socket, struct ev_loop *loop, int fd, socket_ready_fn *on_ready, void *owner)
-{
-	socket->loop = loop;
-	socket->wait = NULL;
-	ev_io_init(&socket->io, on_io, fd, 0);
-	socket_hand_over(socket, on_ready, owner);
-}
-
-void socket_hand_over(struct socket *socket, socket_ready_fn *on_ready, void *owner)
-{
-	socket->on_ready = on_ready;
-	socket->io.data = owner;
-}
-
-void socket_wait(struct socket *socket, int events)
-{
-	ev_io *io = &socket->io;
-	if (socket->wait) {
-		socket->wait(socket, events);
-		return;
-	}
-	if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
-		return;
-	ev_io_stop(socket->loop, io);
-	if (events == 0)
-		return;
-	ev_io_modify(io, events);
-	ev_io_start(socket->loop, io);
-}
-
-int socket_connect(struct socket *self, const struct address *address)
+int socket_connect(const struct address *address)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return errno;
+		return -1;
 	if (address->any.sa_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-	if (connect(fd, &address->any, address->len) < 0 && errno != EINPROGRESS) {
-		int error = errno;
-		close(fd);
-		return error;
-	}
-	ev_io_set(&self->io, fd, 0);
-	return 0;
+	if (connect(fd, &address->any, address->len) == 0 || errno == EINPROGRESS)
+		return fd;
+	int error = errno;
+	close(fd);
+	errno = error;
+	return -1;
 }
 
-void socket_adopt(struct socket *socket, int fd)
+int socket_connect_outcome(int fd)
 {
-	ev_io_set(&socket->io, fd, 0);
+	struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
+	if (poll(&poll_fd, 1, 0) <= 0)
+		return EINPROGRESS;
+	return poll_fd.revents & (POLLERR | POLLHUP) ? socket_error(fd) : 0;
 }
 
-int socket_error(const struct socket *socket)
+int socket_error(int fd)
 {
 	int error = 0;
 	socklen_t len = sizeof error;
-	if (getsockopt(socket_fd(socket), SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
 		return errno;
 	return error;
 }
 
-void socket_close(struct socket *socket)
-{
-	if (socket_fd(socket) < 0)
-		return;
-	ev_io_stop(socket->loop, &socket->io);
-	close(socket_fd(socket));
-	ev_io_set(&socket->io, -1, 0);
-}
-
-void socket_reset(struct socket *socket)
+void socket_reset_on_close(int fd)
 {
 	struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-	if (socket_fd(socket) >= 0)
-		setsockopt(socket_fd(socket), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	socket_close(socket);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+static void set_seconds(int fd, int option, uint64_t seconds)
+{
+	int value = seconds < 1 ? 1 : seconds > SECONDS_MAX ? SECONDS_MAX : (int)seconds;
+	setsockopt(fd, IPPROTO_TCP, option, &value, sizeof value);
+}
+
+void socket_keep_alive(int fd, uint64_t ms)
+{
+	int longest = (int)(2 * ms);
+	if (ms == 0)
+		return;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
+	set_seconds(fd, TCP_KEEPIDLE, ms / 1000);
+	set_seconds(fd, TCP_KEEPINTVL, ms / 1000 / PROBES);
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){PROBES}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &longest, sizeof longest);
 }

@@ -56,9 +56,9 @@ static bool key_add_tls(struct buf *key, const struct client_tls_config *tls)
 
 static bool key_of(struct buf *key, const struct backend_config *config)
 {
-	uint64_t numbers[] = {config->balance, config->proxy_protocol, config->has_tls,
-		config->health, config->health_interval_ms, config->health_timeout_ms,
-		config->health_rise, config->health_fall};
+	uint64_t numbers[] = {config->balance, config->proxy_protocol, (uintptr_t)config->starttls,
+		config->has_tls, config->health, config->health_interval_ms,
+		config->health_timeout_ms, config->health_rise, config->health_fall};
 	bool ok = key_add(key, numbers, sizeof numbers);
 	for (size_t i = 0; i < config->count; i++)
 		ok = ok && key_add_text(key, config->servers[i].address) &&

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "route/acl.h"
 #include "tls/cert/identity.h"
-#include "tls/tls_stream.h"
 
 #include <string.h>
 
@@ -14,6 +13,7 @@ static void log_source(struct log_line *line, const struct session *session)
 	session_source_text(session, text);
 	log_text(line, "client", text);
 	log_text(line, "listener", session->listener->text);
+	log_text(line, "preface", session->preface ? session->preface->name : NULL);
 }
 
 static void log_alpn(struct log_line *line, struct span alpn)
@@ -44,7 +44,7 @@ static void log_route(struct log_line *line, const struct route *route)
 				     : "passthrough");
 }
 
-/* Of a client that they keep out. */
+/* Of a client that they refuse. */
 static void log_rules(
 	struct log_line *line, const struct route *route, const struct identity *identity)
 {
@@ -56,34 +56,26 @@ static void log_rules(
 	log_text(line, "acl", text);
 }
 
-/* TLS with the client; of a forward, with its server. NULL: there is none. */
-static const struct stream *secured(const struct session *session)
-{
-	bool is_forward = session->route && session->route->is_forward;
-	if (is_forward)
-		return session->upstream == &session->upstream_plain ? NULL : session->upstream;
-	return session->client == &session->client_plain ? NULL : session->client;
-}
-
+/* TLS with the client; of a forward, with its server. */
 static void log_tls(struct log_line *line, const struct session *session)
 {
-	const struct stream *stream = secured(session);
-	if (!stream)
-		return;
-	struct tls_facts facts;
+	bool is_forward = session->route && session->route->is_forward;
+	const struct stream *stream = is_forward ? session->upstream : session->client;
+	struct stream_facts facts = {0};
 	char text[IDENTITY_TEXT_MAX];
-	tls_stream_facts(stream, &facts);
+	if (stream)
+		stream_facts(stream, &facts);
 	if (!session->hello)
 		log_alpn(line, facts.alpn);
-	log_text(line, "tls", facts.version);
+	log_text(line, "tls", facts.tls_version);
 	log_text(line, "cipher", facts.cipher);
-	if (facts.version)
+	if (facts.tls_version)
 		log_flag(line, "resumed", facts.resumed);
 	if (!facts.identity)
 		return;
 	identity_text(facts.identity, text);
 	log_text(line, "identity", text);
-	if (!facts.version)
+	if (!facts.tls_version)
 		log_rules(line, session->route, facts.identity);
 }
 
@@ -98,22 +90,26 @@ static void log_times(struct log_line *line, const struct session *session)
 
 /*
  * What the administrator of a backend must see to is a warning; what a client does wrong is not. A
- * TLS 1.3 server refuses our certificate after the handshake: that it said nothing else tells.
+ * TLS 1.3 server refuses our certificate after the handshake: that it sent nothing else shows it.
  */
-static enum log_level level_of(const struct session *session, const char *why)
+static enum log_level level_of(const struct session *session, enum end_reason reason)
 {
-	bool upstream_failed = session_down(session) == 0 && strncmp(why, "upstream", 8) == 0;
-	return upstream_failed ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
+	bool is_upstreams = end_reason_info(reason)->cause == CAUSE_UPSTREAM;
+	return is_upstreams && session_down(session) == 0 ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
 }
 
-void access_log(const struct session *session, const char *why)
+static bool is_suppressed(const struct session *session, enum end_reason reason, const char *words)
 {
-	enum log_level level = level_of(session, why);
 	const char *sni = session->hello ? session->hello->sni : "";
+	return end_reason_info(reason)->is_ratelimited &&
+		!log_ratelimit_admits(&session->service->log_ratelimit, words, sni);
+}
+
+void access_log(const struct session *session, enum end_reason reason, const char *words)
+{
+	enum log_level level = level_of(session, reason);
 	struct log_line line;
-	if (!log_enabled(level))
-		return;
-	if (!session->relaying && !log_ratelimit_admits(&session->service->log_ratelimit, why, sni))
+	if (!log_enabled(level) || is_suppressed(session, reason, words))
 		return;
 	log_begin(&line, level, "connection");
 	log_source(&line, session);
@@ -124,7 +120,8 @@ void access_log(const struct session *session, const char *why)
 	log_number(&line, "up", (long long)session_up(session));
 	log_number(&line, "down", (long long)session_down(session));
 	log_times(&line, session);
+	log_text(&line, "reason", end_reason_info(reason)->name);
 	log_text(&line, "step", session->step->name);
-	log_text(&line, "end", why);
+	log_text(&line, "end", words);
 	log_end(&line);
 }

@@ -1,7 +1,8 @@
 #include "session/revalidate.h"
 
 #include "route/acl.h"
-#include "tls/tls_stream.h"
+#include "tls/cert/identity.h"
+#include "tls/tls_accept.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -10,13 +11,10 @@
 #define JUDGED_AT_ONCE 32
 #define PAUSE_SECONDS  0.002
 
-static const struct identity *identity_of_client(const struct session *session)
+/* Of one that was admitted by a certificate; else NULL. */
+static const struct identity *identity_to_judge(const struct session *session)
 {
-	struct tls_facts facts;
-	if (!session->relaying || session->client == &session->client_plain)
-		return NULL;
-	tls_stream_facts(session->client, &facts);
-	return facts.identity;
+	return session->relay ? session_client_identity(session) : NULL;
 }
 
 /* The last day of a certificate is watched where the newest route says so. */
@@ -38,7 +36,7 @@ static struct route *route_now(const struct session *session)
 }
 
 /* NULL: still admitted. */
-static const char *judge(
+static const char *judge_session(
 	struct session *session, const struct route *route, const struct identity *identity)
 {
 	struct acl_verdict verdict;
@@ -49,7 +47,7 @@ static const char *judge(
 		return NULL;
 	if (!route->tls || route->tls->policy.verify == TLS_VERIFY_NONE)
 		return NULL;
-	const char *why = tls_stream_revalidate(session->client, route->tls);
+	const char *why = tls_accept_revalidate(session->client, route->tls);
 	if (why)
 		return why;
 	return !route->acl || acl_check(route->acl, identity, &verdict) ? NULL : verdict.why;
@@ -59,18 +57,18 @@ static void close_session(struct session *session, const char *why)
 {
 	char text[256];
 	snprintf(text, sizeof text, "revalidate: %s", why);
-	session_end(session, text);
+	session_end(session, END_REVALIDATED, text);
 }
 
 /* True when one was judged that costs time. */
 static bool judge_one(struct session *session)
 {
-	const struct identity *identity = identity_of_client(session);
-	session->revalidated = true;
+	const struct identity *identity = identity_to_judge(session);
+	session->is_revalidated = true;
 	if (!identity)
 		return false;
 	const struct route *route = route_now(session);
-	const char *why = judge(session, route, identity);
+	const char *why = judge_session(session, route, identity);
 	if (why)
 		close_session(session, why);
 	else
@@ -85,7 +83,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)events;
 	for (struct session *session = service->sessions, *next; session; session = next) {
 		next = session->next;
-		if (session->revalidated)
+		if (session->is_revalidated)
 			continue;
 		if (judged == JUDGED_AT_ONCE)
 			return;
@@ -108,7 +106,7 @@ void revalidate_finish(struct service *service)
 void revalidate_all(struct service *service)
 {
 	for (struct session *session = service->sessions; session; session = session->next)
-		session->revalidated = false;
+		session->is_revalidated = false;
 	if (service->sessions)
 		ev_timer_again(service->ctx.loop, &service->revalidation);
 }
@@ -117,12 +115,12 @@ void revalidate_all(struct service *service)
 void revalidate_watch(struct session *session)
 {
 	struct service *service = session->service;
-	const struct identity *identity = identity_of_client(session);
+	const struct identity *identity = identity_to_judge(session);
 	if (!identity)
 		return;
 	if (session->routes != service->routes)
 		ev_timer_again(service->ctx.loop, &service->revalidation);
-	session->revalidated = session->routes == service->routes;
+	session->is_revalidated = session->routes == service->routes;
 	session->revalidates = session->route->revalidate;
 	watch_expiry(session, session->route, identity);
 }

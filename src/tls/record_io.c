@@ -8,9 +8,9 @@
 /* Reads from the socket in one turn: who only asks (key updates) is not listened to without end. */
 #define REFILLS_MAX 4
 
-void record_io_init(struct record_io *io, struct loop_ctx *ctx, struct socket *socket)
+void record_io_init(struct record_io *io, struct loop_ctx *ctx, int fd)
 {
-	*io = (struct record_io){.ctx = ctx, .socket = socket};
+	*io = (struct record_io){.ctx = ctx, .fd = fd};
 }
 
 void record_io_finish(struct record_io *io)
@@ -38,7 +38,7 @@ static bool refill(struct record_io *io)
 	if (io->drained || io->eof || io->error || io->refills == REFILLS_MAX)
 		return false;
 	io->refills++;
-	ssize_t n = recv(socket_fd(io->socket), io->in.data, io->in.size, 0);
+	ssize_t n = recv(io->fd, io->in.data, io->in.size, 0);
 	if (n > 0)
 		io->in.end = (size_t)n;
 	else if (n == 0)
@@ -164,7 +164,7 @@ static bool keep_input(struct record_io *io)
 static ssize_t send_some(struct record_io *io, const uint8_t *data, size_t len)
 {
 	int flags = MSG_NOSIGNAL | (io->more_follows ? MSG_MORE : 0);
-	ssize_t n = send(socket_fd(io->socket), data, len, flags);
+	ssize_t n = send(io->fd, data, len, flags);
 	if (n >= 0)
 		return n;
 	if (errno == EAGAIN || errno == EINTR)

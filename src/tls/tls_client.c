@@ -1,7 +1,7 @@
 #include "tls/tls_client.h"
 
+#include "tls/tls_conn.h"
 #include "tls/tls_error.h"
-#include "tls/tls_stream.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -25,7 +25,7 @@ struct tls_peer {
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-	struct tls_peer *peer = tls_stream_peer(ssl);
+	struct tls_peer *peer = tls_conn_of(ssl)->peer;
 	if (!peer)
 		return 0;
 	tls_peer_keep_session(peer, session);
@@ -40,14 +40,14 @@ static bool configure(struct tls_client *client)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(ctx, policy->unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
-		tls_stream_on_verify_server);
+		tls_conn_on_verify_server);
 	SSL_CTX_set_session_cache_mode(
 		ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
 	SSL_CTX_sess_set_new_cb(ctx, on_new_session);
-	SSL_CTX_set_cert_cb(ctx, tls_connect_on_asked, NULL);
+	SSL_CTX_set_cert_cb(ctx, tls_conn_on_certificate_request, NULL);
 	if (policy->pins.count > 0)
 		SSL_CTX_set_cert_verify_callback(
-			ctx, tls_connect_on_pinned, (void *)(uintptr_t)policy);
+			ctx, tls_conn_on_pinned, (void *)(uintptr_t)&client->pinning);
 	if (policy->trust)
 		SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
 	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
@@ -71,6 +71,7 @@ struct tls_client *tls_client_create(const struct tls_client_policy *policy, str
 	}
 	client->refs = 1;
 	client->policy = *policy;
+	client->pinning = (struct tls_pinning){policy->pins, policy->trust == NULL};
 	if (policy->credential)
 		credential_ref(policy->credential);
 	if (policy->trust)

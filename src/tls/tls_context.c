@@ -1,7 +1,7 @@
 #include "tls/tls_context.h"
 
+#include "tls/tls_conn.h"
 #include "tls/tls_error.h"
-#include "tls/tls_stream.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -25,7 +25,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 	EVP_MAC_CTX *mac, int seal)
 {
 	const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-	const struct ticket_binding *binding = tls_stream_binding(ssl);
+	const struct ticket_binding *binding = &tls_conn_of(ssl)->accept.binding;
 	if (seal)
 		return tickets_seal(context->ticket_keys, binding, name, iv, cipher, mac);
 	int found = tickets_open(context->ticket_keys, binding, name, iv, cipher, mac);
@@ -48,7 +48,7 @@ static void use_tickets(SSL_CTX *ctx, bool tickets)
 #define CLIENT_CHAIN_MAX (64 * 1024)
 
 /*
- * A CRL is asked for at every level; tls_stream_on_verify forgives a level above the leaf whose CA
+ * A CRL is asked for at every level; tls_conn_on_verify_client forgives a level above the leaf whose CA
  * publishes none, and an expired CRL where the configuration says so.
  */
 static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
@@ -62,7 +62,7 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 	SSL_CTX_set_client_CA_list(ctx, names);
 	SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_MAX);
 	SSL_CTX_set1_verify_cert_store(ctx, policy->trust->store);
-	SSL_CTX_set_verify(ctx, mode, tls_stream_on_verify);
+	SSL_CTX_set_verify(ctx, mode, tls_conn_on_verify_client);
 	SSL_CTX_set_verify_depth(ctx, (int)policy->verify_depth);
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
@@ -87,8 +87,8 @@ static bool configure(SSL_CTX *ctx, struct tls_context *context)
 		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
 			SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_tlsext_servername_callback(ctx, tls_stream_on_server_name);
-	SSL_CTX_set_alpn_select_cb(ctx, tls_stream_on_alpn, NULL);
+	SSL_CTX_set_tlsext_servername_callback(ctx, tls_conn_on_server_name);
+	SSL_CTX_set_alpn_select_cb(ctx, tls_conn_on_alpn, NULL);
 	use_tickets(ctx, policy->tickets);
 	if (SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
 		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||

@@ -1,12 +1,12 @@
 #include "tls/tls_fault.h"
 
-#include "tls/tls_stream_inside.h"
+#include "tls/tls_stream.h"
 
 #include <stdio.h>
 
 static enum tls_fault fault_of_certificate(const struct tls_stream *tls)
 {
-	switch (SSL_get_verify_result(tls->ssl)) {
+	switch (SSL_get_verify_result(tls->conn.ssl)) {
 	case X509_V_ERR_APPLICATION_VERIFICATION:
 		return TLS_FAULT_PIN;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -30,7 +30,7 @@ static enum tls_fault fault_of_reason(const struct tls_stream *tls)
 	case SSL_R_HTTP_REQUEST:
 	case SSL_R_PACKET_LENGTH_TOO_LONG:
 	case SSL_R_ENCRYPTED_LENGTH_TOO_LONG:
-		return tls->secured ? TLS_FAULT_OTHER : TLS_FAULT_NOT_TLS;
+		return tls->is_secured ? TLS_FAULT_OTHER : TLS_FAULT_NOT_TLS;
 	case SSL_R_UNSUPPORTED_PROTOCOL:
 	case SSL_R_NO_PROTOCOLS_AVAILABLE:
 		return TLS_FAULT_VERSION;
@@ -43,7 +43,7 @@ static enum tls_fault fault_of_reason(const struct tls_stream *tls)
 
 static enum tls_fault fault_of(const struct tls_stream *tls)
 {
-	if (!tls->secured && SSL_get_verify_result(tls->ssl) != X509_V_OK)
+	if (!tls->is_secured && SSL_get_verify_result(tls->conn.ssl) != X509_V_OK)
 		return fault_of_certificate(tls);
 	if (tls->reason > SSL_AD_REASON_OFFSET && tls->reason < SSL_AD_REASON_OFFSET + 256)
 		return TLS_FAULT_ALERT;
@@ -56,9 +56,9 @@ static enum tls_fault fault_of(const struct tls_stream *tls)
 
 void tls_stream_failure(const struct stream *stream, struct tls_failure *out)
 {
-	const struct tls_stream *tls = (const struct tls_stream *)stream;
+	const struct tls_stream *tls = tls_stream_of(stream);
 	*out = (struct tls_failure){
-		.fault = fault_of(tls), .secured = tls->secured, .asked = tls->asked};
+		.fault = fault_of(tls), .secured = tls->is_secured, .asked = tls->conn.is_asked};
 	if (out->fault == TLS_FAULT_ALERT)
 		out->alert = (unsigned)(tls->reason - SSL_AD_REASON_OFFSET);
 	if (out->alert == SSL_AD_PROTOCOL_VERSION)

@@ -1,87 +1,79 @@
-#include "tls/tls_stream_inside.h"
+#include "tls/tls_stream.h"
 
-#include "tls/cert/identity.h"
+#include "tls/tls_client.h"
 #include "tls/tls_error.h"
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-
-#define ERROR_TEXT_MAX 400
+#include <sys/socket.h>
 
 /* A peer that only asks (key updates) and never reads is not answered beyond this. */
 #define UNSENT_MAX (512 * 1024)
 
-/* Nor one that says nothing in between: each costs as much time as thousands of bytes of data do. */
+/* Nor one that sends nothing else in between: each costs as much time as thousands of bytes of data. */
 #define KEY_UPDATES_MAX 32
 
-static struct tls_stream *of(const struct stream *stream)
+static enum io tls_fail_with(struct tls_stream *tls, const char *text)
 {
-	return (struct tls_stream *)stream;
-}
-
-static enum io fail_with(struct tls_stream *tls, const char *text)
-{
-	tls->failed = true;
+	tls->is_failed = true;
 	if (!tls->stream.error)
 		tls->stream.error = text;
 	return IO_FAIL;
 }
 
-const char *tls_stream_format(struct tls_stream *tls, const char *format, ...)
+/* A server that refuses often closes with our bytes unread: its alert, and then a reset, wait. */
+static void read_alert(struct tls_stream *tls)
 {
-	if (!tls->error_text)
-		tls->error_text = malloc(ERROR_TEXT_MAX);
-	if (!tls->error_text)
-		return format;
-	va_list args;
-	va_start(args, format);
-	vsnprintf(tls->error_text, ERROR_TEXT_MAX, format, args);
-	va_end(args);
-	return tls->error_text;
+	int error = tls->io.error;
+	uint8_t byte;
+	tls->io.error = 0;
+	record_io_open(&tls->io);
+	ERR_clear_error();
+	SSL_peek(tls->conn.ssl, &byte, sizeof byte);
+	tls->io.error = error;
 }
 
 /* Why OpenSSL gave up, the nearest cause first. */
-static enum io fail(struct tls_stream *tls)
+static enum io tls_fail(struct tls_stream *tls)
 {
-	if (tls->io.error && tls->peer && !tls->refusal)
-		tls_connect_hear_alert(tls);
+	if (tls->io.error && tls->conn.peer && !tls->conn.refusal)
+		read_alert(tls);
 	unsigned long code = ERR_peek_last_error();
 	int reason = ERR_GET_REASON(code);
 	bool said_by_peer = reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256;
-	if (!tls->failed)
+	if (!tls->is_failed)
 		tls->reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? reason : 0;
-	if (tls->refusal) {
+	if (tls->conn.refusal) {
 		tls_error_clear();
-		return fail_with(tls, tls->refusal);
+		return tls_fail_with(tls, tls->conn.refusal);
 	}
 	if (tls->io.error && !said_by_peer) {
 		tls_error_clear();
-		return fail_with(tls, stream_error_text(tls->io.error));
+		return tls_fail_with(tls, stream_error_text(tls->io.error));
 	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
 		tls_error_clear();
-		return fail_with(tls,
-			tls->secured ? "closed without close_notify"
-				     : "closed during the handshake");
+		return tls_fail_with(tls,
+			tls->is_secured ? "closed without close_notify"
+					: "closed during the handshake");
 	}
 	const char *text = tls_error_take();
-	return fail_with(tls, said_by_peer ? tls_stream_format(tls, "peer sent: %s", text) : text);
+	return tls_fail_with(
+		tls, said_by_peer ? tls_conn_format(&tls->conn, "peer sent: %s", text) : text);
 }
 
 /* IO_DONE here: OpenSSL wants nothing but input. */
-static enum io outcome(struct tls_stream *tls, int result)
+static enum io tls_outcome(struct tls_stream *tls, int result)
 {
-	switch (SSL_get_error(tls->ssl, result)) {
+	switch (SSL_get_error(tls->conn.ssl, result)) {
 	case SSL_ERROR_WANT_READ:
 	case SSL_ERROR_WANT_WRITE:
 		return IO_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return IO_EOF;
 	default:
-		return fail(tls);
+		return tls_fail(tls);
 	}
 }
 
@@ -96,43 +88,43 @@ static void on_message(
 		return;
 	if (++tls->key_updates <= KEY_UPDATES_MAX)
 		return;
-	tls->refusal = "peer asks for new keys again and again";
+	tls->conn.refusal = "peer asks for new keys again and again";
 	tls->io.error = EPROTO;
 }
 
 /* Before that nobody can ask for new keys. */
-static void secured(struct tls_stream *tls)
+static void tls_secured(struct tls_stream *tls)
 {
-	tls->secured = true;
-	SSL_set_msg_callback(tls->ssl, on_message);
-	SSL_set_msg_callback_arg(tls->ssl, tls);
+	tls->is_secured = true;
+	SSL_set_msg_callback(tls->conn.ssl, on_message);
+	SSL_set_msg_callback_arg(tls->conn.ssl, tls);
 }
 
 static enum io tls_handshake(struct stream *stream)
 {
-	struct tls_stream *tls = of(stream);
-	if (tls->failed)
+	struct tls_stream *tls = tls_stream_of(stream);
+	if (tls->is_failed)
 		return IO_FAIL;
 	record_io_open(&tls->io);
 	tls_error_clear();
-	int result = SSL_do_handshake(tls->ssl);
-	enum io io = result == 1 ? IO_DONE : outcome(tls, result);
+	int result = SSL_do_handshake(tls->conn.ssl);
+	enum io io = result == 1 ? IO_DONE : tls_outcome(tls, result);
 	if (result == 1)
-		secured(tls);
+		tls_secured(tls);
 	enum io sent = record_io_close(&tls->io); /* the alert of a failure, too */
 	if (io == IO_EOF)
-		return fail_with(tls, "closed during the handshake");
+		return tls_fail_with(tls, "closed during the handshake");
 	if (io != IO_FAIL && sent == IO_FAIL)
-		return fail(tls);
+		return tls_fail(tls);
 	return io;
 }
 
 static enum io tls_read(struct stream *stream, struct buf *buf)
 {
-	struct tls_stream *tls = of(stream);
+	struct tls_stream *tls = tls_stream_of(stream);
 	if (tls->input_ended != IO_DONE)
 		return tls->input_ended;
-	if (tls->failed)
+	if (tls->is_failed)
 		return IO_FAIL;
 	size_t before = buf->end;
 	record_io_open(&tls->io);
@@ -140,19 +132,19 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_room(buf) > 0) {
 		size_t n = 0;
-		int result = SSL_read_ex(tls->ssl, buf->data + buf->end, buf_room(buf), &n);
+		int result = SSL_read_ex(tls->conn.ssl, buf->data + buf->end, buf_room(buf), &n);
 		buf->end += n;
 		if (n > 0)
 			tls->key_updates = 0;
 		if (result != 1)
-			io = outcome(tls, result);
-		else if (record_io_is_worked_off(&tls->io) && SSL_pending(tls->ssl) == 0)
+			io = tls_outcome(tls, result);
+		else if (record_io_is_worked_off(&tls->io) && SSL_pending(tls->conn.ssl) == 0)
 			break;
 	}
 	if (record_io_close(&tls->io) == IO_FAIL && io != IO_FAIL)
-		io = fail(tls);
+		io = tls_fail(tls);
 	if (buf_used(&tls->io.out) > UNSENT_MAX)
-		io = fail_with(tls, "peer asks and does not read");
+		io = tls_fail_with(tls, "peer asks and does not read");
 	if (io == IO_EOF || io == IO_FAIL)
 		tls->input_ended = io;
 	return buf->end > before ? IO_DONE : io;
@@ -160,80 +152,128 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 
 static enum io tls_write(struct stream *stream, struct buf *buf)
 {
-	struct tls_stream *tls = of(stream);
-	if (tls->failed)
+	struct tls_stream *tls = tls_stream_of(stream);
+	if (tls->is_failed)
 		return IO_FAIL;
 	record_io_open(&tls->io);
 	if (record_io_has_output(&tls->io)) {
 		enum io sent = record_io_close(&tls->io);
 		if (sent != IO_DONE)
-			return sent == IO_FAIL ? fail(tls) : sent;
+			return sent == IO_FAIL ? tls_fail(tls) : sent;
 		record_io_open(&tls->io);
 	}
 	tls_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_used(buf) > 0) {
 		size_t n = 0;
-		int result = SSL_write_ex(tls->ssl, buf->data + buf->start, buf_used(buf), &n);
+		int result = SSL_write_ex(tls->conn.ssl, buf->data + buf->start, buf_used(buf), &n);
 		buf->start += n;
 		if (result != 1)
-			io = outcome(tls, result);
+			io = tls_outcome(tls, result);
 	}
 	enum io sent = record_io_close(&tls->io);
 	if (io == IO_FAIL || sent == IO_FAIL)
-		return fail(tls);
+		return tls_fail(tls);
 	return io == IO_DONE ? sent : io;
 }
 
 /* close_notify once, then, when all is sent, FIN. */
 static enum io tls_end(struct stream *stream, enum closing closing)
 {
-	struct tls_stream *tls = of(stream);
-	if (tls->failed || !tls->secured)
+	struct tls_stream *tls = tls_stream_of(stream);
+	if (tls->is_failed || !tls->is_secured)
 		return IO_FAIL;
 	record_io_open(&tls->io);
 	tls_error_clear();
-	if (!tls->end_said && SSL_shutdown(tls->ssl) < 0)
+	if (!tls->is_close_sent && SSL_shutdown(tls->conn.ssl) < 0)
 		tls_error_clear();
-	tls->end_said = true;
+	tls->is_close_sent = true;
 	tls->io.more_follows = true; /* the FIN goes in the same segment */
 	enum io sent = record_io_close(&tls->io);
 	if (sent == IO_FAIL)
-		return fail(tls);
+		return tls_fail(tls);
 	if (sent == IO_AGAIN)
 		return sent;
 	if (closing == HALF_CLOSE)
-		shutdown(socket_fd(tls->stream.socket), SHUT_WR);
+		return stream_end(tls->lower, HALF_CLOSE);
 	return IO_DONE;
 }
 
-static int tls_events(const struct stream *stream, int wanted)
+/* What OpenSSL made and the kernel did not take has to leave, whatever the driver waits for. */
+static void tls_watch(struct stream *stream, int events)
 {
-	return wanted | (record_io_has_output(&of(stream)->io) ? EV_WRITE : 0);
+	struct tls_stream *tls = tls_stream_of(stream);
+	tls->watched = events;
+	if (events != 0 && record_io_has_output(&tls->io))
+		events |= EV_WRITE;
+	stream_watch(tls->lower, events);
+}
+
+static void on_lower_ready(void *owner, struct stream *lower, int events)
+{
+	struct tls_stream *tls = owner;
+	(void)lower;
+	if (events & EV_WRITE && record_io_has_output(&tls->io))
+		events |= tls->watched;
+	tls->stream.on_ready(tls->stream.owner, &tls->stream, events & tls->watched);
+}
+
+static void tls_abort(struct stream *stream)
+{
+	stream_abort(tls_stream_of(stream)->lower);
+}
+
+static bool tls_peer_address(const struct stream *stream, struct address *out)
+{
+	return stream_peer(tls_stream_of(stream)->lower, out);
+}
+
+static bool tls_local_address(const struct stream *stream, struct address *out)
+{
+	return stream_local(tls_stream_of(stream)->lower, out);
+}
+
+static enum io tls_drain(struct stream *stream, struct buf scratch)
+{
+	return stream_drain(tls_stream_of(stream)->lower, scratch);
 }
 
 /* An end that was read along with the last bytes is still to be told, and poll does not know it. */
 static bool tls_pending(const struct stream *stream)
 {
-	const struct tls_stream *tls = of(stream);
+	const struct tls_stream *tls = tls_stream_of(stream);
 	return tls->input_ended != IO_DONE ||
-		(!tls->failed && (SSL_pending(tls->ssl) > 0 || record_io_has_input(&tls->io)));
+		(!tls->is_failed &&
+			(SSL_pending(tls->conn.ssl) > 0 || record_io_has_input(&tls->io)));
 }
 
-static int tls_raw_fd(const struct stream *stream)
+static int tls_raw(const struct stream *stream)
 {
 	(void)stream;
 	return -1;
 }
 
+static void tls_facts(const struct stream *stream, struct stream_facts *out)
+{
+	const struct tls_stream *tls = tls_stream_of(stream);
+	*out = (struct stream_facts){.identity = tls->conn.identity};
+	if (!tls->is_secured)
+		return;
+	out->tls_version = SSL_get_version(tls->conn.ssl);
+	out->cipher = SSL_get_cipher_name(tls->conn.ssl);
+	out->resumed = SSL_session_reused(tls->conn.ssl);
+	unsigned len;
+	SSL_get0_alpn_selected(tls->conn.ssl, &out->alpn.data, &len);
+	out->alpn.len = len;
+}
+
 static void tls_destroy(struct stream *stream)
 {
-	struct tls_stream *tls = of(stream);
-	SSL_free(tls->ssl);
+	struct tls_stream *tls = tls_stream_of(stream);
+	stream_destroy(tls->lower);
+	tls_conn_finish(&tls->conn);
+	tls_peer_unref(tls->conn.peer);
 	record_io_finish(&tls->io);
-	identity_free(tls->identity);
-	tls_peer_unref(tls->peer);
-	free(tls->error_text);
 	free(tls);
 }
 
@@ -242,14 +282,20 @@ static const struct stream_ops tls_ops = {
 	.read = tls_read,
 	.write = tls_write,
 	.end = tls_end,
-	.events = tls_events,
+	.watch = tls_watch,
+	.abort = tls_abort,
+	.facts = tls_facts,
+	.peer = tls_peer_address,
+	.local = tls_local_address,
 	.pending = tls_pending,
-	.raw_fd = tls_raw_fd,
+	.raw_in = tls_raw,
+	.raw_out = tls_raw,
+	.drain = tls_drain,
 	.destroy = tls_destroy,
 };
 
 struct tls_stream *tls_stream_create(
-	struct loop_ctx *ctx, struct socket *socket, SSL *ssl, struct err *err)
+	struct loop_ctx *ctx, struct stream *lower, SSL *ssl, struct err *err)
 {
 	struct tls_stream *tls = calloc(1, sizeof *tls);
 	BIO *bio = tls && ssl ? record_io_bio(&tls->io) : NULL;
@@ -259,24 +305,13 @@ struct tls_stream *tls_stream_create(
 		free(tls);
 		return NULL;
 	}
-	record_io_init(&tls->io, ctx, socket);
-	tls->stream = (struct stream){.ops = &tls_ops, .socket = socket};
-	tls->ssl = ssl;
+	record_io_init(&tls->io, ctx, stream_raw_in(lower));
+	tls->stream = (struct stream){
+		.ops = &tls_ops, .on_ready = lower->on_ready, .owner = lower->owner};
+	tls->lower = lower;
+	stream_set_driver(lower, on_lower_ready, tls);
+	tls->conn.ssl = ssl;
 	SSL_set_bio(ssl, bio, bio);
-	SSL_set_app_data(ssl, tls);
+	SSL_set_app_data(ssl, &tls->conn);
 	return tls;
-}
-
-void tls_stream_facts(const struct stream *stream, struct tls_facts *out)
-{
-	const struct tls_stream *tls = of(stream);
-	*out = (struct tls_facts){.identity = tls->identity};
-	if (!tls->secured)
-		return;
-	out->version = SSL_get_version(tls->ssl);
-	out->cipher = SSL_get_cipher_name(tls->ssl);
-	out->resumed = SSL_session_reused(tls->ssl);
-	unsigned len;
-	SSL_get0_alpn_selected(tls->ssl, &out->alpn.data, &len);
-	out->alpn.len = len;
 }

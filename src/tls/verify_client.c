@@ -3,25 +3,18 @@
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
-bool tls_verify_forgives(const struct tls_policy *policy, int error, int depth)
-{
-	if (error == X509_V_ERR_UNABLE_TO_GET_CRL)
-		return depth > 0;
-	return error == X509_V_ERR_CRL_HAS_EXPIRED && !policy->refuse_expired_crl;
-}
-
 static int on_verify(int ok, X509_STORE_CTX *store)
 {
 	const struct tls_policy *policy = X509_STORE_CTX_get_app_data(store);
 	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
-	if (ok || !tls_verify_forgives(policy, error, depth))
+	if (ok || !tls_policy_forgives(policy, error, depth))
 		return ok;
 	X509_STORE_CTX_set_error(store, X509_V_OK);
 	return 1;
 }
 
 /* What libssl's ssl_verify_cert_chain sets, from the very same SSL_CTX. */
-static bool set_up(X509_STORE_CTX *store, struct tls_context *context)
+static bool set_up_store(X509_STORE_CTX *store, struct tls_context *context)
 {
 	SSL_CTX *ssl_ctx = tls_context_ssl(context);
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store);
@@ -40,7 +33,7 @@ const char *tls_verify_client(struct tls_context *context, X509 *leaf, STACK_OF(
 	X509_STORE *trusted = context->policy.trust->store;
 	const char *why = "out of memory";
 	if (store && X509_STORE_CTX_init(store, trusted, leaf, chain) == 1 &&
-		set_up(store, context)) {
+		set_up_store(store, context)) {
 		bool is_good = X509_verify_cert(store) == 1;
 		int error = X509_STORE_CTX_get_error(store);
 		why = is_good ? NULL : X509_verify_cert_error_string(error);

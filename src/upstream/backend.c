@@ -81,6 +81,7 @@ struct backend *backend_create(
 		return NULL;
 	backend->balance = config->balance;
 	backend->proxy_protocol = config->proxy_protocol;
+	backend->starttls = config->starttls;
 	backend->health = (struct health_settings){config->health, config->health_interval_ms,
 		config->health_timeout_ms, config->health_rise, config->health_fall};
 	bool has_state = config->count > 1 || config->health != HEALTH_NONE;

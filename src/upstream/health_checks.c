@@ -1,25 +1,25 @@
 #include "upstream/health_checks.h"
 
 #include "base/log.h"
-#include "dial/dial.h"
-#include "net/loop_ctx.h"
-#include "tls/tls_stream.h"
+#include "upstream/connector.h"
+#include "wire/proxy_header.h"
 
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One server's check. What is pending is what is not NULL, and the socket while it is open. */
+/* One server's check. */
 struct check {
 	struct health_checks *checks;
 	struct check *next;
 	struct server_state *state;
 	struct health_settings settings;
-	struct tls_peer *tls; /* a reference; NULL: connecting is enough */
-	struct socket socket;
-	struct stream *stream;
-	struct dial *dial;
-	ev_timer timer;  /* to the next try, or the end of this one's patience */
+	enum proxy_out proxy_protocol;
+	const struct preface *starttls;
+	struct tls_peer *tls;      /* a reference; NULL: connecting is enough */
+	struct plain_stream plain; /* memory of the connector's stream */
+	struct connector connector;
+	ev_timer timer;  /* to the next try */
 	unsigned streak; /* of answers that speak against the state */
 	bool wanted;
 };
@@ -39,15 +39,6 @@ static void set_timer(struct check *check, uint64_t ms)
 	ev_timer_start(check->checks->loop, &check->timer);
 }
 
-static void drop_try(struct check *check)
-{
-	dial_cancel(check->dial);
-	check->dial = NULL;
-	stream_destroy(check->stream);
-	check->stream = NULL;
-	socket_close(&check->socket);
-}
-
 static void log_turn(const struct check *check, const char *message, const char *why)
 {
 	struct log_line line;
@@ -58,7 +49,7 @@ static void log_turn(const struct check *check, const char *message, const char 
 }
 
 /* `why` is NULL after an answer. */
-static void conclude(struct check *check, const char *why)
+static void conclude_try(struct check *check, const char *why)
 {
 	bool is_down = atomic_load(&check->state->unhealthy);
 	bool speaks_against = is_down == (why == NULL);
@@ -66,80 +57,70 @@ static void conclude(struct check *check, const char *why)
 	if (check->streak >= (is_down ? check->settings.rise : check->settings.fall)) {
 		check->streak = 0;
 		atomic_store(&check->state->unhealthy, !is_down);
-		if (is_down) /* what connections thought of it is of before */
+		if (is_down) /* what connections found out is older than this */
 			atomic_store(&check->state->down_until, 0);
-		log_turn(check, is_down ? "server is up" : "server is down", why);
+		log_turn(check, is_down ? "server marked up" : "server marked down", why);
 	}
-	drop_try(check);
+	connector_cancel(&check->connector);
 	set_timer(check, check->settings.interval_ms);
 }
 
-static void secure(struct check *check)
+/* A check is no client's connection: LOCAL, or UNKNOWN. */
+static size_t write_local_header(void *owner, uint8_t *out, size_t size)
 {
-	struct err err;
-	if (!check->stream)
-		check->stream = tls_connect_stream(
-			&check->checks->ctx, &check->socket, check->tls, span_of(NULL, 0), &err);
-	if (!check->stream) {
-		conclude(check, err.text);
-		return;
-	}
-	switch (stream_handshake(check->stream)) {
-	case IO_AGAIN:
-		socket_wait(&check->socket, stream_events(check->stream, EV_READ));
-		return;
-	case IO_EOF:
-	case IO_FAIL:
-		conclude(check, check->stream->error);
-		return;
-	case IO_DONE:
-		break;
-	}
-	conclude(check, NULL);
+	const struct check *check = owner;
+	const struct proxy_told nobody = {0};
+	return check->proxy_protocol == PROXY_OUT_V1 ? proxy_v1_encode(&nobody, out, size)
+						     : proxy_v2_encode(&nobody, out, size);
 }
 
-static void on_ready(void *owner, struct socket *socket, int events)
+static void conclude_connect(struct check *check)
 {
-	(void)socket, (void)events;
-	secure(owner);
+	const struct connector *connector = &check->connector;
+	const char *why = connector->is_timeout ? "no answer in time" : connector->why;
+	conclude_try(check, connector->state == CONNECT_READY ? NULL : why);
 }
 
-static void on_dialled(void *owner, const struct dial_result *result)
+static void on_connect_done(void *owner)
 {
-	struct check *check = owner;
-	check->dial = NULL;
-	if (result->fd >= 0)
-		socket_adopt(&check->socket, result->fd);
-	if (result->fd >= 0 && check->tls)
-		secure(check);
-	else
-		conclude(check, result->fd >= 0 ? NULL : result->why);
+	conclude_connect(owner);
 }
 
-static void begin(struct check *check)
+/* As a session would connect; a check that only connects says nothing. */
+static enum connect_state start_connect(struct check *check, const struct endpoint *endpoint)
+{
+	bool is_said = check->tls && check->proxy_protocol != PROXY_OUT_NONE;
+	struct connector_setup setup = {.ctx = &check->checks->ctx,
+		.resolver = check->checks->resolver,
+		.endpoint = endpoint,
+		.family = AF_UNSPEC,
+		.plain = &check->plain,
+		.write_header = is_said ? write_local_header : NULL,
+		.starttls = check->tls ? check->starttls : NULL,
+		.tls = check->tls,
+		.dial_ms = check->settings.timeout_ms,
+		.secure_ms = CONNECT_SAME_LIMIT,
+		.on_done = on_connect_done,
+		.owner = check};
+	return connector_start(&check->connector, &setup);
+}
+
+static void begin_try(struct check *check)
 {
 	struct endpoint endpoint;
 	struct err err;
-	struct dial_setup setup = {.loop = check->checks->loop,
-		.resolver = check->checks->resolver,
-		.endpoint = &endpoint,
-		.family = AF_UNSPEC,
-		.on_done = on_dialled,
-		.owner = check};
-	set_timer(check, check->settings.timeout_ms);
-	if (!endpoint_parse(check->state->text, &endpoint, &err) ||
-		!(check->dial = dial_start(&setup, &err)))
-		conclude(check, err.text);
+	if (!endpoint_parse(check->state->text, &endpoint, &err)) {
+		conclude_try(check, err.text);
+		return;
+	}
+	if (start_connect(check, &endpoint) != CONNECT_WAIT)
+		conclude_connect(check);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	struct check *check = timer->data;
 	(void)loop, (void)events;
-	if (check->dial || check->stream)
-		conclude(check, "no answer in time");
-	else
-		begin(check);
+	begin_try(timer->data);
 }
 
 static int compare(const void *a, const void *b)
@@ -152,7 +133,7 @@ static void check_free(struct check *check)
 {
 	tdelete(check, &check->checks->by_state, compare);
 	ev_timer_stop(check->checks->loop, &check->timer);
-	drop_try(check);
+	connector_cancel(&check->connector);
 	tls_peer_unref(check->tls);
 	free(check);
 }
@@ -172,14 +153,14 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 	return NULL;
 }
 
-static struct check *find(struct health_checks *checks, struct server_state *state)
+static struct check *check_find(struct health_checks *checks, struct server_state *state)
 {
 	struct check wanted = {.state = state};
 	struct check **found = tfind(&wanted, &checks->by_state, compare);
 	return found ? *found : NULL;
 }
 
-static struct check *add(struct health_checks *checks, struct server_state *state)
+static struct check *check_add(struct health_checks *checks, struct server_state *state)
 {
 	struct check *check = calloc(1, sizeof *check);
 	if (!check)
@@ -190,7 +171,7 @@ static struct check *add(struct health_checks *checks, struct server_state *stat
 		free(check);
 		return NULL;
 	}
-	socket_init(&check->socket, checks->loop, -1, on_ready, check);
+	connector_init(&check->connector);
 	ev_timer_init(&check->timer, on_timer, 0., 0.);
 	check->timer.data = check;
 	check->next = checks->first;
@@ -205,22 +186,25 @@ static bool is_equal(const struct health_settings *a, const struct health_settin
 }
 
 /* A server that several backends have checked is checked as the first of them says. */
-static void want(
+static void check_want(
 	struct health_checks *checks, const struct backend *backend, const struct server *server)
 {
-	struct check *check = find(checks, server->state);
+	struct check *check = check_find(checks, server->state);
 	bool is_new = !check;
 	if (check && check->wanted)
 		return;
-	if (is_new && !(check = add(checks, server->state)))
+	if (is_new && !(check = check_add(checks, server->state)))
 		return;
 	check->wanted = true;
-	if (!is_new && check->tls == server->tls_check &&
+	if (!is_new && check->tls == server->tls_check && check->starttls == backend->starttls &&
+		check->proxy_protocol == backend->proxy_protocol &&
 		is_equal(&check->settings, &backend->health))
 		return; /* a reload does not put its next try off */
-	drop_try(check);
+	connector_cancel(&check->connector);
 	tls_peer_unref(check->tls);
 	check->settings = backend->health;
+	check->starttls = backend->starttls;
+	check->proxy_protocol = backend->proxy_protocol;
 	check->tls = server->tls_check ? tls_peer_ref(server->tls_check) : NULL;
 	set_timer(check, is_new ? 0 : check->settings.interval_ms);
 }
@@ -239,16 +223,20 @@ static void drop_unwanted(struct health_checks *checks)
 	}
 }
 
-void health_checks_follow(struct health_checks *checks, const struct routes *routes)
+void health_checks_begin(struct health_checks *checks)
 {
 	for (struct check *check = checks->first; check; check = check->next)
 		check->wanted = false;
-	for (size_t i = 0; i < routes_backend_count(routes); i++) {
-		const struct backend *backend = routes_backend(routes, i);
-		for (unsigned at = 0; backend->health.kind != HEALTH_NONE && at < backend->count;
-			at++)
-			want(checks, backend, &backend->servers[at]);
-	}
+}
+
+void health_checks_add(struct health_checks *checks, const struct backend *backend)
+{
+	for (unsigned i = 0; backend->health.kind != HEALTH_NONE && i < backend->count; i++)
+		check_want(checks, backend, &backend->servers[i]);
+}
+
+void health_checks_end(struct health_checks *checks)
+{
 	drop_unwanted(checks);
 }
 

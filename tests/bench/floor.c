@@ -210,7 +210,7 @@ static bool watch(struct end *end)
 }
 
 /* A client that has sent nothing yet is tried again at its next event. */
-static void open_upstream(struct pair *pair)
+static void connect_upstream(struct pair *pair)
 {
 	unsigned char first;
 	ssize_t n = recv(pair->client.fd, &first, 1, MSG_PEEK);
@@ -237,7 +237,7 @@ static void on_event(struct end *end, uint32_t events)
 	if (events & EPOLLRDHUP)
 		end->from.is_ending = true;
 	if (pair->upstream.fd < 0) {
-		open_upstream(pair);
+		connect_upstream(pair);
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))

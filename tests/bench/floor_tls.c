@@ -159,7 +159,7 @@ static void handshake(struct pair *pair)
 }
 
 /* On loopback the connection stands at once. */
-static void open_upstream(struct pair *pair)
+static void connect_upstream(struct pair *pair)
 {
 	pair->upstream.fd = connect_to(&backend);
 	if (pair->upstream.fd < 0)
@@ -190,7 +190,7 @@ static void from_client(struct pair *pair)
 		return;
 	bool is_new = pair->upstream.fd < 0;
 	if (is_new) /* whether or not the client has spoken: there are servers that speak first */
-		open_upstream(pair);
+		connect_upstream(pair);
 	while (!pair->is_dead && SSL_read_ex(pair->ssl, plain, sizeof(plain), &n))
 		send_upstream(pair, n);
 	if (!pair->is_dead && is_new)

@@ -91,7 +91,7 @@ for address in "127.0.0.1:$front" "$unix"; do
 				"$address")" 'ended (fin|reset)'
 	done
 done
-logs "the log says so" msg=connection step=sniff "end=client closed in mid-hello"
+logs "the log says so" msg=connection step=sniff "end=client closed within ClientHello"
 
 # Everybody who left in mid-hello is gone by now; whoever was not would spin.
 before=$(processor_ticks "$gatehouse_pid")

@@ -131,9 +131,9 @@ ok "gatehouse ends well" stop_gatehouse
 is "no broken hello reached a backend" "$(accepts back)" $backend_had
 start_gatehouse --as strict "$TMP/strict.json" || bail_out "no gatehouse"
 ADDRESS=127.0.0.1:$strict answered "an unknown name without any certificate" \
-	"$UNRECOGNIZED_NAME" "no such host" --file "$TMP/hello"
+	"$UNRECOGNIZED_NAME" "unknown server name" --file "$TMP/hello"
 hello >"$TMP/nameless"
-ADDRESS=127.0.0.1:$strict answered "no name at all" "$UNRECOGNIZED_NAME" "no such host" \
+ADDRESS=127.0.0.1:$strict answered "no name at all" "$UNRECOGNIZED_NAME" "unknown server name" \
 	--file "$TMP/nameless"
 is "no backend heard of them" "$(accepts back)" $backend_had
 ok "gatehouse ends well" stop_gatehouse --as strict

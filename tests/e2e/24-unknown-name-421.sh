@@ -74,7 +74,7 @@ is "else the first there is" "$(certificate_for -servername elsewhere.org)" 'fir
 is "for a client that names nobody too" "$(certificate_for -noservername)" 'first.test'
 
 logs "the log says who was not there" msg=connection sni=two.apps.example.test tls=TLSv1.3 \
-	"end=no such host: answered 421"
+	"end=unknown server name: answered 421"
 is "the backends heard of none" "$(accepts back)" 0
 ok "gatehouse ends well" stop_gatehouse
 done_testing

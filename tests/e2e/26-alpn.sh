@@ -75,7 +75,7 @@ speaks only.test ssh only ssh "a host that has entries alone"
 refused only.test h2 "and nothing for others"
 refused only.test '' "nor for who offers nothing"
 logs "the log says so" msg=connection sni=only.test alpn_offered=h2 \
-	"end=no application protocol of this host"
+	"end=no common application protocol"
 
 # Through passthrough the offer goes on as it came.
 hello --sni site.test --alpn h2x,acme-tls/1 >"$TMP/acme"

@@ -63,7 +63,7 @@ visit both.test -tls1_2
 is "TLS 1.2 where the client wants it" "$(said 's/^(New, TLSv1.2),.*/\1/p')" "New, TLSv1.2"
 visit new.test -tls1_2
 is "min_version: alert protocol_version" "$(said 's/.*alert number ([0-9]+).*/\1/p')" 70
-logs "the log says why" msg=connection sni=new.test step=hear_out "end=handshake: unsupported protocol"
+logs "the log says why" msg=connection sni=new.test step=drain_input "end=handshake: unsupported protocol"
 for old in tls1_1 tls1; do
 	visit both.test -$old -cipher 'DEFAULT@SECLEVEL=0'
 	is "never $old" "$(said 's/.*alert number ([0-9]+).*/\1/p')" 70

@@ -71,12 +71,12 @@ is "a hello in drops: the log" "$(log_count msg=connection step=sniff "end=hello
 
 rawclient --file "$TMP/terminated.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 ended "a hello and nothing more" 900 'fin|reset'
-logs "a hello and nothing more: the log" msg=connection step=secure_client "end=handshake timeout"
+logs "a hello and nothing more: the log" msg=connection step=handshake_client "end=handshake timeout"
 is "a hello and nothing more: the server heard nothing" "$(accepts echo)" 0
 
 rawclient --file "$TMP/passed.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 ended "a server that does not answer" 1100 'fin|reset'
-logs "a server that does not answer: the log" msg=connection sni=passed.test step=open_upstream \
+logs "a server that does not answer: the log" msg=connection sni=passed.test step=connect_upstream \
 	"end=upstream 127.0.0.1:$hole: dial timeout"
 
 spawn slow talk --tls --sni slow.test "127.0.0.1:$front" wait

@@ -68,7 +68,7 @@ took=$((${EPOCHREALTIME/./} - begun))
 ok "drain_timeout: but so long" test "$took" -ge 700000
 logs "drain_timeout: the log tells how many were closed" "msg=drain_timeout: 2 connections are closed"
 : >"$TMP/go"
-is "drain_timeout: each has its line" "$(log_count msg=connection "end=gatehouse stops")" 2
+is "drain_timeout: each has its line" "$(log_count msg=connection "end=shutting down")" 2
 wait "$passed_pid" "$secured_pid"
 like "drain_timeout: who is cut off must see it" "$(cat "$TMP/passed.out")" 'saw reset'
 

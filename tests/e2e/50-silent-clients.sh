@@ -82,11 +82,11 @@ stop "$silent_pid"
 is "none was sent away" "$(tail -n 1 "$TMP/silent.out")" "closed 0"
 gone() { (($(sockets) <= idle)); }
 ok "they leave" wait_for "$PATIENCE" gone
-logs "the log tells the first of them" msg=connection "end=client closed in mid-hello"
-ok "and not each" test "$(log_count msg=connection "end=client closed in mid-hello")" -le 20
+logs "the log tells the first of them" msg=connection "end=client closed within ClientHello"
+ok "and not each" test "$(log_count msg=connection "end=client closed within ClientHello")" -le 20
 ok "it ends well" stop_gatehouse
-total=$(sed -n 's/.*msg="more of the same" reason="client closed in mid-hello" count=\([0-9]*\).*/\1/p' \
+total=$(sed -n 's/.*msg="suppressed repeats" end="client closed within ClientHello" count=\([0-9]*\).*/\1/p' \
 	"$LOG" | paste -sd+)
-told=$(log_count msg=connection "end=client closed in mid-hello")
+told=$(log_count msg=connection "end=client closed within ClientHello")
 is "but their number" "$((${total:-0} + told))" "$count"
 done_testing

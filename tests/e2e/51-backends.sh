@@ -67,7 +67,7 @@ logs "the log names the one that served" msg=connection sni=some.test "upstream=
 rawclient --file "$TMP/none.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 like "all refuse: the client is let go" "$(tail -n 2 "$TMP/answer" | head -n 1)" '^ended (fin|reset)$'
 logs "all refuse: the log says who and why" msg=connection sni=none.test level=warning \
-	step=open_upstream
+	step=connect_upstream
 like "all refuse: in words" "$(log_value end sni=none.test)" \
 	"^upstream ($dead|$dead_too): connection refused$"
 

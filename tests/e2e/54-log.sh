@@ -121,7 +121,7 @@ logs "in a flood others are told" msg=connection sni=passed.test end=done
 told=$(log_count msg=connection "end=not TLS")
 ok "of a flood the first are told: $told" test "$told" -ge 1 -a "$told" -le 20
 ok "it ends well" stop_gatehouse
-rest=$(sed -n 's/.*msg="more of the same" reason="not TLS" count=\([0-9]*\).*/\1/p' "$LOG" | paste -sd+)
+rest=$(sed -n 's/.*msg="suppressed repeats" end="not TLS" count=\([0-9]*\).*/\1/p' "$LOG" | paste -sd+)
 is "and the number of the rest" "$((told + ${rest:-0}))" 300
 
 # --- nobody reads it ---

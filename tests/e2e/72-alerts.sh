@@ -61,7 +61,7 @@ start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 spawn prometheus prometheus --config.file="$TMP/prometheus.yml" --storage.tsdb.path="$TMP/tsdb" \
 	--web.listen-address="127.0.0.1:$prometheus" --log.level=warn
 ok "Prometheus reads the metrics" wait_for 30 knows 'gatehouse_connections_total == 0'
-ok "and the server is up" wait_for "$PATIENCE" knows 'gatehouse_backend_up == 1'
+ok "and the server marked up" wait_for "$PATIENCE" knows 'gatehouse_backend_up == 1'
 is "all is well" "$(raised)" ""
 write_config good 127.0.0.1:1
 ok "a server that is down" wait_for "$PATIENCE" raises GatehouseBackendDown

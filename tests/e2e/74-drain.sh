@@ -76,7 +76,7 @@ ok "and has connections" wait_for "$PATIENCE" has_accepted "$name" $((had + 1))
 # The only server of a backend.
 ctl drain "$two" >/dev/null
 talk --hello "$TMP/hello" "127.0.0.1:$front" recv=1 >"$TMP/out" 2>&1
-like "a backend of one that is drained" "$(log_value end route=b.test)" 'upstream: no server left'
+like "a backend of one that is drained" "$(log_value end route=b.test)" 'no server left'
 is "it is ready nevertheless" "$(ready)" 200
 ctl undrain "$two" >/dev/null
 

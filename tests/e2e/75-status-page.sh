@@ -35,7 +35,7 @@ carried() {
 		grep -Eq '"history":.*\[[0-9]+,1,2,300000,.*"reason":"no_host"'
 }
 ok "something has happened" wait_for "$PATIENCE" carried
-logs "a server is down" 'msg=server is down'
+logs "a server marked down" 'msg=server marked down'
 
 browse() { # OPTION...
 	timeout 60 "$browser" --headless --no-sandbox --disable-gpu --hide-scrollbars \
@@ -52,7 +52,7 @@ like "a route and its traffic" "$page" '<td class="name">app.test<div class="bar
 like "a server that is up" "$page" "$back</td><td class=\"\"><span class=\"pill good\">up</span>"
 like "one that is down" "$page" '127.0.0.1:1</td><td class=""><span class="pill bad">down</span>'
 like "certificates" "$page" 'soon.test<div>.*<span class="pill warn">[45] days</span>'
-like "a refusal and why" "$page" 'for nosuch.test.*no host</span>.*no such host'
+like "a refusal and why" "$page" 'for nosuch.test.*no host</span>.*unknown server name'
 like "the configuration" "$page" "<dd>$TMP/config.json</dd>"
 unlike "it does not complain" "$page" 'id="lost"[^>]*style="display: block'
 unlike "nor does the browser" "$(cat "$TMP/browser.err")" '(CONSOLE|Refused to).*(error|Error|violates)'

@@ -174,7 +174,7 @@ closed "half a TLV" "PROXY header: a TLV is longer than the header" \
 	--hex "$signature 21 11 000e c0000278 c6336401 1268 01bb 02 00" --file hello.bad
 closed "a sum that is not right" "PROXY header: its CRC32C is not right" \
 	--hex "$signature 21 11 0013 c0000278 c6336401 1268 01bb 03 0004 00000000" --file hello.bad
-closed "cut off by a FIN" "client closed in mid-hello" \
+closed "cut off by a FIN" "client closed within ClientHello" \
 	--hex "$signature 21 11 00ff c0000278" --half-close
 closed "a length that swallows the hello" "hello timeout" \
 	--hex "$signature 21 11 ffff c0000278 c6336401 1268 01bb" --file hello.bad --timeout 5

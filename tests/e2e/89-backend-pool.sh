@@ -73,7 +73,7 @@ restart_echo() { # NAME: at its old address
 kill_echo b
 is "its share goes to the others, no client notices" "$(asks 20 | sed 's/=.*//')" a
 like "all of it" "$(asks 20)" '^a=[0-9]+ c=[0-9]+$'
-logs "the log says that it is avoided" level=warning 'msg=server is avoided' "server=$b"
+logs "the log says that it is avoided" level=warning 'msg=server marked down' "server=$b"
 is "the backup steps in" "$(asks 5 spare.test)" "a=5"
 unlike "and a client of that server has another one" "$(asks 12 source.test)" 'b='
 restart_echo b
@@ -81,7 +81,7 @@ is_back() { # NAME
 	[[ $(asks 6 "${2:-}") == *"$1="* ]]
 }
 ok "it comes back" wait_for 15 is_back b
-logs "the log says that too" level=info 'msg=server answers again' "server=$b"
+logs "the log says that too" level=info 'msg=server marked up' "server=$b"
 like "by source: to the server of before" "$(asks 12 source.test)" "^$mine=12\$"
 
 # A reload keeps what is known.
@@ -121,7 +121,7 @@ ok "failed client connections: $lost, at most those that the killed server had" 
 
 for name in a b c; do kill_echo $name; done
 is "no server at all: the client is closed" "$(ask)" ''
-logs "and told in the log, by the last of them" level=warning route=pool.test 'step=open_upstream'
+logs "and told in the log, by the last of them" level=warning route=pool.test 'step=connect_upstream'
 for name in a b c; do restart_echo $name; done
 ok "and when they are back, so is the service" wait_for 5 is_back c
 ok "stops" stop_gatehouse

@@ -118,9 +118,9 @@ like "no connection failed" "$(cat load.out)" 'good [1-9][0-9]* bad 0$'
 # --- health checks follow names, and try all addresses ---
 
 zone "checked.test 1 127.0.0.77" "checked.test 1 127.0.0.2"
-ok "the first of two addresses is dead: the server is not" test "$(log_count 'msg=server is down')" -le 1
+ok "the first of two addresses is dead: the server is not" test "$(log_count 'msg=server marked down' "server=checked.test:$app")" -le 1
 has_turned() { # WHERE COUNT
-	[[ $(log_count "msg=server is $1" "server=checked.test:$app") -ge $2 ]]
+	[[ $(log_count "msg=server marked $1" "server=checked.test:$app") -ge $2 ]]
 }
 zone "checked.test 1 127.0.0.77"
 ok "all of them dead: down" wait_for 10 has_turned down 1

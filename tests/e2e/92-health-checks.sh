@@ -43,7 +43,7 @@ has_reloaded() {
 	[[ $(log_count msg=reloaded) == "$reloads" ]]
 }
 turns() { # UP-OR-DOWN SERVER: how often
-	log_count "msg=server is $1" "server=$2"
+	log_count "msg=server marked $1" "server=$2"
 }
 has_turned() { # UP-OR-DOWN SERVER COUNT
 	[[ $(turns "$1" "$2") == "$3" ]]
@@ -51,10 +51,10 @@ has_turned() { # UP-OR-DOWN SERVER COUNT
 
 configure 50ms
 start_gatehouse config.json || bail_out "gatehouse does not start"
-logs "a certificate that has expired: down" 'msg=server is down' "server=$expired"
-like "and why" "$(log_value reason 'msg=server is down' "server=$expired")" \
+logs "a certificate that has expired: down" 'msg=server marked down' "server=$expired"
+like "and why" "$(log_value reason 'msg=server marked down' "server=$expired")" \
 	'server certificate: expired at 20'
-logs "no TLS where TLS is asked for: down" 'msg=server is down' "server=$notls"
+logs "no TLS where TLS is asked for: down" 'msg=server marked down' "server=$notls"
 is "the others are not" "$(turns down "$good") $(turns down "$a") $(turns down "$b")" "0 0 0"
 for i in {1..6}; do
 	https https://tls.check.test/ "$at" --cacert "$PKI/ca.crt"

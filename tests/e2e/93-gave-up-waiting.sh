@@ -47,7 +47,7 @@ crowd() { # COUNT
 ended_with() { # REASON
 	local lines more
 	lines=$(log_count msg=connection "end=$1")
-	more=$(log_value count msg="more of the same" "reason=$1")
+	more=$(log_value count msg="suppressed repeats" "end=$1")
 	echo $((lines + ${more:-0}))
 }
 
@@ -60,7 +60,7 @@ wait $good
 is "one that comes behind them is served" "$?" 0
 stop_gatehouse
 is "the daemon ends as it should" "$STATUS" 0
-gave_up=$(ended_with "client gave up")
+gave_up=$(ended_with "client closed before its handshake")
 note "$gave_up of $count without a handshake"
 ok "nearly all that gave up cost no handshake" test "$gave_up" -ge $((count * 3 / 4))
 
@@ -71,7 +71,7 @@ ok "50 clients come to the one place there is, which is taken, and give up" crow
 ok "there is place for another then" https https://site.test/ "127.0.0.1:$front" \
 	--cacert "$PKI/root.crt" --output /dev/null
 stop_gatehouse
-gave_up=$(ended_with "client gave up")
+gave_up=$(ended_with "client closed before its handshake")
 note "$gave_up of 50 without a handshake"
 ok "nearly all that gave up cost no handshake" test "$gave_up" -ge 40
 

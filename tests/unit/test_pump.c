@@ -29,8 +29,8 @@ enum path { SPLICE, COPY, NO_PIPES };
 struct rig {
 	struct ev_loop *loop;
 	struct loop_ctx ctx;
-	struct socket from_socket, to_socket;
-	struct stream from, to;
+	struct plain_stream from_plain, to_plain;
+	struct stream *from, *to;
 	struct stream_ops opaque; /* plain, but for the descriptor that it hides */
 	struct pump pump;
 	int ours, theirs;
@@ -55,11 +55,6 @@ static void make_pair(enum kind kind, int fds[2])
 	close(listener);
 	fcntl(fds[0], F_SETFL, O_NONBLOCK);
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
-}
-
-static void on_ready(void *owner, struct socket *socket, int events)
-{
-	(void)owner, (void)socket, (void)events;
 }
 
 static int hidden_fd(const struct stream *stream)
@@ -87,18 +82,16 @@ static void rig_open(struct rig *rig, enum kind kind, enum path path)
 	make_pair(kind, out);
 	rig->ours = in[0];
 	rig->theirs = out[1];
-	socket_init(&rig->from_socket, rig->loop, in[1], on_ready, rig);
-	socket_init(&rig->to_socket, rig->loop, out[0], on_ready, rig);
-	plain_stream_init(&rig->from, &rig->from_socket);
-	plain_stream_init(&rig->to, &rig->to_socket);
-	rig->opaque = *rig->from.ops;
-	rig->opaque.raw_fd = hidden_fd;
+	rig->from = plain_stream_init(&rig->from_plain, rig->loop, in[1]);
+	rig->to = plain_stream_init(&rig->to_plain, rig->loop, out[0]);
+	rig->opaque = *rig->from->ops;
+	rig->opaque.raw_in = hidden_fd;
 	if (path == COPY)
-		rig->from.ops = &rig->opaque;
+		rig->from->ops = &rig->opaque;
 	getrlimit(RLIMIT_NOFILE, &rig->limit);
 	if (path == NO_PIPES)
 		forbid_descriptors(rig);
-	pump_init(&rig->pump, &rig->from, &rig->to);
+	pump_init(&rig->pump, rig->from, rig->to);
 }
 
 static void rig_close(struct rig *rig)
@@ -106,8 +99,8 @@ static void rig_close(struct rig *rig)
 	setrlimit(RLIMIT_NOFILE, &rig->limit);
 	pump_finish(&rig->pump, &rig->ctx);
 	assert_int_equal(pipes_in_use(rig->ctx.pipes), 0);
-	socket_close(&rig->from_socket);
-	socket_close(&rig->to_socket);
+	stream_destroy(rig->from);
+	stream_destroy(rig->to);
 	if (rig->ours >= 0)
 		close(rig->ours);
 	if (rig->theirs >= 0)
@@ -315,7 +308,7 @@ static void test_a_reset_is_no_end(void **state)
 		reset(&rig.ours);
 		pump_run(&rig.pump, &rig.ctx);
 		assert_int_equal(rig.pump.state, PUMP_INPUT_BROKEN);
-		assert_string_equal(rig.from.error, "reset by peer");
+		assert_string_equal(rig.from->error, "reset by peer");
 		assert_int_equal(get(&rig, &read, 1), 0); /* not told so */
 		rig_close(&rig);
 	}
@@ -351,7 +344,7 @@ static void test_output_that_is_gone(void **state)
 			pump_run(&rig.pump, &rig.ctx);
 		}
 		assert_int_equal(rig.pump.state, PUMP_OUTPUT_BROKEN);
-		assert_string_equal(rig.to.error, "reset by peer");
+		assert_string_equal(rig.to->error, "reset by peer");
 		rig_close(&rig);
 	}
 }
@@ -383,7 +376,7 @@ static void test_an_end_after_an_error_is_none(void **state)
 		struct rig rig;
 		uint64_t read = 0;
 		rig_open(&rig, TCP, path);
-		rig.from.error = "reset by peer";
+		rig.from->error = "reset by peer";
 		rig.pump.bulk = path == SPLICE;
 		shutdown(rig.ours, SHUT_WR);
 		pump_run(&rig.pump, &rig.ctx);
@@ -409,8 +402,9 @@ static void test_the_last_direction_leaves_the_fin_to_the_close(void **state)
 	get(&rig, &read, 1000);
 	assert_int_equal(read, 1000);
 	assert_int_equal(get(&rig, &read, 1), 0);
-	socket_close(&rig.to_socket);
+	stream_destroy(rig.to);
 	assert_int_equal(get(&rig, &read, 1), -1);
+	rig.to = NULL;
 	rig_close(&rig);
 }
 
@@ -454,7 +448,8 @@ static const struct stream_ops fake_ops = {.read = fake_read,
 	.write = fake_write,
 	.end = fake_end,
 	.pending = nothing_pending,
-	.raw_fd = hidden_fd};
+	.raw_in = hidden_fd,
+	.raw_out = hidden_fd};
 
 static void test_an_end_in_the_last_round_is_told_at_once(void **state)
 {

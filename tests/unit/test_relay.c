@@ -28,8 +28,8 @@ enum side { CLIENT, SERVER };
 struct rig {
 	struct ev_loop *loop;
 	struct loop_ctx ctx;
-	struct socket near[2];
-	struct stream streams[2];
+	struct plain_stream near[2];
+	struct stream *streams[2];
 	struct relay relay;
 	int far[2];
 	unsigned ended;
@@ -61,16 +61,9 @@ static void on_ended(void *owner, struct stream *broken)
 	relay_finish(&rig->relay);
 	for (enum side side = CLIENT; side <= SERVER; side++) {
 		if (broken)
-			socket_reset(&rig->near[side]);
-		else
-			socket_close(&rig->near[side]);
+			stream_abort(rig->streams[side]);
+		stream_destroy(rig->streams[side]);
 	}
-}
-
-static void on_ready(void *owner, struct socket *socket, int events)
-{
-	(void)owner, (void)socket, (void)events;
-	fail();
 }
 
 static void rig_open(struct rig *rig)
@@ -82,14 +75,13 @@ static void rig_open(struct rig *rig)
 		int fds[2];
 		make_pair(fds);
 		rig->far[side] = fds[0];
-		socket_init(&rig->near[side], rig->loop, fds[1], on_ready, rig);
-		plain_stream_init(&rig->streams[side], &rig->near[side]);
+		rig->streams[side] = plain_stream_init(&rig->near[side], rig->loop, fds[1]);
 	}
 }
 
 static void rig_start(struct rig *rig)
 {
-	relay_start(&rig->relay, &rig->ctx, &rig->streams[CLIENT], &rig->streams[SERVER], on_ended,
+	relay_start(&rig->relay, &rig->ctx, rig->streams[CLIENT], rig->streams[SERVER], on_ended,
 		rig);
 }
 
@@ -102,8 +94,8 @@ static void rig_close(struct rig *rig)
 {
 	if (!rig->ended) {
 		relay_finish(&rig->relay);
-		socket_close(&rig->near[CLIENT]);
-		socket_close(&rig->near[SERVER]);
+		stream_destroy(rig->streams[CLIENT]);
+		stream_destroy(rig->streams[SERVER]);
 	}
 	for (enum side side = CLIENT; side <= SERVER; side++)
 		if (rig->far[side] >= 0)
@@ -241,7 +233,7 @@ static void test_a_reset_is_passed_on(void **state)
 		reset(&rig, first);
 		assert_string_equal(hear(&rig, other(first)), "!");
 		assert_int_equal(rig.ended, 1);
-		assert_ptr_equal(rig.broken, &rig.streams[first]);
+		assert_ptr_equal(rig.broken, rig.streams[first]);
 		assert_string_equal(rig.broken->error, "reset by peer");
 		rig_close(&rig);
 	}
@@ -259,7 +251,7 @@ static void test_a_reset_after_the_others_end(void **state)
 		reset(&rig, other(first));
 		assert_string_equal(hear(&rig, first), "!");
 		assert_int_equal(rig.ended, 1);
-		assert_ptr_equal(rig.broken, &rig.streams[other(first)]);
+		assert_ptr_equal(rig.broken, rig.streams[other(first)]);
 		rig_close(&rig);
 	}
 }
@@ -279,7 +271,7 @@ static void test_a_reset_after_its_own_end(void **state)
 		for (int i = 0; i < 50 && !rig.ended; i++)
 			turn(&rig);
 		assert_int_equal(rig.ended, 1);
-		assert_ptr_equal(rig.broken, &rig.streams[first]);
+		assert_ptr_equal(rig.broken, rig.streams[first]);
 		rig_close(&rig);
 	}
 }
@@ -325,7 +317,7 @@ static void test_a_reset_while_bytes_wait_for_it(void **state)
 		reset(&rig, gone);
 		assert_string_equal(hear(&rig, other(gone)), "!");
 		assert_int_equal(rig.ended, 1);
-		assert_ptr_equal(rig.broken, &rig.streams[gone]);
+		assert_ptr_equal(rig.broken, rig.streams[gone]);
 		rig_close(&rig);
 	}
 }
@@ -350,7 +342,7 @@ static void test_a_reset_while_its_bytes_wait(void **state)
 			continue;
 		assert_int_equal(n, -1);
 		assert_int_equal(errno, ECONNRESET);
-		assert_ptr_equal(rig.broken, &rig.streams[gone]);
+		assert_ptr_equal(rig.broken, rig.streams[gone]);
 		rig_close(&rig);
 	}
 }
@@ -369,7 +361,7 @@ static void test_closings(void **state)
 	close(rig.far[SERVER]);
 	rig.far[SERVER] = -1;
 	assert_string_equal(hear(&rig, CLIENT), "too busy!");
-	assert_ptr_equal(rig.broken, &rig.streams[SERVER]);
+	assert_ptr_equal(rig.broken, rig.streams[SERVER]);
 	rig_close(&rig);
 }
 

@@ -19,7 +19,7 @@
 
 #include "made_certificate.h"
 #include "net/plain_stream.h"
-#include "tls/tls_stream.h"
+#include "tls/tls_accept.h"
 
 #define TURNS_MAX 100000
 
@@ -32,7 +32,7 @@ static SSL_CTX *client_context;
 struct rig {
 	struct ev_loop *loop;
 	struct loop_ctx ctx;
-	struct socket socket;
+	struct plain_stream plain;
 	struct stream *stream;
 	struct tls_accept accept;
 	int fd;         /* the client's end */
@@ -61,9 +61,9 @@ static void make_pair(int fds[2])
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 }
 
-static void on_ready(void *owner, struct socket *socket, int events)
+static void on_ready(void *owner, struct stream *stream, int events)
 {
-	(void)owner, (void)socket, (void)events;
+	(void)owner, (void)stream, (void)events;
 }
 
 static void rig_open(struct rig *rig)
@@ -74,7 +74,8 @@ static void rig_open(struct rig *rig)
 	assert_true(loop_ctx_init(&rig->ctx, rig->loop, &err));
 	make_pair(fds);
 	rig->fd = fds[0];
-	socket_init(&rig->socket, rig->loop, fds[1], on_ready, rig);
+	rig->stream = plain_stream_init(&rig->plain, rig->loop, fds[1]);
+	stream_set_driver(rig->stream, on_ready, rig);
 	rig->accept = (struct tls_accept){.context = context, .name = "site.test"};
 	rig->client = SSL_new(client_context);
 	rig->in = BIO_new(BIO_s_mem());
@@ -87,14 +88,13 @@ static void rig_open(struct rig *rig)
 static void rig_accept(struct rig *rig)
 {
 	struct err err;
-	rig->stream = tls_accept_stream(&rig->ctx, &rig->socket, &rig->accept, &err);
+	rig->stream = tls_accept_stream(&rig->ctx, rig->stream, &rig->accept, &err);
 	assert_non_null(rig->stream);
 }
 
 static void rig_close(struct rig *rig)
 {
 	stream_destroy(rig->stream);
-	socket_close(&rig->socket);
 	SSL_free(rig->client);
 	if (rig->fd >= 0)
 		close(rig->fd);
@@ -168,14 +168,14 @@ static void client_writes(struct rig *rig, size_t offset, size_t len)
 static void test_handshake(void **state)
 {
 	struct rig rig;
-	struct tls_facts facts;
+	struct stream_facts facts;
 	(void)state;
 	stand(&rig);
-	tls_stream_facts(rig.stream, &facts);
-	assert_string_equal(facts.version, "TLSv1.3");
+	stream_facts(rig.stream, &facts);
+	assert_string_equal(facts.tls_version, "TLSv1.3");
 	assert_false(facts.resumed);
 	assert_null(facts.identity);
-	assert_int_equal(stream_raw_fd(rig.stream), -1);
+	assert_int_equal(stream_raw_in(rig.stream), -1);
 	rig_close(&rig);
 }
 
@@ -256,7 +256,8 @@ static void test_partial_sends(void **state)
 	rig.is_deaf = true;
 	enum io io = stream_write(rig.stream, &buf);
 	assert_int_equal(io, IO_AGAIN);
-	assert_int_equal(stream_events(rig.stream, EV_READ), EV_READ | EV_WRITE);
+	stream_watch(rig.stream, EV_READ);
+	assert_int_equal(rig.plain.io.events & (EV_READ | EV_WRITE), EV_READ | EV_WRITE);
 	assert_int_equal(stream_write(rig.stream, &buf), IO_AGAIN);
 	rig.is_deaf = false;
 	for (int i = 0; i < TURNS_MAX && got < sizeof heard; i++) {
@@ -270,7 +271,8 @@ static void test_partial_sends(void **state)
 	assert_int_equal(io, IO_DONE);
 	assert_int_equal(got, sizeof heard);
 	assert_memory_equal(heard, data, sizeof data);
-	assert_int_equal(stream_events(rig.stream, EV_READ), EV_READ);
+	stream_watch(rig.stream, EV_READ);
+	assert_int_equal(rig.plain.io.events & (EV_READ | EV_WRITE), EV_READ);
 	rig_close(&rig);
 }
 
@@ -312,9 +314,9 @@ static void test_truncation_is_no_end(void **state)
 		assert_int_equal(read_all(&rig, &total), IO_FAIL);
 		assert_non_null(strstr(rig.stream->error, "closed without close_notify"));
 		assert_true(total == 0 || total == 100);
-		struct tls_facts facts;
-		tls_stream_facts(rig.stream, &facts);
-		assert_string_equal(facts.version, "TLSv1.3"); /* secured it was */
+		struct stream_facts facts;
+		stream_facts(rig.stream, &facts);
+		assert_string_equal(facts.tls_version, "TLSv1.3"); /* secured it was */
 		struct buf buf = {.data = (uint8_t *)"x", .end = 1, .size = 1};
 		assert_int_equal(stream_write(rig.stream, &buf), IO_FAIL);
 		assert_int_equal(stream_end(rig.stream, HALF_CLOSE), IO_FAIL);
@@ -454,9 +456,9 @@ static void fails_with(struct rig *rig, const char *words)
 	assert_int_equal(shake_hands(rig), IO_FAIL);
 	if (!strstr(rig->stream->error, words))
 		fail_msg("\"%s\"", rig->stream->error);
-	struct tls_facts facts;
-	tls_stream_facts(rig->stream, &facts);
-	assert_null(facts.version);
+	struct stream_facts facts;
+	stream_facts(rig->stream, &facts);
+	assert_null(facts.tls_version);
 	assert_int_equal(stream_handshake(rig->stream), IO_FAIL);
 	rig_close(rig);
 }
@@ -545,7 +547,7 @@ static int keep(SSL *ssl, SSL_SESSION *session)
 static bool resumes(const char *binding)
 {
 	struct rig rig;
-	struct tls_facts facts;
+	struct stream_facts facts;
 	size_t total = 0;
 	char data[10];
 	rig_open(&rig);
@@ -553,7 +555,7 @@ static bool resumes(const char *binding)
 	if (kept)
 		SSL_set_session(rig.client, kept);
 	assert_int_equal(shake_hands(&rig), IO_DONE);
-	tls_stream_facts(rig.stream, &facts);
+	stream_facts(rig.stream, &facts);
 	bool is_resumed = facts.resumed;
 	for (int i = 0; i < 100; i++) { /* the ticket comes */
 		carry(&rig);

@@ -5,51 +5,47 @@
 #ifndef GATEHOUSE_SESSION_STEPS_STEPS_H
 #define GATEHOUSE_SESSION_STEPS_STEPS_H
 
-#include "session/session.h"
+#include "session/engine.h"
 #include "wire/alert.h"
 
-/* A TLS client at the front door. */
-extern const struct step router_steps[];
+/* The list for a client of that listener. `is_proxied`: it is a proxy that says who connected. */
+const struct step *steps_for(
+	const struct listener_config *listener, const struct route *forward, bool is_proxied);
 
-/* The same behind a proxy that tells in a PROXY header who connected. */
-extern const struct step proxied_steps[];
+/* A TLS client of the router. */
+extern const struct step router_steps[];
 
 /* A local client in the clear, to be taken to a TLS server; the session has its route already. */
 extern const struct step forward_steps[];
 
-/* A name that nobody has: the closest certificate and an HTTP 421. */
+/* An unknown server name: the closest certificate and an HTTP 421. */
 extern const struct step misdirected_steps[];
 
-/* Say no more, hear the peer out for a moment (or it may lose our last words), close. */
+/* Sends our end, reads what the client still sends for a moment (or it may lose what we sent), closes. */
 extern const struct step linger_steps[];
 
-enum step_result step_admit_source(struct session *session);       /* admit_source.c */
-enum step_result step_sniff(struct session *session);              /* sniff.c */
-enum step_result step_choose_route(struct session *session);       /* choose_route.c */
-enum step_result step_handshake_client(struct session *session);   /* handshake_client.c */
-enum step_result step_open_upstream(struct session *session);      /* open_upstream.c */
-enum step_result step_send_proxy_header(struct session *session);  /* send_proxy_header.c */
-enum step_result step_handshake_upstream(struct session *session); /* handshake_upstream.c */
-enum step_result step_answer_421(struct session *session);         /* responder.c */
+enum step_result step_proxy_header(struct session *session);     /* preface.c */
+enum step_result step_preface(struct session *session);          /* preface.c */
+enum step_result step_admit_source(struct session *session);     /* admit_source.c */
+enum step_result step_sniff(struct session *session);            /* sniff.c */
+enum step_result step_choose_route(struct session *session);     /* choose_route.c */
+enum step_result step_acquire_slot(struct session *session);     /* choose_route.c */
+enum step_result step_handshake_client(struct session *session); /* handshake_client.c */
+enum step_result step_connect_upstream(struct session *session); /* connect_upstream.c */
+void cancel_connect_upstream(struct session *session);
+enum step_result step_relay(struct session *session);       /* relay.c */
+enum step_result step_answer_421(struct session *session);  /* answer_421.c */
+enum step_result step_send_close(struct session *session);  /* linger.c */
+enum step_result step_drain_input(struct session *session); /* linger.c */
 
-/* Counts the session on its route; false when the route is full. */
-bool acquire_slot(struct session *session);
+/* Ends a session that was not admitted: close_notify where there is TLS, FIN, and lingers. */
+enum step_result session_refuse(struct session *session, enum end_reason reason, const char *words);
 
-/* Has the administrator taken its route, or all of them, out of use? */
-bool is_drained(const struct session *session);
+/* The same with a fatal alert in the clear, before any handshake. */
+enum step_result session_refuse_alert(
+	struct session *session, enum alert alert, enum end_reason reason, const char *words);
 
-/* A fatal alert in the clear, before any handshake; then farewell. `why` is copied. */
-enum step_result refuse_with_alert(struct session *session, enum alert alert, const char *why);
-
-/* close_notify where there is TLS, FIN; then farewell. `why` is copied. */
-enum step_result refuse_politely(struct session *session, const char *why);
-
-/* The server that was chosen is connected to, with TLS where that is asked for; or it failed, and the
- * next one is tried. `reason` is copied. */
-void upstream_answered(struct session *session);
-enum step_result upstream_is_out(struct session *session, const char *reason);
-
-/* Frees the dial of a session that ends while it opens its upstream. */
-void dial_abandon(struct session *session);
+/* A PROXY header for the session's server, as its backend says: a connector_setup's write_header. */
+size_t write_proxy_header(void *session, uint8_t *out, size_t size);
 
 #endif

@@ -37,14 +37,14 @@ static bool head_ends(struct session *session, const struct buf *buf)
 {
 	for (size_t i = buf->start; i < buf->end; i++) {
 		uint8_t byte = buf->data[i];
-		session->peeked++;
+		session->at.answer.seen++;
 		if (byte == '\r')
 			continue;
-		if (byte == '\n' && session->last_byte == '\n')
+		if (byte == '\n' && session->at.answer.last_byte == '\n')
 			return true;
-		session->last_byte = byte;
+		session->at.answer.last_byte = byte;
 	}
-	return session->peeked >= REQUEST_MAX;
+	return session->at.answer.seen >= REQUEST_MAX;
 }
 
 /* A first line that is none of HTTP, such as ssh's: no request will follow to wait for. */
@@ -55,35 +55,46 @@ static bool is_no_request(const struct buf *buf)
 	return end && !memmem(line, (size_t)(end - line), " HTTP/", 6);
 }
 
-static enum step_result answer(struct session *session)
+static enum step_result client_is_gone(struct session *session)
+{
+	return session_end(session, END_NO_HOST, "unknown server name; client gone before the 421");
+}
+
+static enum step_result send_answer(struct session *session)
 {
 	char text[2048];
 	struct buf buf = {.data = (uint8_t *)text, .size = sizeof text};
-	buf.end = write_answer(text, sizeof text, session->head_only);
+	buf.end = write_answer(text, sizeof text, session->at.answer.is_head_only);
 	if (stream_write(session->client, &buf) == IO_FAIL)
-		return session_end(session, "no such host; client gone before the 421");
-	return refuse_politely(session, "no such host: answered 421");
+		return client_is_gone(session);
+	return session_refuse(session, END_NO_HOST, "unknown server name: answered 421");
 }
 
-/* Hears the request, so that the answer is one, and says that nobody of that name lives here. */
+/* Reads the request, so that the answer is one, and says that no site of that name is here. */
 enum step_result step_answer_421(struct session *session)
 {
 	struct loop_ctx *ctx = &session->service->ctx;
 	struct buf buf = {.data = ctx->plain, .size = LOOP_PLAIN_SIZE};
+	if (session_enters_step(session)) {
+		session->at.answer.seen = 0;
+		session->at.answer.is_head_only = false;
+		session->at.answer.last_byte = 0;
+	}
 	switch (stream_read(session->client, &buf)) {
 	case IO_AGAIN:
-		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));
+		stream_watch(session->client, EV_READ);
 		return STEP_WAIT;
 	case IO_EOF:
-		return answer(session);
+		return send_answer(session);
 	case IO_FAIL:
-		return session_end(session, "no such host; client gone before the 421");
+		return client_is_gone(session);
 	case IO_DONE:
 		break;
 	}
-	if (session->peeked == 0 && is_no_request(&buf))
-		return answer(session);
-	if (session->peeked == 0)
-		session->head_only = buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
-	return head_ends(session, &buf) ? answer(session) : STEP_JUMP;
+	if (session->at.answer.seen == 0 && is_no_request(&buf))
+		return send_answer(session);
+	if (session->at.answer.seen == 0)
+		session->at.answer.is_head_only =
+			buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
+	return head_ends(session, &buf) ? send_answer(session) : STEP_JUMP;
 }

@@ -44,28 +44,29 @@ static enum step_result answer_unknown(struct session *session, const struct cli
 {
 	const struct route *closest = routes_answering(session->routes, hello);
 	if (!closest)
-		return refuse_with_alert(session, ALERT_UNRECOGNIZED_NAME, "no such host");
+		return session_refuse_alert(
+			session, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, "unknown server name");
 	session->context = closest->tls_no_client_auth;
 	return session_jump(session, misdirected_steps);
 }
 
-bool is_drained(const struct session *session)
+static bool is_drained(const struct session *session)
 {
 	return atomic_load_explicit(&session->route->drained, memory_order_relaxed) ||
 		atomic_load_explicit(&session->service->limits->drained, memory_order_relaxed);
 }
 
-bool acquire_slot(struct session *session)
+static bool acquire_slot(struct session *session)
 {
 	struct route *route = session->route;
 	count_routed(session);
 	if (!route->slots)
 		return true;
 	unsigned before = atomic_fetch_add(&route->slots->active, 1);
-	session->route_counted = before < route->max_connections;
-	if (!session->route_counted)
+	session->is_route_counted = before < route->max_connections;
+	if (!session->is_route_counted)
 		atomic_fetch_sub(&route->slots->active, 1);
-	return session->route_counted;
+	return session->is_route_counted;
 }
 
 /* A page, in the protocol that it is written in if the client has it. */
@@ -78,12 +79,12 @@ static struct span alpn_of_answer(const struct client_hello *hello)
 	return span_of(NULL, 0);
 }
 
-static enum step_result refuse(
+static enum step_result refuse_hello(
 	struct session *session, enum alert alert, const char *what, const char *error)
 {
 	char why[160];
 	snprintf(why, sizeof why, "%s %s", what, error);
-	return refuse_with_alert(session, alert, why);
+	return session_refuse_alert(session, alert, END_BAD_HELLO, why);
 }
 
 /* Runs in the callback that sniffed: the hello is still in the loop context's scratch. */
@@ -94,22 +95,33 @@ enum step_result step_choose_route(struct session *session)
 	enum match match = routes_match(session->routes, hello, &matched);
 	struct span alpn = match == MATCH_NO_NAME ? alpn_of_answer(hello) : matched.alpn;
 	if (!keep_facts(session, hello, alpn))
-		return session_end(session, "out of memory");
+		return session_end(session, END_NO_MEMORY, "out of memory");
 	if (hello->sni_error)
-		return refuse(session, ALERT_ILLEGAL_PARAMETER, "server name", hello->sni_error);
+		return refuse_hello(
+			session, ALERT_ILLEGAL_PARAMETER, "server name", hello->sni_error);
 	if (hello->alpn_error)
-		return refuse(session, ALERT_DECODE_ERROR, "ALPN", hello->alpn_error);
+		return refuse_hello(session, ALERT_DECODE_ERROR, "ALPN", hello->alpn_error);
 	if (match == MATCH_NO_NAME)
 		return answer_unknown(session, hello);
 	if (match == MATCH_NO_PROTOCOL)
-		return refuse_with_alert(session, ALERT_NO_APPLICATION_PROTOCOL,
-			"no application protocol of this host");
+		return session_refuse_alert(session, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
+			"no common application protocol");
 	session->route = matched.route;
 	session->context = matched.route->tls;
 	if (is_drained(session))
-		return refuse_with_alert(session, ALERT_INTERNAL_ERROR, "drained");
+		return session_refuse_alert(session, ALERT_INTERNAL_ERROR, END_DRAINED, "drained");
 	if (!acquire_slot(session))
-		return refuse_with_alert(
-			session, ALERT_INTERNAL_ERROR, "max_connections of the host reached");
+		return session_refuse_alert(session, ALERT_INTERNAL_ERROR, END_LIMIT,
+			"max_connections of the host reached");
+	return STEP_NEXT;
+}
+
+/* A forward has its route from the beginning. */
+enum step_result step_acquire_slot(struct session *session)
+{
+	if (is_drained(session))
+		return session_end(session, END_DRAINED, "drained");
+	if (!acquire_slot(session))
+		return session_end(session, END_LIMIT, "max_connections of the forward reached");
 	return STEP_NEXT;
 }

@@ -1,14 +1,12 @@
-#include "session/steps/steps.h"
-
 #include "base/clock.h"
 #include "route/acl.h"
 #include "session/session_stats.h"
-#include "session/steps/peek.h"
-#include "tls/tls_stream.h"
+#include "session/steps/steps.h"
+#include "tls/tls_accept.h"
 
 #include <stdio.h>
 
-/* Where only the certificate of a route is used, for a 421, its tickets are nobody's. */
+/* Where only the certificate of a route is used, for a 421, its tickets belong to no route. */
 static struct ticket_binding binding_of(const struct session *session)
 {
 	if (session->route)
@@ -16,71 +14,79 @@ static struct ticket_binding binding_of(const struct session *session)
 	return (struct ticket_binding){.bytes = "no route"};
 }
 
-static bool admit(void *owner, const struct identity *identity, const char **why)
+static bool on_admit(void *owner, const struct identity *identity, const char **why)
 {
 	struct session *session = owner;
 	struct acl_verdict verdict;
 	bool is_admitted = acl_check(session->route->acl, identity, &verdict);
 	count_acl(session, is_admitted);
-	if (is_admitted)
-		return true;
+	session->at.handshake.is_denied = !is_admitted;
 	*why = verdict.why;
-	return false;
+	return is_admitted;
 }
 
-static bool begin(struct session *session, struct err *err)
+static bool begin_handshake(struct session *session, struct err *err)
 {
 	struct tls_accept accept = {.context = session->context,
 		.name = session->hello->sni,
 		.alpn = session->hello->alpn,
 		.binding = binding_of(session),
-		.admit = session->route && session->route->acl ? admit : NULL,
+		.admit = session->route && session->route->acl ? on_admit : NULL,
 		.owner = session};
 	struct stream *stream =
-		tls_accept_stream(&session->service->ctx, &session->client_socket, &accept, err);
+		tls_accept_stream(&session->service->ctx, session->client, &accept, err);
 	if (!stream)
 		return false;
 	session->client = stream;
-	session->tls_started_us = clock_now_us();
+	session->at.handshake.started_us = clock_now_us();
+	session->at.handshake.is_denied = false;
 	session_set_deadline(session, routes_config(session->routes)->proxy.handshake_timeout_ms,
-		"handshake timeout");
+		END_HANDSHAKE, "handshake timeout");
 	return true;
 }
 
-static enum step_result failed(struct session *session)
+static enum step_result handshake_failed(struct session *session)
 {
-	char why[256];
-	snprintf(why, sizeof why, "handshake: %s", session->client->error);
-	return refuse_politely(session, why);
+	bool is_denied = session->at.handshake.is_denied;
+	char words[256];
+	snprintf(words, sizeof words, "handshake: %s", session->client->error);
+	return session_refuse(session, is_denied ? END_NOT_ADMITTED : END_HANDSHAKE, words);
+}
+
+static bool has_given_up(const struct session *session)
+{
+	return session->service->has_backlog && stream_is_ended(session->client);
 }
 
 /*
- * The handshake, with OpenSSL reading the very hello that was sniffed. The certificate is verified
- * and the ACL asked within it, so that whoever is not admitted gets an alert.
+ * The handshake, with OpenSSL reading the very hello that was sniffed. The certificate is verified and the
+ * ACL checked within it, so that a client that is refused gets an alert. A client must answer in a
+ * handshake: one that has ended already waited too long for us.
  */
 enum step_result step_handshake_client(struct session *session)
 {
 	struct err err;
 	if (!session->context)
 		return STEP_NEXT;
-	bool is_new = session->client == &session->client_plain;
-	/* A client must answer in a handshake: one that has ended already waited too long for us. */
-	if (is_new && session->service->has_backlog && peek_has_ended(session))
-		return session_end(session, "client gave up");
-	if (is_new && !begin(session, &err))
-		return session_end(session, err.text);
+	if (session_enters_step(session)) {
+		if (has_given_up(session))
+			return session_end(
+				session, END_CLIENT_GONE, "client closed before its handshake");
+		if (!begin_handshake(session, &err))
+			return session_end(session, END_NO_MEMORY, err.text);
+	}
 	switch (stream_handshake(session->client)) {
 	case IO_AGAIN:
-		socket_wait(&session->client_socket, stream_events(session->client, EV_READ));
+		stream_watch(session->client, EV_READ);
 		return STEP_WAIT;
 	case IO_EOF:
 	case IO_FAIL:
-		return failed(session);
+		return handshake_failed(session);
 	case IO_DONE:
 		break;
 	}
-	session->handshake_us = clock_now_us() - session->tls_started_us;
+	session->handshake_us = clock_now_us() - session->at.handshake.started_us;
 	count_secured(session);
-	socket_wait(&session->client_socket, 0);
+	stream_watch(session->client, 0);
 	return STEP_NEXT;
 }

@@ -1,33 +1,155 @@
-#include "session/steps/preface.h"
-
+#include "session/session_stats.h"
 #include "session/steps/peek.h"
+#include "session/steps/steps.h"
 
 #include <stdio.h>
 
-static enum step_result refuse(
-	struct session *session, const struct preface *preface, const char *why)
+/*
+ * Drives one conversation of a listener's prefaces after the other (preface/preface.h). Bytes are looked at
+ * first, and taken only when a conversation has used them: what is behind is for what comes next.
+ */
+
+static const struct preface *current_preface(const struct session *session)
 {
-	char text[128];
-	snprintf(text, sizeof text, "%s: %s", preface->name, why);
-	return session_end(session, text);
+	return *session->at.preface.next;
 }
 
-enum step_result preface_step(struct session *session, const struct preface *preface)
+static size_t heard_max(const struct preface *preface)
 {
-	size_t len, want = 0;
-	const char *why = NULL;
-	enum step_result seen = peek(session, preface->most, &len);
+	return preface->heard_max > 0 ? preface->heard_max : PREFACE_HEARD_MAX;
+}
+
+/* A send queue that holds nothing has room for an answer. */
+static bool send_words(struct session *session, struct buf *words)
+{
+	return buf_used(words) == 0 || stream_write(session->client, words) == IO_DONE;
+}
+
+/* Into scratch: these bytes were looked at already. */
+static bool take_bytes(struct session *session, size_t len)
+{
+	struct buf buf = {.data = session->service->ctx.plain, .size = len};
+	return len == 0 || (stream_read(session->client, &buf) == IO_DONE && buf.end == len);
+}
+
+/* In the words of the protocol where it has any, unless the conversation has said them itself. */
+static enum step_result refuse_client(
+	struct session *session, const char *why, struct buf *words, bool is_said)
+{
+	const struct preface *preface = current_preface(session);
+	char text[128];
+	snprintf(text, sizeof text, "%s: %s", preface->title, why);
+	if (!is_said && !preface->refuse)
+		return session_end(session, END_BAD_PREFACE, text);
+	if (!is_said)
+		preface->refuse(why, words);
+	send_words(session, words);
+	return session_refuse(session, END_BAD_PREFACE, text);
+}
+
+static enum step_result await_more(struct session *session, size_t have)
+{
+	struct preface_state *state = &session->at.preface;
+	size_t want = state->talk.want > have ? state->talk.want : have + 1;
+	return peek_wait_for(session, &state->peek, have, want);
+}
+
+/* What is there already wakes the loop again: one turn of the conversation for each turn of the loop. */
+static enum step_result await_answer(struct session *session)
+{
+	struct preface_state *state = &session->at.preface;
+	state->is_chosen = true;
+	peek_done(session, &state->peek);
+	stream_watch(session->client, EV_READ);
+	return STEP_WAIT;
+}
+
+static void adopt_addresses(struct session *session, const struct talk_state *talk)
+{
+	if (talk->source.any.sa_family == AF_UNSPEC)
+		return;
+	session->source = talk->source;
+	session->told_destination = talk->destination;
+}
+
+static enum step_result conclude_preface(struct session *session)
+{
+	const struct preface *preface = current_preface(session);
+	adopt_addresses(session, &session->at.preface.talk);
+	count_preface(session, preface);
+	if (preface->is_starttls)
+		session->preface = preface;
+	peek_done(session, &session->at.preface.peek);
+	return STEP_NEXT;
+}
+
+static enum step_result take_turn(struct session *session, struct span heard);
+
+/* What none of them knows is taken for TLS. */
+static enum step_result try_next(struct session *session, struct span heard)
+{
+	struct preface_state *state = &session->at.preface;
+	state->talk = (struct talk_state){0};
+	if (*++state->next)
+		return take_turn(session, heard);
+	peek_done(session, &state->peek);
+	return STEP_NEXT;
+}
+
+/*
+ * One turn of the conversation with what is there. Bytes that came behind a request for TLS, before there is
+ * TLS, could be anybody's (CVE-2021-23222, and the command injections of STARTTLS).
+ */
+static enum step_result take_turn(struct session *session, struct span heard)
+{
+	const struct preface *preface = current_preface(session);
+	struct preface_state *state = &session->at.preface;
+	uint8_t room[PREFACE_SAY_MAX];
+	struct buf words = {.data = room, .size = sizeof room};
+	size_t used = 0;
+	enum talk verdict = preface->front(&state->talk, heard, &used, &words);
+	bool is_said = buf_used(&words) > 0;
+	if (verdict == TALK_NOT_MINE && !state->is_chosen)
+		return try_next(session, heard);
+	if (verdict == TALK_MORE && heard.len >= heard_max(preface))
+		return refuse_client(session, "too long", &words, false);
+	if (verdict == TALK_DONE && preface->is_starttls && used < heard.len) {
+		words.end = 0;
+		return refuse_client(session, "bytes behind the request for TLS", &words, false);
+	}
+	if (verdict == TALK_REFUSE)
+		return refuse_client(session, state->talk.error, &words, is_said);
+	if (verdict == TALK_NOT_MINE)
+		return refuse_client(session, "another protocol", &words, is_said);
+	if (!take_bytes(session, used) || !send_words(session, &words))
+		return session_end(session, END_BAD_PREFACE, "client reset before ClientHello");
+	if (verdict == TALK_MORE)
+		return await_more(session, heard.len);
+	return verdict == TALK_SAY ? await_answer(session) : conclude_preface(session);
+}
+
+static enum step_result run_prefaces(struct session *session, const struct preface *const *prefaces)
+{
+	struct preface_state *state = &session->at.preface;
+	size_t len;
+	if (session_enters_step(session)) {
+		*state = (struct preface_state){.next = prefaces};
+		if (current_preface(session)->speaks_first)
+			return take_turn(session, span_of(NULL, 0));
+	}
+	enum step_result seen = peek(session, heard_max(current_preface(session)), &len);
 	if (seen != STEP_NEXT)
 		return seen;
-	struct span peeked = span_of(session->service->ctx.plain, len);
-	switch (preface->probe(peeked, &want, &why)) {
-	case PROBE_MORE:
-		return peek_wait_for(session, len, want);
-	case PROBE_NO:
-		return why ? refuse(session, preface, why) : STEP_NEXT;
-	case PROBE_YES:
-		break;
-	}
-	peek_done(session);
-	return preface->run(session, peeked);
+	return take_turn(session, span_of(session->service->ctx.plain, len));
+}
+
+/* The PROXY header comes first, since it says who the client is. */
+enum step_result step_proxy_header(struct session *session)
+{
+	return run_prefaces(session, preface_proxy_list());
+}
+
+enum step_result step_preface(struct session *session)
+{
+	return run_prefaces(session, session->listener_config->prefaces);
 }

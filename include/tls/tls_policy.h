@@ -1,0 +1,32 @@
+/*
+ * How one kind of client is served: certificates, versions, whether a certificate is requested and which
+ * CAs issue it. Routes with equal policy and files share one context (tls/tls_context).
+ */
+#ifndef GATEHOUSE_TLS_TLS_POLICY_H
+#define GATEHOUSE_TLS_TLS_POLICY_H
+
+#include "tls/cert/credential.h"
+#include "tls/cert/trust.h"
+
+#define CREDENTIALS_MAX 8 /* one of each key type */
+
+enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
+
+struct tls_policy {
+	struct credential *credentials[CREDENTIALS_MAX];
+	size_t credential_count;
+	uint16_t min_version; /* 0x0303, 0x0304 */
+	enum tls_verify verify;
+	struct trust *trust; /* NULL exactly when `verify` is none */
+	unsigned verify_depth;
+	bool refuse_expired_crl;
+	bool tickets; /* resumption; never where certificates are requested */
+};
+
+/*
+ * What the policy lets pass of what OpenSSL found (an X509_V_ERR_...): a level above the leaf whose CA
+ * publishes no CRL, and, unless it says otherwise, a CRL that has expired.
+ */
+bool tls_policy_forgives(const struct tls_policy *policy, int error, int depth);
+
+#endif

@@ -1,0 +1,48 @@
+#include "preface/preface.h"
+
+/* A protocol is a file of this folder and a line here: it defines `const struct preface NAME_preface`. */
+#define REGISTRY(ENTRY) ENTRY(proxy)
+
+#define DECLARE(name) extern const struct preface name##_preface;
+#define ADDRESS(name) &name##_preface,
+
+REGISTRY(DECLARE)
+
+static const struct preface *const registry[] = {REGISTRY(ADDRESS) NULL};
+
+#define ENTRIES (sizeof registry / sizeof *registry - 1)
+_Static_assert(ENTRIES <= PREFACES_MAX, "PREFACES_MAX");
+
+const struct preface *const *preface_proxy_list(void)
+{
+	static const struct preface *const list[] = {&proxy_preface, NULL};
+	return list;
+}
+
+const struct preface *preface_at(size_t index)
+{
+	return index < ENTRIES ? registry[index] : NULL;
+}
+
+size_t preface_index(const struct preface *preface)
+{
+	size_t index = 0;
+	while (registry[index] != preface)
+		index++;
+	return index;
+}
+
+const struct preface *preface_find(const char *name)
+{
+	for (size_t i = 0; i < ENTRIES; i++)
+		if (registry[i]->is_starttls && strcmp(registry[i]->name, name) == 0)
+			return registry[i];
+	return NULL;
+}
+
+void preface_say(struct buf *say, const void *data, size_t len)
+{
+	size_t taken = len < buf_room(say) ? len : buf_room(say);
+	memcpy(say->data + say->end, data, taken);
+	say->end += taken;
+}
