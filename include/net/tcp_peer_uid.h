@@ -1,6 +1,6 @@
 /* Whose connections over loopback are. */
-#ifndef GATEHOUSE_CLIENT_TCP_PEER_UID_H
-#define GATEHOUSE_CLIENT_TCP_PEER_UID_H
+#ifndef GATEHOUSE_NET_TCP_PEER_UID_H
+#define GATEHOUSE_NET_TCP_PEER_UID_H
 
 #include "net/address.h"
 
