@@ -1,5 +1,7 @@
 #include "base/version.h"
 #include "cli/commands.h"
+#include "client/connect.h"
+#include "client/run.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "cli/commands.h"
+#include "client/connect.h"
 #include "client/diagnose.h"
 #include "client/gateway_link.h"
 #include "client/stdio_stream.h"

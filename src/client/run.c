@@ -1,4 +1,4 @@
-#include "cli/commands.h"
+#include "client/run.h"
 #include "client/run_arguments.h"
 #include "client/run_command.h"
 #include "client/run_forward.h"
