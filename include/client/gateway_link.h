@@ -28,10 +28,16 @@ struct link_setup {
 /* NULL with `err`: no memory. on_ended is called later, never before this returns. */
 struct link *link_start(const struct link_setup *setup, struct err *err);
 
-/* Closes what is open, without a word. NULL is fine. */
+/* Closes the connection without a close_notify. NULL is fine. */
 void link_destroy(struct link *link);
 
-/* Nothing more will come of the client: what it has said is passed on, with an end behind it. */
-void link_say_rest(struct link *link);
+/* The client writes nothing more: what waits in its stream is sent, and the end of it. */
+void link_flush_input(struct link *link);
+
+/* Has the client's input ended, and has the gateway's kernel acknowledged all of it? */
+bool link_input_is_delivered(const struct link *link);
+
+/* Did the gateway end the connection by a TLS alert? */
+bool link_is_refused(const struct link *link);
 
 #endif

@@ -27,9 +27,13 @@ static const char help_end[] =
 
 #define SIGNALS 3
 
-/* How long whoever reads us may be gone before whoever writes us is too: ssh closes one, then the
- * other, and nothing is wrong then. */
-#define LEAVING_SECONDS 0.2
+/*
+ * A client that goes closes both our output and our input, in either order, and may send SIGHUP: ssh
+ * does all three, one after the other, while the gateway may still send. That is no error. A client
+ * that has closed the output alone, after all these ticks, is one.
+ */
+#define LEAVING_TICK_SECONDS 0.2
+#define LEAVING_TICKS_MAX    10
 
 struct connection {
 	struct gateway gateway;
@@ -38,12 +42,13 @@ struct connection {
 	struct stdio_stream stdio;
 	struct link *link;
 	ev_signal signals[SIGNALS];
-	ev_timer leaving;
+	ev_timer leaving; /* active from when the output has no reader */
+	int leaving_ticks;
 	int status, signal; /* the signal that ends us; 0: none */
 	bool stopped;
 };
 
-static void stop(struct connection *connection, const char *why)
+static void connection_stop(struct connection *connection, const char *why)
 {
 	if (why)
 		fprintf(stderr, "%s: %s\n", who, why);
@@ -52,57 +57,77 @@ static void stop(struct connection *connection, const char *why)
 	ev_break(connection->ctx.loop, EVBREAK_ALL);
 }
 
+static bool has_client_left(const struct connection *connection)
+{
+	return ev_is_active(&connection->leaving) && link_input_is_delivered(connection->link);
+}
+
+/* A client that has left expects nothing more, and how the connection ends then is no failure, unless
+ * the gateway has refused what it was sent. */
 static void on_link_ended(void *owner, const char *why)
 {
 	struct connection *connection = owner;
-	if (!connection->stopped)
-		stop(connection, why);
+	if (connection->stopped)
+		return;
+	if (why && has_client_left(connection) && !link_is_refused(connection->link))
+		why = NULL;
+	connection_stop(connection, why);
 }
 
-/* Whoever reads us may act on the end of it at once, and end us: the line goes first. */
+/* The reader may act on the end of the output at once, and end us: the message goes first. */
 static void on_output_ending(void *owner)
 {
 	struct connection *connection = owner;
 	const struct stdio_stream *stdio = &connection->stdio;
 	struct err err;
+	if (stdio->bytes_lost == 0)
+		ev_timer_stop(connection->ctx.loop, &connection->leaving);
 	if (!is_misdirected(stdio->head, stdio->head_len))
 		return;
 	diagnose_misdirection(&connection->gateway, &err);
-	stop(connection, err.text);
+	connection_stop(connection, err.text);
 }
 
-static void on_reader_lost(void *owner)
+static void on_reader_gone(void *owner)
 {
 	struct connection *connection = owner;
 	ev_timer_start(connection->ctx.loop, &connection->leaving);
 }
 
-static void on_leaving(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_leaving_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct connection *connection = timer->data;
 	(void)loop, (void)events;
-	link_say_rest(connection->link);
-	stop(connection,
-		connection->stdio.input_over ? NULL : "standard output: nobody reads it any more");
+	if (link_input_is_delivered(connection->link)) {
+		connection_stop(connection, NULL);
+		return;
+	}
+	if (++connection->leaving_ticks < LEAVING_TICKS_MAX)
+		return;
+	if (stdio_stream_input_is_closed(&connection->stdio))
+		return; /* what the client wrote before it left is still on its way */
+	link_flush_input(connection->link);
+	connection_stop(connection, "standard output: closed by its reader");
 }
 
-/* ssh ends its ProxyCommand with SIGHUP: what it said last still goes out, with a proper end. */
+/* ssh ends its ProxyCommand with SIGHUP: what it wrote last is still sent, with a proper end. */
 static void on_signal(struct ev_loop *loop, ev_signal *signal, int events)
 {
 	struct connection *connection = signal->data;
 	(void)loop, (void)events;
-	link_say_rest(connection->link);
+	link_flush_input(connection->link);
 	connection->signal = signal->signum;
-	stop(connection, NULL);
+	connection_stop(connection, NULL);
 }
 
 static void watch_events(struct connection *connection)
 {
 	static const int numbers[SIGNALS] = {SIGHUP, SIGINT, SIGTERM};
-	ev_timer_init(&connection->leaving, on_leaving, LEAVING_SECONDS, 0.);
+	ev_timer_init(
+		&connection->leaving, on_leaving_tick, LEAVING_TICK_SECONDS, LEAVING_TICK_SECONDS);
 	connection->leaving.data = connection;
 	stdio_stream_watch(&connection->stdio,
-		&(struct stdio_events){on_reader_lost, on_output_ending, connection});
+		&(struct stdio_events){on_reader_gone, on_output_ending, connection});
 	for (int i = 0; i < SIGNALS; i++) {
 		ev_signal_init(&connection->signals[i], on_signal, numbers[i]);
 		connection->signals[i].data = connection;

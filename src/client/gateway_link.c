@@ -3,13 +3,16 @@
 #include "client/diagnose.h"
 #include "dial/dial.h"
 #include "net/relay.h"
+#include "tls/tls_fault.h"
 #include "tls/tls_stream.h"
 
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #define PROBES 3
 
@@ -194,13 +197,29 @@ struct link *link_start(const struct link_setup *setup, struct err *err)
 	return NULL;
 }
 
-void link_say_rest(struct link *link)
+void link_flush_input(struct link *link)
 {
 	if (!link->relaying)
 		return;
 	pump_run(&link->relay.up, link->setup.ctx);
 	if (link->relay.up.state == PUMP_NEEDS_INPUT)
 		stream_end(link->stream, HALF_CLOSE);
+}
+
+bool link_input_is_delivered(const struct link *link)
+{
+	int unacknowledged;
+	return link->relay.up.state == PUMP_ENDED &&
+		ioctl(socket_fd(&link->socket), SIOCOUTQ, &unacknowledged) == 0 &&
+		unacknowledged == 0;
+}
+
+bool link_is_refused(const struct link *link)
+{
+	struct tls_failure failure = {0};
+	if (link->stream)
+		tls_stream_failure(link->stream, &failure);
+	return failure.fault == TLS_FAULT_ALERT;
 }
 
 void link_destroy(struct link *link)

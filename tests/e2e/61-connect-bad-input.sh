@@ -256,13 +256,13 @@ fails "stdout that is not open" "standard output is closed: there is nobody to t
 	echo "$?" >status
 } | head -c 100000 >/dev/null
 STATUS=$(cat status) LINE=$(cat line)
-fails "stdout that nobody reads any more" "standard output: nobody reads it any more"
+fails "stdout that nobody reads any more" "standard output: closed by its reader"
 {
 	"$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>line <&"$INPUT"
 	echo "$?" >status
 } | true
 STATUS=$(cat status) LINE=$(cat line)
-fails "the same, noticed while nothing is to be written" "standard output: nobody reads it any more"
+fails "the same, noticed while nothing is to be written" "standard output: closed by its reader"
 if [[ -c /dev/full ]]; then
 	"$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>line >/dev/full < <(echo x)
 	STATUS=$? LINE=$(cat line)
