@@ -31,4 +31,10 @@ struct loop_ctx {
 bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err);
 void loop_ctx_finish(struct loop_ctx *ctx);
 
+/*
+ * A new event loop: epoll, whatever LIBEV_FLAGS says, as what is measured and sandboxed is epoll.
+ * Freed with ev_loop_destroy. NULL with `err`.
+ */
+struct ev_loop *loop_ctx_loop_create(struct err *err);
+
 #endif
