@@ -22,7 +22,7 @@ struct run_forward {
 		pause; /* while there is no descriptor for another connection; the end of a drain */
 	struct forwarded *connections;
 	bool draining;
-	ev_tstamp complained_at; /* of a stranger: they shall not fill the terminal */
+	uint64_t next_refusal_us; /* when the next refused connection may be logged */
 };
 
 /* Listens, but does nothing before the loop runs. False with `err`. */

@@ -1,5 +1,6 @@
 #include "client/run_forward.h"
 
+#include "base/clock.h"
 #include "client/gateway_link.h"
 #include "net/plain_stream.h"
 
@@ -11,6 +12,9 @@
 
 #define PAUSE_SECONDS 0.1
 #define DRAIN_SECONDS 1.
+
+/* Refused connections of other users are logged no more often: they must not fill the terminal. */
+#define REFUSAL_INTERVAL_US 1000000
 
 struct forwarded {
 	struct run_forward *forward;
@@ -116,12 +120,12 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 		ev_io_start(loop, &forward->acceptor);
 }
 
-static void complain(struct run_forward *forward, const char *text)
+static void log_refusal(struct run_forward *forward, const char *text)
 {
-	ev_tstamp now = ev_now(forward->ctx.loop);
-	if (now - forward->complained_at < 1.)
+	uint64_t now = clock_now_us();
+	if (now < forward->next_refusal_us)
 		return;
-	forward->complained_at = now;
+	forward->next_refusal_us = now + REFUSAL_INTERVAL_US;
 	tell(forward, text);
 }
 
@@ -134,7 +138,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	if (fd >= 0)
 		begin(forward, fd);
 	else if (errno == EPERM)
-		complain(forward, why.text);
+		log_refusal(forward, why.text);
 	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 		pause_accepting(forward, errno);
 }
