@@ -1,9 +1,10 @@
 #include "client/connect.h"
+
+#include "base/standard_fds.h"
 #include "client/diagnose.h"
 #include "client/gateway_link.h"
 #include "client/stdio_stream.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char who[] = "gatehouse connect";
+static const char program[] = "gatehouse connect";
 
 static const char help[] =
 	"usage: gatehouse connect [options] GATEWAY[:PORT]\n"
@@ -51,7 +52,7 @@ struct connection {
 static void connection_stop(struct connection *connection, const char *why)
 {
 	if (why)
-		fprintf(stderr, "%s: %s\n", who, why);
+		fprintf(stderr, "%s: %s\n", program, why);
 	connection->status = why != NULL;
 	connection->stopped = true;
 	ev_break(connection->ctx.loop, EVBREAK_ALL);
@@ -147,7 +148,7 @@ static bool start_link(struct connection *connection, struct err *err)
 	return connection->link != NULL;
 }
 
-static int join(struct connection *connection, struct ev_loop *loop, struct err *err)
+static int connection_run(struct connection *connection, struct ev_loop *loop, struct err *err)
 {
 	if (!loop_ctx_init(&connection->ctx, loop, err))
 		return 1;
@@ -169,15 +170,15 @@ static int join(struct connection *connection, struct ev_loop *loop, struct err 
 static int connect_to(const struct client_settings *settings)
 {
 	struct connection connection = {0};
-	struct err err = {"no event loop"};
-	struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
+	struct err err = {""};
+	struct ev_loop *loop = loop_ctx_loop_create(&err);
 	int status = 1;
 	if (loop && gateway_open(&connection.gateway, settings, &err)) {
-		status = join(&connection, loop, &err);
+		status = connection_run(&connection, loop, &err);
 		gateway_close(&connection.gateway);
 	}
 	if (err.text[0])
-		fprintf(stderr, "%s: %s\n", who, err.text);
+		fprintf(stderr, "%s: %s\n", program, err.text);
 	if (loop)
 		ev_loop_destroy(loop);
 	if (connection.signal) {
@@ -187,18 +188,13 @@ static int connect_to(const struct client_settings *settings)
 	return status;
 }
 
-/* What is not open could become one of our own descriptors. Without an input there is none to wait
- * for; without an output there is nothing to be done. */
-static bool check_descriptors(void)
+/* Without an input there is nothing to wait for; without an output there is nothing to do. */
+static bool open_descriptors(void)
 {
 	bool has_output = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
-	int fd;
-	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
-		;
-	if (fd > STDERR_FILENO)
-		close(fd);
+	standard_fds_open();
 	if (!has_output)
-		fprintf(stderr, "%s: standard output is closed: there is nobody to talk to\n", who);
+		fprintf(stderr, "%s: standard output is not open\n", program);
 	return has_output;
 }
 
@@ -216,7 +212,7 @@ static void print_help(FILE *file)
 static int usage(const char *what)
 {
 	if (*what)
-		fprintf(stderr, "%s: %s\n\n", who, what);
+		fprintf(stderr, "%s: %s\n\n", program, what);
 	print_help(stderr);
 	return 2;
 }
@@ -239,7 +235,7 @@ static int run_with(struct client_flags *flags, int argc, char **argv)
 		return usage("expected one GATEWAY or GATEWAY:PORT behind the options");
 	if (!endpoint_parse_near(argv[optind], CLIENT_PORT, &endpoint, &err))
 		return usage(err.text);
-	if (!check_descriptors() || !client_settings_make(&settings, flags, argv[optind]))
+	if (!open_descriptors() || !client_settings_make(&settings, flags, argv[optind]))
 		return 1;
 	return connect_to(&settings);
 }
@@ -247,9 +243,9 @@ static int run_with(struct client_flags *flags, int argc, char **argv)
 int connect_main(int argc, char **argv)
 {
 	struct client_flags flags;
-	argv[0] = (char *)(uintptr_t)who; /* what getopt's messages begin with */
+	argv[0] = (char *)(uintptr_t)program; /* what getopt's messages begin with */
 	signal(SIGPIPE, SIG_IGN);
-	client_flags_init(&flags, who);
+	client_flags_init(&flags, program);
 	int status = run_with(&flags, argc, argv);
 	client_flags_finish(&flags);
 	return status;

@@ -1,16 +1,15 @@
 #include "client/run.h"
+
+#include "base/standard_fds.h"
 #include "client/run_arguments.h"
 #include "client/run_command.h"
 #include "client/run_forward.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char who[] = "gatehouse run";
 
@@ -166,11 +165,12 @@ static int run(struct order *order)
 {
 	struct client_settings settings;
 	struct gateway gateway;
-	struct err err = {"no event loop"};
-	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO); /* the default one reaps children */
+	struct err err = {""};
 	int status = 1;
 	if (!client_settings_make(&settings, &order->flags, order->to))
 		return 1;
+	struct ev_loop *loop =
+		loop_ctx_loop_create(&err); /* not the default one: it reaps children */
 	if (loop && gateway_open(&gateway, &settings, &err)) {
 		status = run_on(order, &gateway, loop, &err);
 		gateway_close(&gateway);
@@ -180,16 +180,6 @@ static int run(struct order *order)
 	if (loop)
 		ev_loop_destroy(loop);
 	return status;
-}
-
-/* What is not open could become one of our own descriptors; to COMMAND it stays closed. */
-static void fill_descriptors(void)
-{
-	int fd;
-	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
-		;
-	if (fd > STDERR_FILENO)
-		close(fd);
 }
 
 static bool take_option(struct order *order, int option, struct err *err)
@@ -228,7 +218,7 @@ static int run_with(struct order *order, int argc, char **argv)
 		return usage("expected a COMMAND behind the options");
 	if (!choose_address(order, &err))
 		return usage(err.text);
-	fill_descriptors();
+	standard_fds_open();
 	signal(SIGPIPE, SIG_IGN);
 	return run(order);
 }
