@@ -1,4 +1,4 @@
-/* Whose connections over loopback are. */
+/* The user at the other end of a connection over loopback. */
 #ifndef GATEHOUSE_NET_TCP_PEER_UID_H
 #define GATEHOUSE_NET_TCP_PEER_UID_H
 
@@ -7,8 +7,9 @@
 #include <sys/types.h>
 
 /*
- * Whose process holds the other end of a connection over loopback, by sock_diag(7) or, where that
- * is missing, by /proc/net/tcp. False: none, or none any more: a closed socket belongs to nobody.
+ * The user whose process holds the other end, `peer`, of a connection over loopback: from
+ * sock_diag(7) or, where that is missing, from /proc/net/tcp. False: unknown; a closed socket has no
+ * user.
  */
 bool tcp_peer_uid(const struct address *peer, const struct address *own, uid_t *out);
 
