@@ -12,14 +12,14 @@
 void diagnose_dial(
 	const struct gateway *gateway, const struct dial_result *result, struct err *out);
 
-/* `tried`: as dial_tried tells it; NULL: connected, and in the handshake. */
+/* `tried`: from dial_tried; NULL: connected, and in the handshake. */
 void diagnose_timeout(const struct gateway *gateway, const char *tried, struct err *out);
 
-/* The gateway's stream failed. `heard`: bytes have come through it before. */
+/* The gateway's stream failed. `heard`: it has delivered bytes before. */
 void diagnose_tls(
 	const struct gateway *gateway, const struct stream *stream, bool heard, struct err *out);
 
-/* The answer is the page that gatehouse has for names that it does not know. */
+/* Does the answer begin as gatehouse's page for unknown server names does? */
 bool is_misdirected(const uint8_t *head, size_t len);
 void diagnose_misdirection(const struct gateway *gateway, struct err *out);
 

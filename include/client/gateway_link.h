@@ -1,6 +1,6 @@
 /*
- * One connection through a gateway: dials it, shakes hands, and then joins a client's stream to it
- * until both directions have ended.
+ * One connection to a gateway: dials, does the TLS handshake, and then relays between a client's
+ * stream and it until both directions have ended.
  */
 #ifndef GATEHOUSE_CLIENT_GATEWAY_LINK_H
 #define GATEHOUSE_CLIENT_GATEWAY_LINK_H
@@ -12,12 +12,12 @@
 
 struct link;
 
-/* `why` is NULL after a clean end in both directions, else one line without newline; lent. The
- * callee destroys the link. */
+/* `why` is NULL after a clean end in both directions, else one line without newline, valid during the
+ * call. The callee destroys the link. */
 typedef void link_ended_fn(void *owner, const char *why);
 
 struct link_setup {
-	const struct gateway *gateway; /* as it is now: the link keeps what it needs of it */
+	const struct gateway *gateway; /* may change later: the link keeps what it needs */
 	struct loop_ctx *ctx;
 	struct resolver *resolver;
 	struct stream *client; /* the caller's, who ends it after the link */

@@ -1,7 +1,4 @@
-/*
- * The forward of `run`: each connection of this user's to a local socket gets one
- * to the gateway.
- */
+/* The forward of `run`: each connection of this user to a local socket gets one to the gateway. */
 #ifndef GATEHOUSE_CLIENT_RUN_FORWARD_H
 #define GATEHOUSE_CLIENT_RUN_FORWARD_H
 
@@ -13,7 +10,7 @@
 struct forwarded; /* a connection */
 
 struct run_forward {
-	struct gateway *gateway; /* lent */
+	struct gateway *gateway; /* borrowed */
 	struct private_listener listener;
 	struct loop_ctx ctx;
 	struct resolver *resolver;
@@ -29,8 +26,8 @@ struct run_forward {
 bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
 	const struct address *address, struct err *err);
 
-/* The command has ended, and so have its connections, mostly: what they said last is passed on.
- * Runs the loop until all are done, for at most a second. */
+/* The command has ended: what its connections still hold is passed on. Runs the loop until all have
+ * ended, for at most a second. */
 void run_forward_drain(struct run_forward *forward);
 
 /* Ends every connection, and removes the socket. */

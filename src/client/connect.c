@@ -17,14 +17,14 @@ static const char program[] = "gatehouse connect";
 static const char help[] =
 	"usage: gatehouse connect [options] GATEWAY[:PORT]\n"
 	"\n"
-	"Joins standard input and output to a TLS connection with GATEWAY, port 443 unless another\n"
-	"is given: an ssh ProxyCommand, or whatever speaks through a pair of pipes.\n"
+	"Joins standard input and output to a TLS connection with GATEWAY (default port: 443): an ssh\n"
+	"ProxyCommand, or a transport for any program that communicates through a pair of pipes.\n"
 	"\n";
 
 static const char help_end[] =
 	"\n"
-	"Exit status: 0 after a clean end in both directions, 1 it failed (one line on stderr says\n"
-	"why), 2 usage. gatehouse-connect(1) and gatehouse-client.json(5) tell the rest.\n";
+	"Exit status: 0 after a clean end in both directions, 1 after a failure (one line on stderr\n"
+	"says why), 2 usage. Manual: gatehouse-connect(1), gatehouse-client.json(5).\n";
 
 #define SIGNALS 3
 
@@ -209,7 +209,7 @@ static void print_help(FILE *file)
 	fprintf(file, "%s%s%s", help, client_options_help, help_end);
 }
 
-static int usage(const char *what)
+static int print_usage(const char *what)
 {
 	if (*what)
 		fprintf(stderr, "%s: %s\n\n", program, what);
@@ -217,7 +217,7 @@ static int usage(const char *what)
 	return 2;
 }
 
-static int run_with(struct client_flags *flags, int argc, char **argv)
+static int connect_with_arguments(struct client_flags *flags, int argc, char **argv)
 {
 	struct client_settings settings;
 	struct endpoint endpoint;
@@ -229,12 +229,12 @@ static int run_with(struct client_flags *flags, int argc, char **argv)
 			return 0;
 		}
 		if (!client_flags_take(flags, option, optarg, &err))
-			return usage(err.text);
+			return print_usage(err.text);
 	}
 	if (optind + 1 != argc)
-		return usage("expected one GATEWAY or GATEWAY:PORT behind the options");
+		return print_usage("expected one GATEWAY or GATEWAY:PORT after the options");
 	if (!endpoint_parse_near(argv[optind], CLIENT_PORT, &endpoint, &err))
-		return usage(err.text);
+		return print_usage(err.text);
 	if (!open_descriptors() || !client_settings_make(&settings, flags, argv[optind]))
 		return 1;
 	return connect_to(&settings);
@@ -243,10 +243,10 @@ static int run_with(struct client_flags *flags, int argc, char **argv)
 int connect_main(int argc, char **argv)
 {
 	struct client_flags flags;
-	argv[0] = (char *)(uintptr_t)program; /* what getopt's messages begin with */
+	argv[0] = (char *)(uintptr_t)program; /* the prefix of getopt's messages */
 	signal(SIGPIPE, SIG_IGN);
 	client_flags_init(&flags, program);
-	int status = run_with(&flags, argc, argv);
+	int status = connect_with_arguments(&flags, argc, argv);
 	client_flags_finish(&flags);
 	return status;
 }

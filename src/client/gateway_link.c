@@ -14,19 +14,19 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define PROBES 3
+#define KEEPALIVE_PROBES 3
 
 struct link {
 	struct link_setup setup;
-	ev_timer deadline;     /* of all before the relay */
-	struct dial *dial;     /* then NULL */
+	ev_timer deadline;     /* of everything before the relay */
+	struct dial *dial;     /* NULL once it is done */
 	struct socket socket;  /* the gateway's */
 	struct stream *stream; /* NULL before there is a connection */
 	bool relaying;
 	struct relay relay;
 };
 
-__attribute__((format(printf, 2, 3))) static void tell(
+__attribute__((format(printf, 2, 3))) static void log_verbose(
 	const struct link *link, const char *format, ...)
 {
 	const struct client_settings *settings = link->setup.gateway->settings;
@@ -37,11 +37,11 @@ __attribute__((format(printf, 2, 3))) static void tell(
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	fprintf(stderr, "%s: %s\n", settings->who, text);
+	fprintf(stderr, "%s: %s\n", settings->program, text);
 }
 
-/* Nothing happens any more while the owner makes up its mind when to destroy it. */
-static void quiet(struct link *link)
+/* No callback fires between its end and link_destroy, whenever the owner calls that. */
+static void link_stop(struct link *link)
 {
 	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
 	dial_cancel(link->dial);
@@ -52,9 +52,9 @@ static void quiet(struct link *link)
 	socket_wait(&link->socket, 0);
 }
 
-static void end(struct link *link, const char *why)
+static void link_end(struct link *link, const char *why)
 {
-	quiet(link);
+	link_stop(link);
 	link->setup.on_ended(link->setup.owner, why);
 }
 
@@ -62,26 +62,27 @@ static void on_relay_ended(void *owner, struct stream *broken)
 {
 	struct link *link = owner;
 	struct err err;
-	tell(link, "%llu bytes sent, %llu received", (unsigned long long)link->relay.up.bytes,
+	log_verbose(link, "%llu bytes sent, %llu received",
+		(unsigned long long)link->relay.up.bytes,
 		(unsigned long long)link->relay.down.bytes);
 	if (broken == link->stream)
 		diagnose_tls(link->setup.gateway, broken, link->relay.down.bytes > 0, &err);
 	else if (broken)
 		err_set(&err, "%s", broken->error);
-	end(link, broken ? err.text : NULL);
+	link_end(link, broken ? err.text : NULL);
 }
 
-static void tell_secured(const struct link *link)
+static void log_handshake(const struct link *link)
 {
 	struct tls_facts facts;
 	tls_stream_facts(link->stream, &facts);
-	tell(link, "%s, %s, protocol %.*s%s", facts.version, facts.cipher,
+	log_verbose(link, "%s, %s, protocol %.*s%s", facts.version, facts.cipher,
 		facts.alpn.len ? (int)facts.alpn.len : 4,
 		facts.alpn.len ? (const char *)facts.alpn.data : "none",
 		facts.resumed ? ", resumed" : "");
 }
 
-static void shake_hands(struct link *link)
+static void client_handshake(struct link *link)
 {
 	struct err err;
 	switch (stream_handshake(link->stream)) {
@@ -91,13 +92,13 @@ static void shake_hands(struct link *link)
 	case IO_EOF:
 	case IO_FAIL:
 		diagnose_tls(link->setup.gateway, link->stream, false, &err);
-		end(link, err.text);
+		link_end(link, err.text);
 		return;
 	case IO_DONE:
 		break;
 	}
 	ev_timer_stop(link->setup.ctx->loop, &link->deadline);
-	tell_secured(link);
+	log_handshake(link);
 	link->relaying = true;
 	relay_start(&link->relay, link->setup.ctx, link->setup.client, link->stream, on_relay_ended,
 		link);
@@ -106,28 +107,25 @@ static void shake_hands(struct link *link)
 static void on_ready(void *owner, struct socket *socket, int events)
 {
 	(void)socket, (void)events;
-	shake_hands(owner);
+	client_handshake(owner);
 }
 
-static void set(int fd, int option, uint64_t value)
+static void set_tcp_option(int fd, int option, uint64_t value)
 {
 	int number = value < 1 ? 1 : value > 32000 ? 32000 : (int)value;
 	setsockopt(fd, IPPROTO_TCP, option, &number, sizeof number);
 }
 
-/*
- * Probes find a peer that is gone while all is silent, the user time-out while
- * something is sent.
- */
-static void keep_alive(int fd, uint64_t ms)
+/* Probes detect a lost peer on a silent connection, the user timeout while data is sent. */
+static void set_keepalive(int fd, uint64_t ms)
 {
 	int longest = (int)(2 * ms);
 	if (ms == 0)
 		return;
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int));
-	set(fd, TCP_KEEPIDLE, ms / 1000);
-	set(fd, TCP_KEEPINTVL, ms / 1000 / PROBES);
-	set(fd, TCP_KEEPCNT, PROBES);
+	set_tcp_option(fd, TCP_KEEPIDLE, ms / 1000);
+	set_tcp_option(fd, TCP_KEEPINTVL, ms / 1000 / KEEPALIVE_PROBES);
+	set_tcp_option(fd, TCP_KEEPCNT, KEEPALIVE_PROBES);
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &longest, sizeof longest);
 }
 
@@ -140,19 +138,19 @@ static void on_dialled(void *owner, const struct dial_result *result)
 	link->dial = NULL;
 	if (result->fd < 0) {
 		diagnose_dial(gateway, result, &err);
-		end(link, err.text);
+		link_end(link, err.text);
 		return;
 	}
 	address_text(&result->address.any, result->address.len, text);
-	tell(link, "connected to %s", text);
+	log_verbose(link, "connected to %s", text);
 	socket_init(&link->socket, link->setup.ctx->loop, result->fd, on_ready, link);
-	keep_alive(result->fd, gateway->settings->config.keepalive_ms);
+	set_keepalive(result->fd, gateway->settings->config.keepalive_ms);
 	link->stream = tls_connect_stream(link->setup.ctx, &link->socket, gateway->peer,
 		span_of(gateway->alpn, gateway->alpn_len), &err);
 	if (link->stream)
-		shake_hands(link);
+		client_handshake(link);
 	else
-		end(link, err.text);
+		link_end(link, err.text);
 }
 
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
@@ -161,7 +159,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int events)
 	struct err err;
 	(void)loop, (void)events;
 	diagnose_timeout(link->setup.gateway, link->dial ? dial_tried(link->dial) : NULL, &err);
-	end(link, err.text);
+	link_end(link, err.text);
 }
 
 static void start_deadline(struct link *link)
@@ -226,7 +224,7 @@ void link_destroy(struct link *link)
 {
 	if (!link)
 		return;
-	quiet(link);
+	link_stop(link);
 	stream_destroy(link->stream);
 	socket_close(&link->socket);
 	free(link);

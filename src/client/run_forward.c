@@ -24,9 +24,9 @@ struct forwarded {
 	struct link *link;
 };
 
-static void tell(const struct run_forward *forward, const char *text)
+static void log_error(const struct run_forward *forward, const char *text)
 {
-	fprintf(stderr, "%s: %s\n", forward->gateway->settings->who, text);
+	fprintf(stderr, "%s: %s\n", forward->gateway->settings->program, text);
 }
 
 static void forwarded_end(struct forwarded *connection, bool is_broken)
@@ -45,17 +45,16 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 		ev_break(forward->ctx.loop, EVBREAK_ALL);
 }
 
-/* A client that broke off has its reasons; it is the gateway's failures that nobody else would
- * tell. */
+/* Only failures of the gateway are reported: a client that breaks its connection knows why. */
 static void on_link_ended(void *owner, const char *why)
 {
 	struct forwarded *connection = owner;
 	if (why && !connection->stream.error)
-		tell(connection->forward, why);
+		log_error(connection->forward, why);
 	forwarded_end(connection, why != NULL);
 }
 
-/* Before there is a relay nobody waits for the client's socket. */
+/* Until the relay starts, events of the client's socket are ignored. */
 static void on_ready(void *owner, struct socket *socket, int events)
 {
 	(void)owner, (void)events;
@@ -78,17 +77,17 @@ static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
 	return connection;
 }
 
-static void begin(struct run_forward *forward, int fd)
+static void forward_connection(struct run_forward *forward, int fd)
 {
 	struct err err = {"out of memory"};
 	struct forwarded *connection = forwarded_create(forward, fd);
 	if (!connection) {
 		close(fd);
-		tell(forward, err.text);
+		log_error(forward, err.text);
 		return;
 	}
 	if (!gateway_refresh(forward->gateway, &err))
-		tell(forward, err.text); /* the old certificate may still do */
+		log_error(forward, err.text); /* the old certificate may still be accepted */
 	struct link_setup setup = {.gateway = forward->gateway,
 		.ctx = &forward->ctx,
 		.resolver = forward->resolver,
@@ -98,13 +97,13 @@ static void begin(struct run_forward *forward, int fd)
 	connection->link = link_start(&setup, &err);
 	if (connection->link)
 		return;
-	tell(forward, err.text);
+	log_error(forward, err.text);
 	forwarded_end(connection, true);
 }
 
 static void pause_accepting(struct run_forward *forward, int error)
 {
-	tell(forward, strerror(error));
+	log_error(forward, strerror(error));
 	ev_io_stop(forward->ctx.loop, &forward->acceptor);
 	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
 	ev_timer_start(forward->ctx.loop, &forward->pause);
@@ -126,7 +125,7 @@ static void log_refusal(struct run_forward *forward, const char *text)
 	if (now < forward->next_refusal_us)
 		return;
 	forward->next_refusal_us = now + REFUSAL_INTERVAL_US;
-	tell(forward, text);
+	log_error(forward, text);
 }
 
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
@@ -136,7 +135,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop, (void)events;
 	int fd = private_listener_accept(&forward->listener, &why);
 	if (fd >= 0)
-		begin(forward, fd);
+		forward_connection(forward, fd);
 	else if (errno == EPERM)
 		log_refusal(forward, why.text);
 	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)

@@ -103,7 +103,7 @@ static enum io stdio_read(struct stream *stream, struct buf *buf)
 }
 
 /* Bytes leave `buf`: they are written, or discarded. */
-static void consume(struct stdio_stream *stdio, struct buf *buf, size_t len)
+static void stdio_consume(struct stdio_stream *stdio, struct buf *buf, size_t len)
 {
 	size_t room = sizeof stdio->head - stdio->head_len;
 	size_t copied = len < room ? len : room;
@@ -118,10 +118,10 @@ static bool is_reader_gone(const struct stdio_end *end)
 		(errno == ECONNRESET && end->kind == STDIO_UNIX_SOCKET);
 }
 
-static enum io discard(struct stdio_stream *stdio, struct buf *buf)
+static enum io stdio_discard(struct stdio_stream *stdio, struct buf *buf)
 {
 	stdio->bytes_lost += buf_used(buf);
-	consume(stdio, buf, buf_used(buf));
+	stdio_consume(stdio, buf, buf_used(buf));
 	stdio->events.on_reader_gone(stdio->events.owner);
 	return IO_DONE;
 }
@@ -137,10 +137,10 @@ static enum io stdio_write(struct stream *stream, struct buf *buf)
 		? send(fd, at, buf_used(buf), MSG_DONTWAIT | MSG_NOSIGNAL)
 		: write(fd, at, buf_used(buf));
 	if (n < 0 && is_reader_gone(&stdio->out))
-		return discard(stdio, buf);
+		return stdio_discard(stdio, buf);
 	if (n < 0)
 		return stdio_failure(stdio, "output");
-	consume(stdio, buf, (size_t)n);
+	stdio_consume(stdio, buf, (size_t)n);
 	return buf_used(buf) > 0 ? IO_AGAIN : IO_DONE;
 }
 
