@@ -34,8 +34,8 @@ void link_destroy(struct link *link);
 /* The client writes nothing more: what waits in its stream is sent, and the end of it. */
 void link_flush_input(struct link *link);
 
-/* Has the client's input ended, and has the gateway's kernel acknowledged all of it? */
-bool link_input_is_delivered(const struct link *link);
+/* Has the gateway's kernel acknowledged all that was read from the client? */
+bool link_has_delivered(const struct link *link);
 
 /* Did the gateway end the connection by a TLS alert? */
 bool link_is_refused(const struct link *link);

@@ -57,6 +57,9 @@ void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *e
 /* Can the writer of the input add nothing more? What it wrote before may still be unread. */
 bool stdio_stream_input_is_closed(const struct stdio_stream *stdio);
 
+/* The same, and all that it wrote has been read. */
+bool stdio_stream_input_is_exhausted(const struct stdio_stream *stdio);
+
 void stdio_stream_finish(struct stdio_stream *stdio);
 
 #endif

@@ -9,7 +9,7 @@
 static const char help[] =
 	"gatehouse " GATEHOUSE_VERSION " - one door for everything on port 443\n"
 	"\n"
-	"  gatehouse -c FILE               serve with the configuration FILE (also: gatehouse serve -c FILE)\n"
+	"  gatehouse -c FILE               serve FILE (also: gatehouse serve -c FILE)\n"
 	"  gatehouse check -c FILE         validate the configuration and all files that it names\n"
 	"  gatehouse explain -c FILE ...   show which route a client gets, and why\n"
 	"  gatehouse explain --hello FILE  show what a ClientHello contains\n"

@@ -49,8 +49,11 @@ struct connection {
 	bool stopped;
 };
 
+/* The first reason counts. */
 static void connection_stop(struct connection *connection, const char *why)
 {
+	if (connection->stopped)
+		return;
 	if (why)
 		fprintf(stderr, "%s: %s\n", program, why);
 	connection->status = why != NULL;
@@ -58,9 +61,12 @@ static void connection_stop(struct connection *connection, const char *why)
 	ev_break(connection->ctx.loop, EVBREAK_ALL);
 }
 
+/* It has closed both ends, and the gateway has all that it wrote. */
 static bool has_client_left(const struct connection *connection)
 {
-	return ev_is_active(&connection->leaving) && link_input_is_delivered(connection->link);
+	return ev_is_active(&connection->leaving) &&
+		stdio_stream_input_is_exhausted(&connection->stdio) &&
+		link_has_delivered(connection->link);
 }
 
 /* A client that has left expects nothing more, and how the connection ends then is no failure, unless
@@ -68,8 +74,6 @@ static bool has_client_left(const struct connection *connection)
 static void on_link_ended(void *owner, const char *why)
 {
 	struct connection *connection = owner;
-	if (connection->stopped)
-		return;
 	if (why && has_client_left(connection) && !link_is_refused(connection->link))
 		why = NULL;
 	connection_stop(connection, why);
@@ -99,16 +103,14 @@ static void on_leaving_tick(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct connection *connection = timer->data;
 	(void)loop, (void)events;
-	if (link_input_is_delivered(connection->link)) {
+	bool is_late = ++connection->leaving_ticks >= LEAVING_TICKS_MAX;
+	if (has_client_left(connection)) {
+		link_flush_input(connection->link);
 		connection_stop(connection, NULL);
-		return;
-	}
-	if (++connection->leaving_ticks < LEAVING_TICKS_MAX)
-		return;
-	if (stdio_stream_input_is_closed(&connection->stdio))
-		return; /* what the client wrote before it left is still on its way */
-	link_flush_input(connection->link);
-	connection_stop(connection, "standard output: closed by its reader");
+	} else if (is_late && !stdio_stream_input_is_closed(&connection->stdio)) {
+		link_flush_input(connection->link);
+		connection_stop(connection, "standard output: closed by its reader");
+	} /* else its writer may still close the input, or what it wrote is still being sent */
 }
 
 /* ssh ends its ProxyCommand with SIGHUP: what it wrote last is still sent, with a proper end. */

@@ -28,16 +28,16 @@ static const char *gateway_target(const struct gateway *gateway)
 
 void diagnose_dial(const struct gateway *gateway, const struct dial_result *result, struct err *out)
 {
-	const char *advice = "";
+	const char *hint = "";
 	if (result->unresolved)
-		advice = "; check the name, or the name servers of this machine";
+		hint = "; check the name, or the name servers of this machine";
 	else if (result->error == ECONNREFUSED)
-		advice = "; is the gateway running, and is the port right?";
+		hint = "; is the gateway running, and is the port right?";
 	else if (result->error == ENETUNREACH || result->error == EHOSTUNREACH)
-		advice = "; is this machine online, with a route to that address?";
+		hint = "; is this machine online, with a route to that address?";
 	else if (result->error == ENOENT)
-		advice = "; the socket does not exist";
-	err_set(out, "%s: %s%s", gateway_target(gateway), result->why, advice);
+		hint = "; the socket does not exist";
+	err_set(out, "%s: %s%s", gateway_target(gateway), result->why, hint);
 }
 
 static void write_seconds(uint64_t ms, char out[32])
@@ -88,7 +88,7 @@ static void diagnose_no_certificate(
 		gateway_target(gateway), said);
 }
 
-static const char *advice_on_refusal(const struct gateway *gateway, unsigned alert)
+static const char *refusal_hint(const struct gateway *gateway, unsigned alert)
 {
 	time_t now = time(NULL);
 	switch (alert) {
@@ -131,7 +131,7 @@ static void diagnose_refusal(
 	write_credential(gateway, shown, sizeof shown);
 	write_expiry(gateway, alert, expiry);
 	err_set(out, "%s: refused by the gateway: %s; client certificate %s%s: %s",
-		gateway_target(gateway), said, shown, expiry, advice_on_refusal(gateway, alert));
+		gateway_target(gateway), said, shown, expiry, refusal_hint(gateway, alert));
 }
 
 static void write_protocols(const struct gateway *gateway, char *out, size_t size)
@@ -224,7 +224,7 @@ static void diagnose_end(const struct gateway *gateway, const struct stream *str
 			gateway_target(gateway), stream->error);
 }
 
-static const char *advice_on_certificate(const struct gateway *gateway, enum tls_fault fault)
+static const char *certificate_hint(const struct gateway *gateway, enum tls_fault fault)
 {
 	bool has_ca = gateway->trust != NULL;
 	switch (fault) {
@@ -285,7 +285,7 @@ void diagnose_tls(
 		break;
 	}
 	err_set(out, "%s: %s; %s", gateway_target(gateway), stream->error,
-		advice_on_certificate(gateway, failure.fault));
+		certificate_hint(gateway, failure.fault));
 }
 
 bool is_misdirected(const uint8_t *head, size_t len)

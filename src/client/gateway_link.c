@@ -197,17 +197,19 @@ struct link *link_start(const struct link_setup *setup, struct err *err)
 
 void link_flush_input(struct link *link)
 {
-	if (!link->relaying)
+	struct pump *up = &link->relay.up;
+	if (!link->relaying || (up->state != PUMP_NEEDS_INPUT && up->state != PUMP_NEEDS_OUTPUT))
 		return;
-	pump_run(&link->relay.up, link->setup.ctx);
-	if (link->relay.up.state == PUMP_NEEDS_INPUT)
+	pump_run(up, link->setup.ctx);
+	if (up->state == PUMP_NEEDS_INPUT)
 		stream_end(link->stream, HALF_CLOSE);
 }
 
-bool link_input_is_delivered(const struct link *link)
+bool link_has_delivered(const struct link *link)
 {
+	enum pump_state state = link->relay.up.state;
 	int unacknowledged;
-	return link->relay.up.state == PUMP_ENDED &&
+	return (state == PUMP_NEEDS_INPUT || state == PUMP_ENDED) &&
 		ioctl(socket_fd(&link->socket), SIOCOUTQ, &unacknowledged) == 0 &&
 		unacknowledged == 0;
 }

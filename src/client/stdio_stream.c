@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,8 +40,8 @@ static enum stdio_kind kind_of(int fd)
 }
 
 /*
- * O_NONBLOCK belongs to the open file, which a shell or a parent may share: it gets one of our own
- * where that can be had.
+ * O_NONBLOCK belongs to the open file description, which a shell or a parent may share: open a second
+ * one where that is possible.
  */
 static void make_nonblocking(struct stdio_end *end, int mode)
 {
@@ -77,7 +78,7 @@ static enum io stdio_handshake(struct stream *stream)
 	return IO_DONE;
 }
 
-/* A unix socket whose peer closes it with bytes unread says ECONNRESET, once all is read. */
+/* A unix socket whose peer closes it with bytes unread yields ECONNRESET, once all is read. */
 static bool is_end(const struct stdio_end *end, ssize_t n)
 {
 	return n == 0 || (n < 0 && errno == ECONNRESET && end->kind == STDIO_UNIX_SOCKET);
@@ -144,20 +145,20 @@ static enum io stdio_write(struct stream *stream, struct buf *buf)
 	return buf_used(buf) > 0 ? IO_AGAIN : IO_DONE;
 }
 
-/* Closed for its reader, while the number stays taken. */
+/* Closes it for its reader; its number stays in use. */
 static bool close_output(int fd)
 {
-	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	int result = close(fd), error = errno;
-	if (nowhere >= 0) {
-		dup2(nowhere, fd);
-		close(nowhere);
+	if (null_fd >= 0) {
+		dup2(null_fd, fd);
+		close(null_fd);
 	}
 	errno = error;
 	return result == 0 || error == EINTR;
 }
 
-/* The far end of a pipe hears of the end by nothing else. */
+/* Closing is the only way to signal the end to the reader of a pipe. */
 static enum io stdio_end_output(struct stream *stream, enum closing closing)
 {
 	struct stdio_stream *stdio = stdio_of(stream);
@@ -191,7 +192,7 @@ static bool stdio_pending(const struct stream *stream)
 	return false;
 }
 
-/* Beyond it there is a stream that transforms bytes in any case. */
+/* The other stream is TLS: nothing could be spliced. */
 static int stdio_raw_fd(const struct stream *stream)
 {
 	(void)stream;
@@ -229,14 +230,14 @@ static void io_watch(struct ev_loop *loop, ev_io *io, bool is_wanted)
 		ev_io_stop(loop, io);
 }
 
-static struct stdio_stream *of_socket(struct socket *socket)
+static struct stdio_stream *stdio_of_socket(struct socket *socket)
 {
 	return (struct stdio_stream *)((char *)socket - offsetof(struct stdio_stream, socket));
 }
 
-static void wait_for(struct socket *socket, int events)
+static void stdio_wait(struct socket *socket, int events)
 {
-	struct stdio_stream *stdio = of_socket(socket);
+	struct stdio_stream *stdio = stdio_of_socket(socket);
 	io_watch(socket->loop, &stdio->in.io, events & EV_READ);
 	io_watch(socket->loop, &stdio->out.io, events & EV_WRITE);
 }
@@ -262,17 +263,14 @@ void stdio_stream_init(struct stdio_stream *stdio, struct ev_loop *loop, int in_
 {
 	*stdio = (struct stdio_stream){.stream.ops = &stdio_ops, .stream.socket = &stdio->socket};
 	socket_init(&stdio->socket, loop, -1, NULL, NULL);
-	stdio->socket.wait = wait_for;
+	stdio->socket.wait = stdio_wait;
 	end_init(&stdio->in, stdio, in_fd, EV_READ);
 	end_init(&stdio->out, stdio, out_fd, EV_WRITE);
 	ev_io_init(&stdio->reader_watch, on_reader_watch, out_fd, EV_READ);
 	stdio->reader_watch.data = stdio;
 }
 
-/*
- * The writing end of a pipe is never readable: what wakes its watcher is that the
- * reader is gone.
- */
+/* The writing end of a pipe is never readable: an event means that the reader is gone. */
 void stdio_stream_watch(struct stdio_stream *stdio, const struct stdio_events *events)
 {
 	stdio->events = *events;
@@ -285,6 +283,14 @@ bool stdio_stream_input_is_closed(const struct stdio_stream *stdio)
 	struct pollfd in = {.fd = stdio->in.io.fd, .events = POLLRDHUP};
 	return stdio->input_over ||
 		(poll(&in, 1, 0) > 0 && (in.revents & (POLLHUP | POLLRDHUP | POLLERR)));
+}
+
+bool stdio_stream_input_is_exhausted(const struct stdio_stream *stdio)
+{
+	int unread;
+	return stdio->input_over ||
+		(stdio_stream_input_is_closed(stdio) &&
+			ioctl(stdio->in.io.fd, FIONREAD, &unread) == 0 && unread == 0);
 }
 
 static void end_finish(struct stdio_end *end, struct ev_loop *loop)

@@ -122,6 +122,12 @@ like "then it ends well" "$(cat outcome)" '^0 '
 like "and all has arrived" "$(cat server.out)" 'received 3000000 '
 like "with its end" "$(cat server.out)" 'saw close_notify'
 
+spawn server talk --listen --tls --cert pki/site.crt --key pki/site.key "127.0.0.1:$other" send=1 recv=6 \
+	sleep=50 reset
+wait_for "$PATIENCE" grep -q listening server.out || bail_out "$(cat server.err)"
+is "a connection that breaks then does not matter" \
+	"$(leave pipes "hear=1 say=6 out in" "127.0.0.1:$other")" 0
+
 # --- what is an error ---
 
 gone="standard output: closed by its reader"
