@@ -80,12 +80,12 @@ static void write_credential(const struct gateway *gateway, char *out, size_t si
 }
 
 static void diagnose_no_certificate(
-	const struct gateway *gateway, const char *said, struct err *out)
+	const struct gateway *gateway, const char *alert_text, struct err *out)
 {
 	err_set(out,
 		"%s: refused by the gateway: %s; it requests a client certificate: give one with "
 		"--cert and --key",
-		gateway_target(gateway), said);
+		gateway_target(gateway), alert_text);
 }
 
 static const char *refusal_hint(const struct gateway *gateway, unsigned alert)
@@ -121,17 +121,17 @@ static void write_expiry(const struct gateway *gateway, unsigned alert, char out
 }
 
 static void diagnose_refusal(
-	const struct gateway *gateway, unsigned alert, const char *said, struct err *out)
+	const struct gateway *gateway, unsigned alert, const char *alert_text, struct err *out)
 {
 	char shown[sizeof out->text / 2], expiry[64];
 	if (!gateway->credential) {
-		diagnose_no_certificate(gateway, said, out);
+		diagnose_no_certificate(gateway, alert_text, out);
 		return;
 	}
 	write_credential(gateway, shown, sizeof shown);
 	write_expiry(gateway, alert, expiry);
 	err_set(out, "%s: refused by the gateway: %s; client certificate %s%s: %s",
-		gateway_target(gateway), said, shown, expiry, refusal_hint(gateway, alert));
+		gateway_target(gateway), alert_text, shown, expiry, refusal_hint(gateway, alert));
 }
 
 static void write_protocols(const struct gateway *gateway, char *out, size_t size)
@@ -164,7 +164,7 @@ static void diagnose_protocol(const struct gateway *gateway, struct err *out)
 			gateway_target(gateway), gateway->settings->name);
 }
 
-/* Does the gateway refuse the client? If it requested a certificate, a handshake failure says so too. */
+/* Does the gateway refuse the client? If it requested a certificate, a handshake failure means that too. */
 static bool is_client_refused(const struct tls_failure *failure)
 {
 	switch (failure->alert) {
@@ -185,8 +185,8 @@ static bool is_client_refused(const struct tls_failure *failure)
 static void diagnose_alert(
 	const struct gateway *gateway, const struct tls_failure *failure, struct err *out)
 {
-	char said[TLS_ALERT_TEXT_MAX];
-	tls_alert_text(failure->alert, said);
+	char alert_text[TLS_ALERT_TEXT_MAX];
+	tls_alert_text(failure->alert, alert_text);
 	if (failure->alert == ALERT_UNRECOGNIZED_NAME)
 		err_set(out,
 			"%s: no host \"%s\" behind the gateway; check the name, or give the right "
@@ -195,10 +195,10 @@ static void diagnose_alert(
 	else if (failure->alert == ALERT_NO_APPLICATION_PROTOCOL)
 		diagnose_protocol(gateway, out);
 	else if (is_client_refused(failure))
-		diagnose_refusal(gateway, failure->alert, said, out);
+		diagnose_refusal(gateway, failure->alert, alert_text, out);
 	else
 		err_set(out, "%s: the gateway ended the connection with the TLS alert \"%s\"",
-			gateway_target(gateway), said);
+			gateway_target(gateway), alert_text);
 }
 
 /* An end without an alert: its meaning depends on when it came. */

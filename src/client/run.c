@@ -160,7 +160,7 @@ static int run_on_loop(
 	return status;
 }
 
-static int run_request(struct run_request *request)
+static int run_execute(struct run_request *request)
 {
 	struct client_settings settings;
 	struct gateway gateway;
@@ -168,8 +168,8 @@ static int run_request(struct run_request *request)
 	int status = 1;
 	if (!client_settings_make(&settings, &request->flags, request->to))
 		return 1;
-	struct ev_loop *loop =
-		loop_ctx_loop_create(&err); /* not the default one: it reaps children */
+	/* Not the default loop, which reaps children. */
+	struct ev_loop *loop = loop_ctx_loop_create(&err);
 	if (loop && gateway_open(&gateway, &settings, &err)) {
 		status = run_on_loop(request, &gateway, loop, &err);
 		gateway_close(&gateway);
@@ -219,7 +219,7 @@ static int run_with_arguments(struct run_request *request, int argc, char **argv
 		return print_usage(err.text);
 	standard_fds_open();
 	signal(SIGPIPE, SIG_IGN);
-	return run_request(request);
+	return run_execute(request);
 }
 
 int run_main(int argc, char **argv)

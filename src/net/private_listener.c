@@ -24,7 +24,7 @@ static bool make_directory_in(struct private_listener *listener, const char *par
 	return false;
 }
 
-/* mkdtemp gives it mode 0700, in whatever directory. */
+/* mkdtemp gives it mode 0700. */
 static bool make_directory(struct private_listener *listener, struct err *err)
 {
 	const char *places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
