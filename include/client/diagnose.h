@@ -12,15 +12,15 @@
 void diagnose_dial(
 	const struct gateway *gateway, const struct connector *connector, struct err *out);
 
-/* The connector found that the time was up. */
+/* The time limit has passed. */
 void diagnose_timeout(
 	const struct gateway *gateway, const struct connector *connector, struct err *out);
 
-/* The gateway's stream failed. `heard`: bytes have come through it before. */
+/* The gateway's stream failed. `heard`: it has delivered bytes before. */
 void diagnose_tls(
 	const struct gateway *gateway, const struct stream *stream, bool heard, struct err *out);
 
-/* The answer is the page that gatehouse has for names that it does not know. */
+/* Does the answer begin as gatehouse's page for unknown server names does? */
 bool is_misdirected(const uint8_t *head, size_t len);
 void diagnose_misdirection(const struct gateway *gateway, struct err *out);
 

@@ -1,4 +1,4 @@
-/* A gateway that may be dialled: whom to believe there, what to show, under which name. */
+/* Everything needed to connect to a gateway: credential, trust, server name, protocols. */
 #ifndef GATEHOUSE_CLIENT_GATEWAY_H
 #define GATEHOUSE_CLIENT_GATEWAY_H
 
@@ -8,8 +8,8 @@
 #define GATEWAY_ALPN_MAX 1024
 
 struct gateway {
-	const struct client_settings *settings; /* lent */
-	struct credential *credential;          /* NULL: none is shown */
+	const struct client_settings *settings; /* borrowed */
+	struct credential *credential;          /* NULL: no client certificate */
 	struct trust *trust;
 	struct tls_client *client;
 	struct tls_peer *peer;
@@ -17,12 +17,12 @@ struct gateway {
 	size_t alpn_len;
 };
 
-/* Loads everything; false with `err`. Warns on stderr of keys that others can read. */
+/* Loads everything; false with `err`. Warns on stderr about a key that other users can read. */
 bool gateway_open(struct gateway *gateway, const struct client_settings *settings, struct err *err);
 void gateway_close(struct gateway *gateway);
 
-/* Before another connection: a certificate that was renewed on disk since is read anew. What cannot
- * be read leaves things as they were, and false. */
+/* Before another connection: reads a certificate again that has changed on disk. False with `err`, and
+ * nothing changes, when it cannot be read. */
 bool gateway_refresh(struct gateway *gateway, struct err *err);
 
 #endif

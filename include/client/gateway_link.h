@@ -1,6 +1,6 @@
 /*
- * One connection through a gateway: dials it, shakes hands, and then joins a client's stream to it
- * until both directions have ended.
+ * One connection to a gateway: dials, does the TLS handshake, and then relays between a client's
+ * stream and it until both directions have ended.
  */
 #ifndef GATEHOUSE_CLIENT_GATEWAY_LINK_H
 #define GATEHOUSE_CLIENT_GATEWAY_LINK_H
@@ -12,12 +12,12 @@
 
 struct link;
 
-/* `why` is NULL after a clean end in both directions, else one line without newline; lent. The
- * callee destroys the link. */
+/* `why` is NULL after a clean end in both directions, else one line without newline, valid during the
+ * call. The callee destroys the link. */
 typedef void link_ended_fn(void *owner, const char *why);
 
 struct link_setup {
-	const struct gateway *gateway; /* as it is now: the link keeps what it needs of it */
+	const struct gateway *gateway; /* may change later: the link keeps what it needs */
 	struct loop_ctx *ctx;
 	struct resolver *resolver;
 	struct stream *client; /* the caller's, who ends it after the link */
@@ -28,10 +28,16 @@ struct link_setup {
 /* NULL with `err`: no memory. on_ended is called later, never before this returns. */
 struct link *link_start(const struct link_setup *setup, struct err *err);
 
-/* Closes what is open, without a word. NULL is fine. */
+/* Closes the connection without a close_notify. NULL is fine. */
 void link_destroy(struct link *link);
 
-/* Nothing more will come of the client: what it has said is passed on, with an end behind it. */
-void link_say_rest(struct link *link);
+/* The client writes nothing more: what waits in its stream is sent, and the end of it. */
+void link_flush_input(struct link *link);
+
+/* Has the gateway's kernel acknowledged all that was read from the client? */
+bool link_has_delivered(const struct link *link);
+
+/* Did the gateway end the connection by a TLS alert? */
+bool link_is_refused(const struct link *link);
 
 #endif

@@ -5,11 +5,11 @@
 #include "base/err.h"
 #include "config/client_config.h"
 
-/* From the command line. */
+/* The values of the command line. */
 struct client_flags {
-	const char *who; /* "gatehouse connect": what every line on stderr begins with */
+	const char *program; /* "gatehouse connect": the prefix of every line on stderr */
 	struct arena arena;
-	struct client_config said;
+	struct client_config given;
 	bool verbose;
 };
 
@@ -46,10 +46,10 @@ enum {
 
 extern const char client_options_help[];
 
-void client_flags_init(struct client_flags *flags, const char *who);
+void client_flags_init(struct client_flags *flags, const char *program);
 void client_flags_finish(struct client_flags *flags);
 
-/* False with `err`: no option of a client's (then `err` is empty), or its value is no good. */
+/* False with `err`: not one of these options (then `err` is empty), or its value is invalid. */
 bool client_flags_take(struct client_flags *flags, int option, const char *value, struct err *err);
 
 #endif

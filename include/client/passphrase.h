@@ -1,4 +1,4 @@
-/* Passphrases of keys: from a file, or asked for at the terminal; standard input is not ours. */
+/* Passphrases of keys: from a file, or from the terminal; standard input belongs to the client. */
 #ifndef GATEHOUSE_CLIENT_PASSPHRASE_H
 #define GATEHOUSE_CLIENT_PASSPHRASE_H
 

@@ -1,4 +1,4 @@
-/* What `run` tells its command of the forward: in its arguments and in its environment. */
+/* The forward of `run` in the arguments and the environment of its command. */
 #ifndef GATEHOUSE_CLIENT_RUN_ARGUMENTS_H
 #define GATEHOUSE_CLIENT_RUN_ARGUMENTS_H
 

@@ -1,6 +1,6 @@
 /*
  * The command of `run`: a child in our process group, with our terminal and our descriptors.
- * Signals that are sent to us go on to it; those that the terminal sends it has got itself.
+ * Signals that another process sends us are forwarded to it; the terminal sends its signals to both.
  */
 #ifndef GATEHOUSE_CLIENT_RUN_COMMAND_H
 #define GATEHOUSE_CLIENT_RUN_COMMAND_H
@@ -17,7 +17,7 @@ struct run_command {
 	sigset_t mask_before;
 	ev_io signals; /* of a signalfd */
 	pid_t pid;
-	int status; /* for exit: its own, 128 and the number of a signal, 126 or 127: not started */
+	int status; /* exit status: its own; 128 + the number of a signal; 126 or 127: not started */
 };
 
 /* A loop that reaps no children. False with `err`. From here on signals wait for the loop. */

@@ -1,6 +1,6 @@
 /*
- * What `connect` and `run` know of a gateway before they dial it: flags, over the user's settings,
- * over the system's, over what is built in.
+ * What `connect` and `run` know of a gateway before they dial it. Flags override the user's settings,
+ * these the system's, these the built-in defaults.
  */
 #ifndef GATEHOUSE_CLIENT_SETTINGS_H
 #define GATEHOUSE_CLIENT_SETTINGS_H
@@ -10,17 +10,17 @@
 
 #define CLIENT_PORT 443
 
-/* Everything settled. Lives as long as the flags. */
+/* The result. Valid as long as the flags. */
 struct client_settings {
-	const char *who;
+	const char *program; /* as of the flags */
 	bool verbose;
 	struct client_config config;
 	struct endpoint endpoint; /* to be dialled */
 	const char *target;       /* what the user named, for messages */
-	const char *name; /* what the certificate must stand for, and the SNI if it is a name */
+	const char *name;         /* the name to verify; also the SNI unless it is an IP address */
 };
 
-/* False after an error, which has been told on stderr. */
+/* False after an error, which has been printed on stderr. */
 bool client_settings_make(
 	struct client_settings *settings, struct client_flags *flags, const char *target);
 

@@ -41,4 +41,10 @@ static inline ev_tstamp loop_ctx_now(const struct loop_ctx *ctx)
 	return ctx->far.at - ev_timer_remaining(ctx->loop, (ev_timer *)&ctx->far);
 }
 
+/*
+ * A new event loop: epoll, whatever LIBEV_FLAGS says, as what is measured and sandboxed is epoll.
+ * Freed with ev_loop_destroy. NULL with `err`.
+ */
+struct ev_loop *loop_ctx_loop_create(struct err *err);
+
 #endif

@@ -1,5 +1,7 @@
 #include "base/version.h"
 #include "cli/commands.h"
+#include "client/connect.h"
+#include "client/run.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,16 +9,16 @@
 static const char help[] =
 	"gatehouse " GATEHOUSE_VERSION " - one door for everything on port 443\n"
 	"\n"
-	"  gatehouse -c FILE               run what FILE says (also: gatehouse serve -c FILE)\n"
-	"  gatehouse check -c FILE         validate everything that a start would load\n"
-	"  gatehouse explain -c FILE ...   which route a client gets, and why\n"
-	"  gatehouse explain --hello FILE  what a ClientHello says\n"
-	"  gatehouse connect GATEWAY       standard input and output over TLS: ssh's ProxyCommand\n"
-	"  gatehouse run --to GATEWAY ...  a command, with a local forward to GATEWAY for it\n"
-	"  gatehouse ctl COMMAND           asks or tells a running one\n"
+	"  gatehouse -c FILE               serve FILE (also: gatehouse serve -c FILE)\n"
+	"  gatehouse check -c FILE         validate the configuration and all files that it names\n"
+	"  gatehouse explain -c FILE ...   show which route a client gets, and why\n"
+	"  gatehouse explain --hello FILE  show what a ClientHello contains\n"
+	"  gatehouse connect GATEWAY       join standard input and output to TLS: an ssh ProxyCommand\n"
+	"  gatehouse run --to GATEWAY ...  run a command with a local forward to GATEWAY\n"
+	"  gatehouse ctl COMMAND           query or control a running gatehouse\n"
 	"  gatehouse --version, --help; COMMAND --help\n"
 	"\n"
-	"gatehouse(8) and gatehouse.json(5) tell the rest.\n";
+	"Manual: gatehouse(8), gatehouse.json(5), gatehouse-connect(1).\n";
 
 static const struct command {
 	const char *name;

@@ -21,7 +21,7 @@ enum { /* RFC 8446 section 6.2, as far as they mean something to a client */
 	ALERT_CERTIFICATE_REQUIRED = 116,
 };
 
-static const char *target(const struct gateway *gateway)
+static const char *gateway_target(const struct gateway *gateway)
 {
 	return gateway->settings->target;
 }
@@ -29,16 +29,16 @@ static const char *target(const struct gateway *gateway)
 void diagnose_dial(
 	const struct gateway *gateway, const struct connector *connector, struct err *out)
 {
-	const char *advice = "";
+	const char *hint = "";
 	if (connector->is_unresolved)
-		advice = "; check the name, or the name servers of this machine";
+		hint = "; check the name, or the name servers of this machine";
 	else if (connector->error == ECONNREFUSED)
-		advice = "; is the gateway running there, and is it this port?";
+		hint = "; is the gateway running, and is the port right?";
 	else if (connector->error == ENETUNREACH || connector->error == EHOSTUNREACH)
-		advice = "; is this machine online, and does it have a route there?";
+		hint = "; is this machine online, with a route to that address?";
 	else if (connector->error == ENOENT)
-		advice = "; there is no such socket";
-	err_set(out, "%s: %s%s", target(gateway), connector->why, advice);
+		hint = "; the socket does not exist";
+	err_set(out, "%s: %s%s", gateway_target(gateway), connector->why, hint);
 }
 
 static void write_seconds(uint64_t ms, char out[32])
@@ -56,20 +56,20 @@ void diagnose_timeout(
 	write_seconds(gateway->settings->config.connect_timeout_ms, limit);
 	if (!connector_tried(connector, tried))
 		err_set(out,
-			"%s: connected, but the TLS handshake was not done within %s; is it a TLS "
-			"port?",
-			target(gateway), limit);
+			"%s: connected, but the TLS handshake did not finish within %s; is it a "
+			"TLS port?",
+			gateway_target(gateway), limit);
 	else if (tried[0])
 		err_set(out,
 			"%s: no answer from %s within %s; is it down, or does a firewall drop it?",
-			target(gateway), tried, limit);
+			gateway_target(gateway), tried, limit);
 	else
-		err_set(out, "%s: the name server did not answer within %s", target(gateway),
-			limit);
+		err_set(out, "%s: the name server did not answer within %s",
+			gateway_target(gateway), limit);
 }
 
-/* The certificate that was shown: "me.crt (CN=alice)". */
-static void write_shown(const struct gateway *gateway, char *out, size_t size)
+/* The client certificate: "me.crt (CN=alice)". */
+static void write_credential(const struct gateway *gateway, char *out, size_t size)
 {
 	const struct client_config *config = &gateway->settings->config;
 	struct identity *identity = identity_of(gateway->credential->leaf);
@@ -81,33 +81,33 @@ static void write_shown(const struct gateway *gateway, char *out, size_t size)
 	snprintf(out, size, "%s (%s)", source, who);
 }
 
-static void advise_without_certificate(
-	const struct gateway *gateway, const char *said, struct err *out)
+static void diagnose_no_certificate(
+	const struct gateway *gateway, const char *alert_text, struct err *out)
 {
 	err_set(out,
-		"%s: refused by the gateway: %s; it asks for a client certificate: name one with "
+		"%s: refused by the gateway: %s; it requests a client certificate: give one with "
 		"--cert and --key",
-		target(gateway), said);
+		gateway_target(gateway), alert_text);
 }
 
-static const char *advice_on_shown(const struct gateway *gateway, unsigned alert)
+static const char *refusal_hint(const struct gateway *gateway, unsigned alert)
 {
 	time_t now = time(NULL);
 	switch (alert) {
 	case ALERT_CERTIFICATE_EXPIRED:
 		return now > gateway->credential->not_after
-			? "get a new one"
-			: "it is good by the clock of this machine; are both clocks right?";
+			? "renew it"
+			: "it is valid by the clock of this machine; are both clocks right?";
 	case ALERT_UNKNOWN_CA:
-		return "it does not trust who issued it";
+		return "the gateway does not trust its issuer";
 	case ALERT_CERTIFICATE_REVOKED:
 		return "get a new one";
 	case ALERT_BAD_CERTIFICATE:
 	case ALERT_UNSUPPORTED_CERTIFICATE:
 	case ALERT_CERTIFICATE_UNKNOWN:
-		return "it is not good for a client there";
+		return "the gateway does not accept it as a client certificate";
 	default:
-		return "its rules do not admit this one";
+		return "the rules of the gateway do not admit it";
 	}
 }
 
@@ -123,20 +123,20 @@ static void write_expiry(const struct gateway *gateway, unsigned alert, char out
 }
 
 static void diagnose_refusal(
-	const struct gateway *gateway, unsigned alert, const char *said, struct err *out)
+	const struct gateway *gateway, unsigned alert, const char *alert_text, struct err *out)
 {
 	char shown[sizeof out->text / 2], expiry[64];
 	if (!gateway->credential) {
-		advise_without_certificate(gateway, said, out);
+		diagnose_no_certificate(gateway, alert_text, out);
 		return;
 	}
-	write_shown(gateway, shown, sizeof shown);
+	write_credential(gateway, shown, sizeof shown);
 	write_expiry(gateway, alert, expiry);
-	err_set(out, "%s: refused by the gateway: %s; it was shown %s%s: %s", target(gateway), said,
-		shown, expiry, advice_on_shown(gateway, alert));
+	err_set(out, "%s: refused by the gateway: %s; client certificate %s%s: %s",
+		gateway_target(gateway), alert_text, shown, expiry, refusal_hint(gateway, alert));
 }
 
-static void write_offered(const struct gateway *gateway, char *out, size_t size)
+static void write_protocols(const struct gateway *gateway, char *out, size_t size)
 {
 	const struct strings *ids = &gateway->settings->config.alpn;
 	size_t used = 0;
@@ -153,21 +153,21 @@ static void write_offered(const struct gateway *gateway, char *out, size_t size)
 static void diagnose_protocol(const struct gateway *gateway, struct err *out)
 {
 	char offered[160];
-	write_offered(gateway, offered, sizeof offered);
+	write_protocols(gateway, offered, sizeof offered);
 	if (offered[0])
 		err_set(out,
-			"%s: refused by the gateway: \"%s\" there does not speak %s; give another "
-			"protocol with --alpn, or the right name with --sni",
-			target(gateway), gateway->settings->name, offered);
+			"%s: refused by the gateway: \"%s\" does not support %s; give another protocol "
+			"with --alpn, or the right name with --sni",
+			gateway_target(gateway), gateway->settings->name, offered);
 	else
 		err_set(out,
-			"%s: refused by the gateway: \"%s\" there is only to be had by protocol; "
-			"give it with --alpn",
-			target(gateway), gateway->settings->name);
+			"%s: refused by the gateway: \"%s\" requires an application protocol; give one "
+			"with --alpn",
+			gateway_target(gateway), gateway->settings->name);
 }
 
-/* A refusal of the certificate: where one was asked for, a handshake failure is one too. */
-static bool is_refusal(const struct tls_failure *failure)
+/* Does the gateway refuse the client? If it requested a certificate, a handshake failure means that too. */
+static bool is_client_refused(const struct tls_failure *failure)
 {
 	switch (failure->alert) {
 	case ALERT_BAD_CERTIFICATE:
@@ -187,60 +187,61 @@ static bool is_refusal(const struct tls_failure *failure)
 static void diagnose_alert(
 	const struct gateway *gateway, const struct tls_failure *failure, struct err *out)
 {
-	char said[TLS_ALERT_TEXT_MAX];
-	tls_alert_text(failure->alert, said);
+	char alert_text[TLS_ALERT_TEXT_MAX];
+	tls_alert_text(failure->alert, alert_text);
 	if (failure->alert == ALERT_UNRECOGNIZED_NAME)
 		err_set(out,
 			"%s: no host \"%s\" behind the gateway; check the name, or give the right "
 			"one with --sni",
-			target(gateway), gateway->settings->name);
+			gateway_target(gateway), gateway->settings->name);
 	else if (failure->alert == ALERT_NO_APPLICATION_PROTOCOL)
 		diagnose_protocol(gateway, out);
-	else if (is_refusal(failure))
-		diagnose_refusal(gateway, failure->alert, said, out);
+	else if (is_client_refused(failure))
+		diagnose_refusal(gateway, failure->alert, alert_text, out);
 	else
-		err_set(out, "%s: the gateway ended it with the TLS alert \"%s\"", target(gateway),
-			said);
+		err_set(out, "%s: the gateway ended the connection with the TLS alert \"%s\"",
+			gateway_target(gateway), alert_text);
 }
 
-/* An end without reasons: what it means depends on when it came. */
+/* An end without an alert: its meaning depends on when it came. */
 static void diagnose_end(const struct gateway *gateway, const struct stream *stream,
 	const struct tls_failure *failure, bool heard, struct err *out)
 {
 	if (!failure->secured)
 		err_set(out,
-			"%s: %s in the TLS handshake; is it a TLS port, and is \"%s\" behind it?",
-			target(gateway),
+			"%s: %s during the TLS handshake; is it a TLS port, and does the gateway know "
+			"\"%s\"?",
+			gateway_target(gateway),
 			failure->fault == TLS_FAULT_CLOSED ? "closed" : stream->error,
 			gateway->settings->name);
 	else if (!heard && failure->asked)
 		err_set(out,
-			"%s: the gateway ended it without a word (%s); it asked for a client "
-			"certificate: perhaps it refuses %s",
-			target(gateway), stream->error,
-			gateway->credential ? "the one it was shown" : "who shows none");
+			"%s: the gateway closed the connection without an alert (%s); it requested a "
+			"client certificate, and may have refused %s",
+			gateway_target(gateway), stream->error,
+			gateway->credential ? "the one it got" : "a client without one");
 	else
 		err_set(out,
-			"%s: the connection broke: %s; the network, or a time limit of the gateway",
-			target(gateway), stream->error);
+			"%s: connection lost: %s; a failure of the network, or a timeout of the gateway",
+			gateway_target(gateway), stream->error);
 }
 
-static const char *advice_on_certificate(const struct gateway *gateway, enum tls_fault fault)
+static const char *certificate_hint(const struct gateway *gateway, enum tls_fault fault)
 {
 	bool has_ca = gateway->trust != NULL;
 	switch (fault) {
 	case TLS_FAULT_UNTRUSTED:
-		return has_ca ? "no CA of --ca issued it" : "name the CA that issued it with --ca";
+		return has_ca ? "no CA of --ca issued it" : "give the CA that issued it with --ca";
 	case TLS_FAULT_NAME:
-		return "ask for one of them with --sni, or there is no such host behind the gateway";
+		return "give one of them with --sni; or the gateway has no such host";
 	case TLS_FAULT_EXPIRED:
-		return "whoever runs the gateway must renew it";
+		return "the operator of the gateway must renew it";
 	case TLS_FAULT_NOT_YET:
 		return "is the clock of this machine right?";
 	case TLS_FAULT_PIN:
-		return "if the gateway has a new one, give that to --pin";
+		return "if the gateway has a new certificate, give its SHA-256 with --pin";
 	case TLS_FAULT_REVOKED:
-		return "whoever runs the gateway must replace it";
+		return "the operator of the gateway must replace it";
 	case TLS_FAULT_OTHER:
 	case TLS_FAULT_NETWORK:
 	case TLS_FAULT_CLOSED:
@@ -266,16 +267,16 @@ void diagnose_tls(
 		diagnose_end(gateway, stream, &failure, heard, out);
 		return;
 	case TLS_FAULT_NOT_TLS:
-		err_set(out, "%s: what answers there is not TLS; is it the right port?",
-			target(gateway));
+		err_set(out, "%s: the answer is not TLS; is it the right port?",
+			gateway_target(gateway));
 		return;
 	case TLS_FAULT_VERSION:
-		err_set(out, "%s: the gateway speaks no TLS version from %s on; see --min-version",
-			target(gateway),
+		err_set(out, "%s: the gateway does not support %s or later; see --min-version",
+			gateway_target(gateway),
 			gateway->settings->config.min_version == 0x0304 ? "TLS1.3" : "TLS1.2");
 		return;
 	case TLS_FAULT_OTHER:
-		err_set(out, "%s: the connection broke: %s", target(gateway), stream->error);
+		err_set(out, "%s: connection lost: %s", gateway_target(gateway), stream->error);
 		return;
 	case TLS_FAULT_UNTRUSTED:
 	case TLS_FAULT_NAME:
@@ -285,8 +286,8 @@ void diagnose_tls(
 	case TLS_FAULT_REVOKED:
 		break;
 	}
-	err_set(out, "%s: %s; %s", target(gateway), stream->error,
-		advice_on_certificate(gateway, failure.fault));
+	err_set(out, "%s: %s; %s", gateway_target(gateway), stream->error,
+		certificate_hint(gateway, failure.fault));
 }
 
 bool is_misdirected(const uint8_t *head, size_t len)
@@ -300,5 +301,5 @@ void diagnose_misdirection(const struct gateway *gateway, struct err *out)
 	err_set(out,
 		"%s: no host \"%s\" behind the gateway: it answered \"421 Misdirected Request\"; "
 		"check the name, or give the right one with --sni",
-		target(gateway), gateway->settings->name);
+		gateway_target(gateway), gateway->settings->name);
 }

@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-static void warn_of_loose_key(const struct client_settings *settings)
+static void warn_loose_key(const struct client_settings *settings)
 {
 	const struct client_config *config = &settings->config;
 	const char *path = config->key ? config->key : config->cert;
 	unsigned mode = client_key_loose_mode(path);
 	if (mode)
 		fprintf(stderr,
-			"%s: warning: %s: its mode %04o lets others at this key; chmod 600 it\n",
-			settings->who, path, mode);
+			"%s: warning: %s: mode %04o lets other users read this key; run chmod 600\n",
+			settings->program, path, mode);
 }
 
 static bool load_credential(struct gateway *gateway, struct err *err)
@@ -72,7 +72,7 @@ static bool list_alpn(struct gateway *gateway, struct err *err)
 	for (size_t i = 0; i < ids->count; i++) {
 		size_t len = strlen(ids->items[i]);
 		if (gateway->alpn_len + 1 + len > sizeof gateway->alpn) {
-			err_set(err, "--alpn: more protocols than there is room for");
+			err_set(err, "--alpn: the list of protocols is too long");
 			return false;
 		}
 		gateway->alpn[gateway->alpn_len] = (uint8_t)len;
@@ -88,7 +88,7 @@ bool gateway_open(struct gateway *gateway, const struct client_settings *setting
 	if (load_credential(gateway, err) && load_trust(gateway, err) && make_peer(gateway, err) &&
 		list_alpn(gateway, err)) {
 		if (gateway->credential)
-			warn_of_loose_key(settings);
+			warn_loose_key(settings);
 		return true;
 	}
 	gateway_close(gateway);

@@ -2,24 +2,28 @@
 
 #include "client/diagnose.h"
 #include "net/relay.h"
+#include "tls/tls_fault.h"
 #include "upstream/connector.h"
 
+#include <linux/sockios.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 struct link {
 	struct link_setup setup;
+	ev_timer
+		start; /* connects from the loop, so that no callback fires before link_start returns */
 	struct connector connector;
-	struct plain_stream plain; /* memory of the gateway's transport */
+	struct plain_stream plain; /* memory of the transport */
 	struct stream *stream;     /* the gateway's; NULL before there is a connection */
-	ev_timer start; /* from the loop, so that no answer comes before link_start returns */
 	bool relaying;
 	struct relay relay;
 };
 
-__attribute__((format(printf, 2, 3))) static void tell(
+__attribute__((format(printf, 2, 3))) static void log_verbose(
 	const struct link *link, const char *format, ...)
 {
 	const struct client_settings *settings = link->setup.gateway->settings;
@@ -30,11 +34,11 @@ __attribute__((format(printf, 2, 3))) static void tell(
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	fprintf(stderr, "%s: %s\n", settings->who, text);
+	fprintf(stderr, "%s: %s\n", settings->program, text);
 }
 
-/* Nothing happens any more while the owner makes up its mind when to destroy it. */
-static void quiet(struct link *link)
+/* No callback fires between its end and link_destroy, whenever the owner calls that. */
+static void link_stop(struct link *link)
 {
 	ev_timer_stop(link->setup.ctx->loop, &link->start);
 	connector_cancel(&link->connector);
@@ -43,9 +47,9 @@ static void quiet(struct link *link)
 	link->relaying = false;
 }
 
-static void end(struct link *link, const char *why)
+static void link_end(struct link *link, const char *why)
 {
-	quiet(link);
+	link_stop(link);
 	link->setup.on_ended(link->setup.owner, why);
 }
 
@@ -53,31 +57,31 @@ static void on_relay_ended(void *owner, struct stream *broken)
 {
 	struct link *link = owner;
 	struct err err;
-	tell(link, "%llu bytes sent, %llu received", (unsigned long long)link->relay.up.bytes,
+	log_verbose(link, "%llu bytes sent, %llu received",
+		(unsigned long long)link->relay.up.bytes,
 		(unsigned long long)link->relay.down.bytes);
 	if (broken == link->stream)
 		diagnose_tls(link->setup.gateway, broken, link->relay.down.bytes > 0, &err);
 	else if (broken)
 		err_set(&err, "%s", broken->error);
-	end(link, broken ? err.text : NULL);
+	link_end(link, broken ? err.text : NULL);
 }
 
-static void tell_address(const struct link *link)
+static void log_address(const struct link *link)
 {
 	const struct address *address = &link->connector.address;
 	char text[ADDRESS_TEXT_MAX];
-	if (connector_is_connected(&link->connector))
-		address_text(&address->any, address->len, text);
-	else
+	if (!connector_is_connected(&link->connector))
 		return;
-	tell(link, "connected to %s", text);
+	address_text(&address->any, address->len, text);
+	log_verbose(link, "connected to %s", text);
 }
 
-static void tell_secured(const struct link *link)
+static void log_handshake(const struct link *link)
 {
 	struct stream_facts facts;
 	stream_facts(link->stream, &facts);
-	tell(link, "%s, %s, protocol %.*s%s", facts.tls_version, facts.cipher,
+	log_verbose(link, "%s, %s, protocol %.*s%s", facts.tls_version, facts.cipher,
 		facts.alpn.len ? (int)facts.alpn.len : 4,
 		facts.alpn.len ? (const char *)facts.alpn.data : "none",
 		facts.resumed ? ", resumed" : "");
@@ -85,29 +89,30 @@ static void tell_secured(const struct link *link)
 
 static void connect_failed(struct link *link)
 {
+	const struct gateway *gateway = link->setup.gateway;
 	const struct connector *connector = &link->connector;
 	struct err err;
 	if (connector->is_timeout)
-		diagnose_timeout(link->setup.gateway, connector, &err);
+		diagnose_timeout(gateway, connector, &err);
 	else if (connector->failure == CONNECT_DIAL)
-		diagnose_dial(link->setup.gateway, connector, &err);
+		diagnose_dial(gateway, connector, &err);
 	else if (connector->phase == PHASE_TLS)
-		diagnose_tls(link->setup.gateway, connector->stream, false, &err);
+		diagnose_tls(gateway, connector->stream, false, &err);
 	else
-		err_set(&err, "%s", connector->why);
-	end(link, err.text);
+		err_set(&err, "%s: %s", gateway->settings->target, connector->why);
+	link_end(link, err.text);
 }
 
 static void on_connect_done(void *owner)
 {
 	struct link *link = owner;
-	tell_address(link);
+	log_address(link);
 	if (link->connector.state == CONNECT_FAILED) {
 		connect_failed(link);
 		return;
 	}
 	link->stream = connector_take(&link->connector);
-	tell_secured(link);
+	log_handshake(link);
 	link->relaying = true;
 	relay_start(&link->relay, link->setup.ctx, link->setup.client, link->stream, on_relay_ended,
 		link);
@@ -150,20 +155,38 @@ struct link *link_start(const struct link_setup *setup, struct err *err)
 	return link;
 }
 
-void link_say_rest(struct link *link)
+void link_flush_input(struct link *link)
 {
-	if (!link->relaying)
+	struct pump *up = &link->relay.up;
+	if (!link->relaying || (up->state != PUMP_NEEDS_INPUT && up->state != PUMP_NEEDS_OUTPUT))
 		return;
-	pump_run(&link->relay.up, link->setup.ctx);
-	if (link->relay.up.state == PUMP_NEEDS_INPUT)
+	pump_run(up, link->setup.ctx);
+	if (up->state == PUMP_NEEDS_INPUT)
 		stream_end(link->stream, HALF_CLOSE);
+}
+
+bool link_has_delivered(const struct link *link)
+{
+	enum pump_state state = link->relay.up.state;
+	int unacknowledged;
+	return (state == PUMP_NEEDS_INPUT || state == PUMP_ENDED) &&
+		ioctl(stream_raw_in(&link->plain.stream), SIOCOUTQ, &unacknowledged) == 0 &&
+		unacknowledged == 0;
+}
+
+bool link_is_refused(const struct link *link)
+{
+	struct tls_failure failure = {0};
+	if (link->stream)
+		tls_stream_failure(link->stream, &failure);
+	return failure.fault == TLS_FAULT_ALERT;
 }
 
 void link_destroy(struct link *link)
 {
 	if (!link)
 		return;
-	quiet(link);
+	link_stop(link);
 	stream_destroy(link->stream);
 	free(link);
 }

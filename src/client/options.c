@@ -7,28 +7,28 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define DURATION_MOST_MS (24 * 3600 * 1000)
+#define DURATION_MAX_MS (24 * 3600 * 1000)
 
 const char client_options_help[] =
-	"      --sni NAME            the name to ask for and to verify (default: the host)\n"
+	"      --sni NAME            server name to send and to verify (default: the host)\n"
 	"      --alpn ID[,ID]        application protocols to offer, such as ssh\n"
-	"      --cert FILE           certificate to show: PEM, PKCS#12, or a pkcs11: URI\n"
-	"      --key FILE            its key, where that is not in the same file\n"
-	"      --passphrase-file F   what opens the key (default: asked at the terminal)\n"
-	"      --ca FILE             CA that the gateway's certificate is from: a file or a\n"
-	"                            directory, may be given again (default: the system's roots)\n"
-	"      --pin SHA256          of the gateway's certificate or of its public key, may be\n"
-	"                            given again; without --ca all that is asked of it\n"
+	"      --cert FILE           client certificate: PEM, PKCS#12, or a pkcs11: URI\n"
+	"      --key FILE            its private key, if that is not in the same file\n"
+	"      --passphrase-file F   file with the key's passphrase (default: read from the terminal)\n"
+	"      --ca FILE             CA certificates that may issue the gateway's certificate: a file or\n"
+	"                            a directory; repeatable (default: the system's roots)\n"
+	"      --pin SHA256          hash of the gateway's certificate or public key; repeatable;\n"
+	"                            without --ca it is the only check\n"
 	"      --min-version V       TLS1.3 (default) or TLS1.2\n"
-	"      --connect-timeout D   for name, connection and handshake together (10s)\n"
-	"      --keepalive D         TCP probes after that much silence (60s); 0: none\n"
+	"      --connect-timeout D   for resolving, connecting and handshake together (10s)\n"
+	"      --keepalive D         TCP keepalive after that much silence (60s); 0: none\n"
 	"  -4, -6                    IPv4 or IPv6 addresses only\n"
-	"  -v, --verbose             tell on stderr what happens\n"
+	"  -v, --verbose             report progress on stderr\n"
 	"  -h, --help\n";
 
-void client_flags_init(struct client_flags *flags, const char *who)
+void client_flags_init(struct client_flags *flags, const char *program)
 {
-	*flags = (struct client_flags){.who = who, .said = client_config_nothing};
+	*flags = (struct client_flags){.program = program, .given = client_config_nothing};
 }
 
 void client_flags_finish(struct client_flags *flags)
@@ -36,7 +36,8 @@ void client_flags_finish(struct client_flags *flags)
 	arena_finish(&flags->arena);
 }
 
-static bool add(struct client_flags *flags, struct strings *strings, const char *text)
+static bool client_flags_append(
+	struct client_flags *flags, struct strings *strings, const char *text)
 {
 	const char **items = arena_alloc(&flags->arena, (strings->count + 1) * sizeof *items);
 	if (!items)
@@ -54,16 +55,16 @@ static bool add_alpn(struct client_flags *flags, const char *id, size_t id_len, 
 	size_t len;
 	char *text = arena_copy(&flags->arena, id, id_len);
 	if (!text || !alpn_decode(text, decoded, &len) || memchr(decoded, '\0', len)) {
-		err_set(err, "--alpn: expected ids with commas between, got \"%s\"",
+		err_set(err, "--alpn: expected protocol IDs separated by commas, got \"%s\"",
 			text ? text : "");
 		return false;
 	}
 	char *copy = arena_copy(&flags->arena, (char *)decoded, len);
 	err_set(err, "out of memory");
-	return copy && add(flags, &flags->said.alpn, copy);
+	return copy && client_flags_append(flags, &flags->given.alpn, copy);
 }
 
-static bool take_alpn(struct client_flags *flags, const char *value, struct err *err)
+static bool parse_alpn(struct client_flags *flags, const char *value, struct err *err)
 {
 	for (;;) {
 		size_t len = strcspn(value, ",");
@@ -75,15 +76,15 @@ static bool take_alpn(struct client_flags *flags, const char *value, struct err 
 	}
 }
 
-static bool take_duration(const char *option, const char *value, uint64_t *out, struct err *err)
+static bool parse_duration(const char *option, const char *value, uint64_t *out, struct err *err)
 {
-	if (units_duration_ms(value, out) && *out <= DURATION_MOST_MS)
+	if (units_duration_ms(value, out) && *out <= DURATION_MAX_MS)
 		return true;
 	err_set(err, "%s: expected a duration such as \"10s\", got \"%s\"", option, value);
 	return false;
 }
 
-static bool take_version(const char *value, uint16_t *out, struct err *err)
+static bool parse_version(const char *value, uint16_t *out, struct err *err)
 {
 	if (strncasecmp(value, "TLS", 3) == 0)
 		value += 3 + (value[3] == 'v' || value[3] == 'V');
@@ -96,7 +97,7 @@ static bool take_version(const char *value, uint16_t *out, struct err *err)
 	return *out != 0;
 }
 
-static bool take_pin(struct client_flags *flags, const char *value, struct err *err)
+static bool parse_pin(struct client_flags *flags, const char *value, struct err *err)
 {
 	struct pins pins = {0};
 	if (!pins_add(&pins, value, err)) {
@@ -104,10 +105,10 @@ static bool take_pin(struct client_flags *flags, const char *value, struct err *
 		return false;
 	}
 	err_set(err, "out of memory");
-	return add(flags, &flags->said.pin, value);
+	return client_flags_append(flags, &flags->given.pin, value);
 }
 
-static bool take_text(const char *option, const char *value, const char **out, struct err *err)
+static bool parse_text(const char *option, const char *value, const char **out, struct err *err)
 {
 	*out = value;
 	if (*value)
@@ -116,45 +117,45 @@ static bool take_text(const char *option, const char *value, const char **out, s
 	return false;
 }
 
-static bool take_ca(struct client_flags *flags, const char *value, struct err *err)
+static bool parse_ca(struct client_flags *flags, const char *value, struct err *err)
 {
 	const char *text;
-	if (!take_text("--ca", value, &text, err))
+	if (!parse_text("--ca", value, &text, err))
 		return false;
 	err_set(err, "out of memory");
-	return add(flags, &flags->said.ca, text);
+	return client_flags_append(flags, &flags->given.ca, text);
 }
 
 bool client_flags_take(struct client_flags *flags, int option, const char *value, struct err *err)
 {
-	struct client_config *said = &flags->said;
+	struct client_config *given = &flags->given;
 	err->text[0] = '\0';
 	switch (option) {
 	case CLIENT_OPTION_SNI:
-		return take_text("--sni", value, &said->sni, err);
+		return parse_text("--sni", value, &given->sni, err);
 	case CLIENT_OPTION_ALPN:
-		return take_alpn(flags, value, err);
+		return parse_alpn(flags, value, err);
 	case CLIENT_OPTION_CERT:
-		return take_text("--cert", value, &said->cert, err);
+		return parse_text("--cert", value, &given->cert, err);
 	case CLIENT_OPTION_KEY:
-		return take_text("--key", value, &said->key, err);
+		return parse_text("--key", value, &given->key, err);
 	case CLIENT_OPTION_PASSPHRASE_FILE:
-		return take_text("--passphrase-file", value, &said->passphrase_file, err);
+		return parse_text("--passphrase-file", value, &given->passphrase_file, err);
 	case CLIENT_OPTION_CA:
-		return take_ca(flags, value, err);
+		return parse_ca(flags, value, err);
 	case CLIENT_OPTION_PIN:
-		return take_pin(flags, value, err);
+		return parse_pin(flags, value, err);
 	case CLIENT_OPTION_MIN_VERSION:
-		return take_version(value, &said->min_version, err);
+		return parse_version(value, &given->min_version, err);
 	case CLIENT_OPTION_CONNECT_TIMEOUT:
-		return take_duration("--connect-timeout", value, &said->connect_timeout_ms, err);
+		return parse_duration("--connect-timeout", value, &given->connect_timeout_ms, err);
 	case CLIENT_OPTION_KEEPALIVE:
-		return take_duration("--keepalive", value, &said->keepalive_ms, err);
+		return parse_duration("--keepalive", value, &given->keepalive_ms, err);
 	case '4':
-		said->family = AF_INET;
+		given->family = AF_INET;
 		return true;
 	case '6':
-		said->family = AF_INET6;
+		given->family = AF_INET6;
 		return true;
 	case 'v':
 		return flags->verbose = true;

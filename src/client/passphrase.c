@@ -12,7 +12,7 @@ static bool from_file(const char *path, char *out, size_t size, struct err *err)
 	FILE *file = fopen(path, "re");
 	bool ok = file && fgets(out, (int)size, file);
 	if (!ok)
-		err_set(err, "the passphrase file \"%s\": %s", path,
+		err_set(err, "passphrase file \"%s\": %s", path,
 			file ? "is empty" : strerror(errno));
 	if (file)
 		fclose(file);
@@ -32,7 +32,7 @@ static bool read_line(int fd, char *out, size_t size)
 	return len > 0;
 }
 
-static bool ask(int tty, const char *what, char *out, size_t size)
+static bool ask_at_terminal(int tty, const char *what, char *out, size_t size)
 {
 	struct termios before, silent;
 	if (tcgetattr(tty, &before) < 0)
@@ -52,12 +52,12 @@ bool passphrase_get(void *owner, const char *what, char *out, size_t size, struc
 	if (owner)
 		return from_file(owner, out, size, err);
 	int tty = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	bool ok = tty >= 0 && ask(tty, what, out, size);
+	bool ok = tty >= 0 && ask_at_terminal(tty, what, out, size);
 	if (!ok)
 		err_set(err,
-			tty >= 0 ? "no passphrase was given"
-				 : "is encrypted, and there is no terminal to ask for its "
-				   "passphrase; name a file that holds it with --passphrase-file");
+			tty >= 0 ? "no passphrase was entered"
+				 : "is encrypted, and there is no terminal to read its passphrase "
+				   "from; give a file with --passphrase-file");
 	if (tty >= 0)
 		close(tty);
 	return ok;

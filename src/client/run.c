@@ -1,35 +1,34 @@
-#include "cli/commands.h"
+#include "client/run.h"
+
+#include "base/standard_fds.h"
 #include "client/run_arguments.h"
 #include "client/run_command.h"
 #include "client/run_forward.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-static const char who[] = "gatehouse run";
+static const char program[] = "gatehouse run";
 
 static const char help[] =
 	"usage: gatehouse run [options] --to GATEWAY[:PORT] [--listen ADDRESS] -- COMMAND ...\n"
 	"\n"
-	"Runs COMMAND with a forward to GATEWAY that lives as long as it does: a free port of\n"
-	"127.0.0.1, or a unix socket if COMMAND's arguments speak of {socket}. In the arguments\n"
-	"{addr}, {host}, {port} and {socket} are replaced; GATEHOUSE_ADDR, _HOST, _PORT and\n"
-	"_SOCKET are in its environment. Only this user's processes may use it.\n"
+	"Runs COMMAND with a local forward to GATEWAY that exists as long as COMMAND runs: a free\n"
+	"port of 127.0.0.1, or a unix socket if COMMAND's arguments contain {socket}. {addr}, {host},\n"
+	"{port} and {socket} are replaced in the arguments; GATEHOUSE_ADDR, _HOST, _PORT and _SOCKET\n"
+	"are set in the environment. Only processes of this user can use the forward.\n"
 	"\n"
-	"      --to GATEWAY[:PORT]   where to, port 443 unless another is given\n"
-	"      --listen ADDRESS      PORT, 127.0.0.1:PORT, [::1]:PORT (0: a free one), unix:PATH,\n"
-	"                            or unix: for a socket in a directory of its own\n";
+	"      --to GATEWAY[:PORT]   the gateway (default port: 443)\n"
+	"      --listen ADDRESS      PORT, 127.0.0.1:PORT, [::1]:PORT (0: a free port), unix:PATH,\n"
+	"                            or unix: for a socket in a new directory\n";
 
 static const char help_end[] =
 	"\n"
 	"Exit status: COMMAND's, 128 and the number of the signal that ended it; 126 or 127 when\n"
-	"it cannot be run; 1 when there is no forward, 2 usage. gatehouse-connect(1) tells the rest.\n";
+	"it cannot be run; 1 when there is no forward, 2 usage. Manual: gatehouse-connect(1).\n";
 
 enum { OPTION_TO = 1024, OPTION_LISTEN };
 
@@ -41,8 +40,8 @@ static const struct option options[] = {
 	{0},
 };
 
-/* What was asked for. */
-struct order {
+/* What the command line asks for. */
+struct run_request {
 	struct client_flags flags;
 	const char *to, *listen; /* NULL: not given */
 	char **command;
@@ -54,10 +53,10 @@ static void print_help(FILE *file)
 	fprintf(file, "%s%s%s", help, client_options_help, help_end);
 }
 
-static int usage(const char *what)
+static int print_usage(const char *what)
 {
 	if (*what)
-		fprintf(stderr, "%s: %s\n\n", who, what);
+		fprintf(stderr, "%s: %s\n\n", program, what);
 	print_help(stderr);
 	return 2;
 }
@@ -77,7 +76,7 @@ static bool is_loopback(const struct address *address)
 	return address->any.sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
 }
 
-/* Port 0 is none that could be connected to, but here it stands for any. */
+/* endpoint_parse refuses port 0, which stands for a free port here. */
 static bool parse_listen(const char *text, struct address *out, struct err *err)
 {
 	char whole[300];
@@ -94,8 +93,8 @@ static bool parse_listen(const char *text, struct address *out, struct err *err)
 		return false;
 	if (!address_of_endpoint(&endpoint, out) || !is_loopback(out)) {
 		err_set(err,
-			"expected an address of this machine alone, as 127.0.0.1:PORT or "
-			"unix:PATH, got \"%s\"",
+			"expected a loopback address or a unix socket, such as 127.0.0.1:PORT "
+			"or unix:PATH, got \"%s\"",
 			text);
 		return false;
 	}
@@ -104,35 +103,34 @@ static bool parse_listen(const char *text, struct address *out, struct err *err)
 	return true;
 }
 
-/* What the arguments speak of decides what there is to be. */
-static bool choose_address(struct order *order, struct err *err)
+/* The words in the arguments decide which kind of forward is needed. */
+static bool choose_address(struct run_request *request, struct err *err)
 {
-	unsigned words = run_arguments_words(order->command);
+	unsigned words = run_arguments_words(request->command);
 	bool wants_socket = words & WORD_SOCKET, wants_port = words & (WORD_HOST | WORD_PORT);
-	const char *listen = order->listen;
+	const char *listen = request->listen;
 	if (!listen)
 		listen = wants_socket ? "unix:" : "0";
-	if (!parse_listen(listen, &order->address, err)) {
+	if (!parse_listen(listen, &request->address, err)) {
 		err_prefix(err, "--listen: ");
 		return false;
 	}
-	bool is_unix = order->address.any.sa_family == AF_UNIX;
+	bool is_unix = request->address.any.sa_family == AF_UNIX;
 	if (is_unix && wants_port)
-		err_set(err,
-			"COMMAND asks for {host} or {port}, which a unix socket does not have");
+		err_set(err, "COMMAND contains {host} or {port}, but a unix socket has neither");
 	else if (!is_unix && wants_socket)
-		err_set(err, "COMMAND asks for {socket}, but --listen is no unix socket");
+		err_set(err, "COMMAND contains {socket}, but --listen is not a unix socket");
 	else
 		return true;
 	return false;
 }
 
-static bool start(struct order *order, struct run_forward *forward, struct run_command *command,
-	struct err *err)
+static bool start_command(struct run_request *request, struct run_forward *forward,
+	struct run_command *command, struct err *err)
 {
-	struct arena *arena = &order->flags.arena;
+	struct arena *arena = &request->flags.arena;
 	const struct address *address = &forward->listener.address;
-	char **argv = run_arguments_fill(arena, order->command, address);
+	char **argv = run_arguments_fill(arena, request->command, address);
 	char **environment = run_arguments_environment(arena, address);
 	if (argv && environment)
 		return run_command_start(command, argv, environment, err);
@@ -141,16 +139,16 @@ static bool start(struct order *order, struct run_forward *forward, struct run_c
 	return false;
 }
 
-static int run_on(
-	struct order *order, struct gateway *gateway, struct ev_loop *loop, struct err *err)
+static int run_on_loop(
+	struct run_request *request, struct gateway *gateway, struct ev_loop *loop, struct err *err)
 {
 	struct run_forward forward;
 	struct run_command command;
 	int status = 1;
-	if (!run_forward_open(&forward, loop, gateway, &order->address, err))
+	if (!run_forward_open(&forward, loop, gateway, &request->address, err))
 		return 1;
 	if (run_command_prepare(&command, loop, err)) {
-		if (start(order, &forward, &command, err)) {
+		if (start_command(request, &forward, &command, err)) {
 			err->text[0] = '\0';
 			ev_run(loop, 0);
 		}
@@ -162,51 +160,42 @@ static int run_on(
 	return status;
 }
 
-static int run(struct order *order)
+static int run_execute(struct run_request *request)
 {
 	struct client_settings settings;
 	struct gateway gateway;
-	struct err err = {"no event loop"};
-	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO); /* the default one reaps children */
+	struct err err = {""};
 	int status = 1;
-	if (!client_settings_make(&settings, &order->flags, order->to))
+	if (!client_settings_make(&settings, &request->flags, request->to))
 		return 1;
+	/* Not the default loop, which reaps children. */
+	struct ev_loop *loop = loop_ctx_loop_create(&err);
 	if (loop && gateway_open(&gateway, &settings, &err)) {
-		status = run_on(order, &gateway, loop, &err);
+		status = run_on_loop(request, &gateway, loop, &err);
 		gateway_close(&gateway);
 	}
 	if (err.text[0])
-		fprintf(stderr, "%s: %s\n", who, err.text);
+		fprintf(stderr, "%s: %s\n", program, err.text);
 	if (loop)
 		ev_loop_destroy(loop);
 	return status;
 }
 
-/* What is not open could become one of our own descriptors; to COMMAND it stays closed. */
-static void fill_descriptors(void)
-{
-	int fd;
-	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd <= STDERR_FILENO)
-		;
-	if (fd > STDERR_FILENO)
-		close(fd);
-}
-
-static bool take_option(struct order *order, int option, struct err *err)
+static bool parse_option(struct run_request *request, int option, struct err *err)
 {
 	switch (option) {
 	case OPTION_TO:
-		order->to = optarg;
+		request->to = optarg;
 		return true;
 	case OPTION_LISTEN:
-		order->listen = optarg;
+		request->listen = optarg;
 		return true;
 	default:
-		return client_flags_take(&order->flags, option, optarg, err);
+		return client_flags_take(&request->flags, option, optarg, err);
 	}
 }
 
-static int run_with(struct order *order, int argc, char **argv)
+static int run_with_arguments(struct run_request *request, int argc, char **argv)
 {
 	struct endpoint endpoint;
 	struct err err = {""};
@@ -216,29 +205,29 @@ static int run_with(struct order *order, int argc, char **argv)
 			print_help(stdout);
 			return 0;
 		}
-		if (!take_option(order, option, &err))
-			return usage(err.text);
+		if (!parse_option(request, option, &err))
+			return print_usage(err.text);
 	}
-	order->command = argv + optind;
-	if (!order->to)
-		return usage("expected --to GATEWAY");
-	if (!endpoint_parse_near(order->to, CLIENT_PORT, &endpoint, &err))
-		return usage(err.text);
-	if (!order->command[0])
-		return usage("expected a COMMAND behind the options");
-	if (!choose_address(order, &err))
-		return usage(err.text);
-	fill_descriptors();
+	request->command = argv + optind;
+	if (!request->to)
+		return print_usage("expected --to GATEWAY");
+	if (!endpoint_parse_near(request->to, CLIENT_PORT, &endpoint, &err))
+		return print_usage(err.text);
+	if (!request->command[0])
+		return print_usage("expected a COMMAND after the options");
+	if (!choose_address(request, &err))
+		return print_usage(err.text);
+	standard_fds_open();
 	signal(SIGPIPE, SIG_IGN);
-	return run(order);
+	return run_execute(request);
 }
 
 int run_main(int argc, char **argv)
 {
-	struct order order = {0};
-	argv[0] = (char *)(uintptr_t)who; /* what getopt's messages begin with */
-	client_flags_init(&order.flags, who);
-	int status = run_with(&order, argc, argv);
-	client_flags_finish(&order.flags);
+	struct run_request request = {0};
+	argv[0] = (char *)(uintptr_t)program; /* the prefix of getopt's messages */
+	client_flags_init(&request.flags, program);
+	int status = run_with_arguments(&request, argc, argv);
+	client_flags_finish(&request.flags);
 	return status;
 }

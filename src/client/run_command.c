@@ -10,10 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const int passed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+static const int forwarded_signals[] = {
+	SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 
 /* A shell with job control that suspends itself expects its caller to be stopped as well. */
-static void stop_too(const struct run_command *command)
+static void stop_with_command(const struct run_command *command)
 {
 	if (getpgid(command->pid) == getpgrp())
 		return;
@@ -21,13 +22,13 @@ static void stop_too(const struct run_command *command)
 	kill(command->pid, SIGCONT);
 }
 
-static void look_after(struct run_command *command)
+static void reap_command(struct run_command *command)
 {
 	int status;
 	if (waitpid(command->pid, &status, WNOHANG | WUNTRACED) != command->pid)
 		return;
 	if (WIFSTOPPED(status)) {
-		stop_too(command);
+		stop_with_command(command);
 		return;
 	}
 	command->status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -43,7 +44,7 @@ static void on_signal(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop, (void)events;
 	while (command->pid > 0 && read(io->fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGCHLD)
-			look_after(command);
+			reap_command(command);
 		else if (info.ssi_code != SI_KERNEL)
 			kill(command->pid, (int)info.ssi_signo);
 	}
@@ -55,8 +56,8 @@ bool run_command_prepare(struct run_command *command, struct ev_loop *loop, stru
 	*command = (struct run_command){.loop = loop};
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	for (size_t i = 0; i < sizeof passed_on / sizeof *passed_on; i++)
-		sigaddset(&set, passed_on[i]);
+	for (size_t i = 0; i < sizeof forwarded_signals / sizeof *forwarded_signals; i++)
+		sigaddset(&set, forwarded_signals[i]);
 	signal(SIGCHLD, SIG_DFL); /* one that is ignored would leave nothing to wait for */
 	sigprocmask(SIG_BLOCK, &set, &command->mask_before);
 	int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
@@ -70,9 +71,9 @@ bool run_command_prepare(struct run_command *command, struct ev_loop *loop, stru
 	return true;
 }
 
-/* Without us it would talk to nobody: it is not left behind. */
-static void become(const struct run_command *command, pid_t parent, char **argv, char **environment,
-	int report)
+/* The command ends with us: without the forward it is of no use. */
+static void exec_command(const struct run_command *command, pid_t parent, char **argv,
+	char **environment, int report)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
@@ -87,7 +88,7 @@ static void become(const struct run_command *command, pid_t parent, char **argv,
 }
 
 /* The child's errno when it could not become the command; 0 when it has. */
-static int hear_report(int fd)
+static int read_exec_error(int fd)
 {
 	int error = 0;
 	ssize_t n;
@@ -111,7 +112,8 @@ static bool is_in_path(const char *name)
 	return false;
 }
 
-static bool could_not_run(struct run_command *command, const char *name, int error, struct err *err)
+static bool report_exec_error(
+	struct run_command *command, const char *name, int error, struct err *err)
 {
 	if (error == EACCES && !strchr(name, '/') && !is_in_path(name))
 		error = ENOENT;
@@ -130,20 +132,20 @@ bool run_command_start(
 	int report[2], error;
 	pid_t parent = getpid();
 	if (pipe2(report, O_CLOEXEC) < 0)
-		return could_not_run(command, argv[0], errno, err);
+		return report_exec_error(command, argv[0], errno, err);
 	command->pid = fork();
 	if (command->pid == 0)
-		become(command, parent, argv, environment, report[1]);
+		exec_command(command, parent, argv, environment, report[1]);
 	error = command->pid < 0 ? errno : 0;
 	close(report[1]);
 	if (!error)
-		error = hear_report(report[0]);
+		error = read_exec_error(report[0]);
 	close(report[0]);
 	if (!error)
 		return true;
 	if (command->pid > 0)
 		waitpid(command->pid, NULL, 0);
-	return could_not_run(command, argv[0], error, err);
+	return report_exec_error(command, argv[0], error, err);
 }
 
 void run_command_finish(struct run_command *command)

@@ -1,5 +1,6 @@
 #include "client/run_forward.h"
 
+#include "base/clock.h"
 #include "client/gateway_link.h"
 #include "net/plain_stream.h"
 
@@ -12,6 +13,9 @@
 #define PAUSE_SECONDS 0.1
 #define DRAIN_SECONDS 1.
 
+/* Refused connections of other users are logged no more often: they must not fill the terminal. */
+#define REFUSAL_INTERVAL_US 1000000
+
 struct forwarded {
 	struct run_forward *forward;
 	struct forwarded *next, **place;
@@ -19,9 +23,9 @@ struct forwarded {
 	struct link *link;
 };
 
-static void tell(const struct run_forward *forward, const char *text)
+static void log_error(const struct run_forward *forward, const char *text)
 {
-	fprintf(stderr, "%s: %s\n", forward->gateway->settings->who, text);
+	fprintf(stderr, "%s: %s\n", forward->gateway->settings->program, text);
 }
 
 static void forwarded_end(struct forwarded *connection, bool is_broken)
@@ -39,13 +43,12 @@ static void forwarded_end(struct forwarded *connection, bool is_broken)
 		ev_break(forward->ctx.loop, EVBREAK_ALL);
 }
 
-/* A client that broke off has its reasons; it is the gateway's failures that nobody else would
- * tell. */
+/* Only failures of the gateway are reported: a client that breaks its connection knows why. */
 static void on_link_ended(void *owner, const char *why)
 {
 	struct forwarded *connection = owner;
 	if (why && !connection->plain.stream.error)
-		tell(connection->forward, why);
+		log_error(connection->forward, why);
 	forwarded_end(connection, why != NULL);
 }
 
@@ -64,17 +67,17 @@ static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
 	return connection;
 }
 
-static void begin(struct run_forward *forward, int fd)
+static void forward_connection(struct run_forward *forward, int fd)
 {
 	struct err err = {"out of memory"};
 	struct forwarded *connection = forwarded_create(forward, fd);
 	if (!connection) {
 		close(fd);
-		tell(forward, err.text);
+		log_error(forward, err.text);
 		return;
 	}
 	if (!gateway_refresh(forward->gateway, &err))
-		tell(forward, err.text); /* the old certificate may still do */
+		log_error(forward, err.text); /* the old certificate may still be accepted */
 	struct link_setup setup = {.gateway = forward->gateway,
 		.ctx = &forward->ctx,
 		.resolver = forward->resolver,
@@ -84,13 +87,13 @@ static void begin(struct run_forward *forward, int fd)
 	connection->link = link_start(&setup, &err);
 	if (connection->link)
 		return;
-	tell(forward, err.text);
+	log_error(forward, err.text);
 	forwarded_end(connection, true);
 }
 
 static void pause_accepting(struct run_forward *forward, int error)
 {
-	tell(forward, strerror(error));
+	log_error(forward, strerror(error));
 	ev_io_stop(forward->ctx.loop, &forward->acceptor);
 	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
 	ev_timer_start(forward->ctx.loop, &forward->pause);
@@ -106,13 +109,13 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 		ev_io_start(loop, &forward->acceptor);
 }
 
-static void complain(struct run_forward *forward, const char *text)
+static void log_refusal(struct run_forward *forward, const char *text)
 {
-	ev_tstamp now = ev_now(forward->ctx.loop);
-	if (now - forward->complained_at < 1.)
+	uint64_t now = clock_now_us();
+	if (now < forward->next_refusal_us)
 		return;
-	forward->complained_at = now;
-	tell(forward, text);
+	forward->next_refusal_us = now + REFUSAL_INTERVAL_US;
+	log_error(forward, text);
 }
 
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
@@ -122,9 +125,9 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	(void)loop, (void)events;
 	int fd = private_listener_accept(&forward->listener, &why);
 	if (fd >= 0)
-		begin(forward, fd);
+		forward_connection(forward, fd);
 	else if (errno == EPERM)
-		complain(forward, why.text);
+		log_refusal(forward, why.text);
 	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 		pause_accepting(forward, errno);
 }

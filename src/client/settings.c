@@ -12,24 +12,24 @@
 #define CONNECT_TIMEOUT_MS 10000
 #define KEEPALIVE_MS       60000
 
-/* With flags as with settings: a certificate without its key file has both in one. */
 static const struct client_config built_in = {.min_version = 0x0304,
 	.connect_timeout_ms = CONNECT_TIMEOUT_MS,
 	.keepalive_ms = KEEPALIVE_MS};
 
 static void on_finding(struct report *report, enum severity severity, const char *text)
 {
-	const char *who = report->owner;
-	fprintf(stderr, "%s: %s%s\n", who, severity == SEVERITY_WARNING ? "warning: " : "", text);
+	const char *program = report->owner;
+	fprintf(stderr, "%s: %s%s\n", program, severity == SEVERITY_WARNING ? "warning: " : "",
+		text);
 }
 
-static bool tell(const struct client_flags *flags, const char *text)
+static bool log_failure(const struct client_flags *flags, const char *text)
 {
-	fprintf(stderr, "%s: %s\n", flags->who, text);
+	fprintf(stderr, "%s: %s\n", flags->program, text);
 	return false;
 }
 
-/* NULL where the user has no home: a service, perhaps. */
+/* NULL when the user has no home directory, as a service may have none. */
 static const char *user_path(struct arena *arena)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
@@ -40,7 +40,7 @@ static const char *user_path(struct arena *arena)
 	return NULL;
 }
 
-/* A port that is left out is whatever the default is. */
+/* A port that is left out takes the value of the default. */
 static bool has_port(const char *target)
 {
 	struct endpoint one, other;
@@ -69,7 +69,7 @@ static bool is_ip_address(const char *text)
 	return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
 }
 
-/* What the certificate is to stand for: without the zone of a link-local address. */
+/* The name to verify, without the zone of a link-local address. */
 static bool find_name(struct client_settings *settings, const struct endpoint *typed,
 	struct arena *arena, struct err *err)
 {
@@ -80,48 +80,50 @@ static bool find_name(struct client_settings *settings, const struct endpoint *t
 	if (!settings->name || is_ip_address(settings->name))
 		return settings->name != NULL;
 	if (!settings->config.sni && typed->is_unix) {
-		err_set(err, "%s: a socket has no name to verify: give it with --sni",
+		err_set(err, "%s: a unix socket has no name to verify; give one with --sni",
 			settings->target);
 		return false;
 	}
 	const char *wrong = server_name_parse(span_of_string(text), &name);
 	if (wrong) {
-		err_set(err, "the name \"%s\" %s: give the right one with --sni", text, wrong);
+		err_set(err, "the name \"%s\" %s; give the right one with --sni", text, wrong);
 		return false;
 	}
 	settings->name = arena_copy(arena, name.text, name.len);
 	return settings->name != NULL;
 }
 
-static void tell_match(const struct client_lookup *lookup, const struct client_flags *flags)
+static void log_match(const struct client_lookup *lookup, const struct client_flags *flags)
 {
 	if (flags->verbose && lookup->matched)
-		fprintf(stderr, "%s: settings: \"%s\" of %s\n", flags->who, lookup->matched,
+		fprintf(stderr, "%s: settings: \"%s\" of %s\n", flags->program, lookup->matched,
 			lookup->matched_in);
 }
 
 bool client_settings_make(
 	struct client_settings *settings, struct client_flags *flags, const char *target)
 {
-	struct report report = {.tell = on_finding, .owner = (void *)(uintptr_t)flags->who};
+	struct report report = {.tell = on_finding, .owner = (void *)(uintptr_t)flags->program};
 	struct endpoint typed;
 	struct err err;
-	*settings = (struct client_settings){
-		.who = flags->who, .verbose = flags->verbose, .config = built_in, .target = target};
+	*settings = (struct client_settings){.program = flags->program,
+		.verbose = flags->verbose,
+		.config = built_in,
+		.target = target};
 	if (!endpoint_parse_near(target, CLIENT_PORT, &typed, &err))
-		return tell(flags, err.text);
+		return log_failure(flags, err.text);
 	struct client_lookup lookup = {.arena = &flags->arena,
 		.name = typed.host,
 		.system_path = SYSTEM_SETTINGS,
 		.user_path = user_path(&flags->arena)};
 	if (!client_config_look_up(&lookup, &report))
 		return false;
-	tell_match(&lookup, flags);
+	log_match(&lookup, flags);
 	client_config_overlay(&settings->config, &lookup.defaults);
 	client_config_overlay(&settings->config, &lookup.gateway);
-	client_config_overlay(&settings->config, &flags->said);
+	client_config_overlay(&settings->config, &flags->given);
 	if (!find_endpoint(settings, &typed, &err) ||
 		!find_name(settings, &typed, &flags->arena, &err))
-		return tell(flags, err.text);
+		return log_failure(flags, err.text);
 	return true;
 }

@@ -2,7 +2,9 @@
 
 #include "net/pipes.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define FAR_SECONDS 1e9 /* thirty years */
 
@@ -49,4 +51,14 @@ void loop_ctx_finish(struct loop_ctx *ctx)
 	free(ctx->plain);
 	free(ctx->records_in);
 	free(ctx->records_out);
+}
+
+struct ev_loop *loop_ctx_loop_create(struct err *err)
+{
+	errno = 0;
+	struct ev_loop *loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!loop)
+		err_set(err, "cannot create an event loop with epoll: %s",
+			errno ? strerror(errno) : "libev has no such backend");
+	return loop;
 }

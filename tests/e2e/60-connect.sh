@@ -92,7 +92,7 @@ is "in one" "$(echo x | gw --alpn mtls --cert "$TMP/both.pem" 2>&1)" 'hello x'
 is "or by its key's name" "$(echo x | gw --alpn mtls --key "$TMP/both.pem" 2>&1)" 'hello x'
 chmod 644 "$TMP/both.pem"
 is "a key that others can read" "$(echo x | gw --alpn mtls --cert "$TMP/both.pem" 2>&1 >/dev/null)" \
-	"gatehouse connect: warning: $TMP/both.pem: its mode 0644 lets others at this key; chmod 600 it"
+	"gatehouse connect: warning: $TMP/both.pem: mode 0644 lets other users read this key; run chmod 600"
 
 pki_openssl pkcs12 -export -in "$PKI/alice.crt" -inkey "$PKI/alice.key" -passout pass:secret \
 	-out "$TMP/alice.p12"

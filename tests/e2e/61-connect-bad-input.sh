@@ -63,7 +63,7 @@ gw=127.0.0.1:$front
 connect nowhere.invalid
 fails "unknown host" "nowhere.invalid: no such name; check the name, or the name servers of this machine"
 connect "127.0.0.1:$nowhere"
-fails "gateway down" "127.0.0.1:$nowhere: connection refused; is the gateway running there, and is it this port?"
+fails "gateway down" "127.0.0.1:$nowhere: connection refused; is the gateway running, and is the port right?"
 connect -6 127.0.0.1
 fails "no address of that family" \
 	"127.0.0.1: it has no IPv6 address; check the name, or the name servers of this machine"
@@ -110,38 +110,38 @@ plain=127.0.0.1:$other
 
 OPTIONS='' server garbage=100 wait
 connect "$plain"
-fails "gateway that is not TLS" "$plain: what answers there is not TLS; is it the right port?"
+fails "gateway that is not TLS" "$plain: the answer is not TLS; is it the right port?"
 over
 OPTIONS='' server wait
 connect --connect-timeout 300ms "$plain"
-fails "gateway that hangs in the handshake" "$plain: connected, but the TLS handshake was not done within 300 ms; is it a TLS port?"
+fails "gateway that hangs in the handshake" "$plain: connected, but the TLS handshake did not finish within 300 ms; is it a TLS port?"
 over
 OPTIONS='' server fin
 connect --sni app.test "$plain"
-fails "gateway that closes at once" "$plain: closed in the TLS handshake; is it a TLS port, and is \"app.test\" behind it?"
+fails "gateway that closes at once" "$plain: closed during the TLS handshake; is it a TLS port, and does the gateway know \"app.test\"?"
 over
 OPTIONS="--tls --cert pki/site.crt --key pki/site.key --max TLS1.2" server wait
 connect --sni app.test "$plain"
-fails "no common version" "$plain: the gateway speaks no TLS version from TLS1.3 on; see --min-version"
+fails "no common version" "$plain: the gateway does not support TLS1.3 or later; see --min-version"
 over
 
 connect --sni nobody.test "$gw"
-fails "name mismatch" "$gw: server certificate: not for \"nobody.test\"; its names: app.test, *.wild.test; ask for one of them with --sni, or there is no such host behind the gateway"
+fails "name mismatch" "$gw: server certificate: not for \"nobody.test\"; its names: app.test, *.wild.test; give one of them with --sni; or the gateway has no such host"
 "$GATEHOUSE" connect --ca pki/clients.crt --sni app.test "$gw" 2>line <&"$INPUT"
 STATUS=$? LINE=$(cat line)
 fails "wrong CA" "$gw: server certificate: unable to get local issuer certificate; no CA of --ca issued it"
 "$GATEHOUSE" connect --sni app.test "$gw" 2>line <&"$INPUT"
 STATUS=$? LINE=$(cat line)
-fails "no CA" "$gw: server certificate: unable to get local issuer certificate; name the CA that issued it with --ca"
+fails "no CA" "$gw: server certificate: unable to get local issuer certificate; give the CA that issued it with --ca"
 connect --pin "$(printf '0%.0s' {1..64})" --sni app.test "$gw"
-like "wrong pin" "$STATUS $LINE" "^1 gatehouse connect: $gw: server certificate: not the pinned one; its SHA-256 is [0-9a-f]{64}, its key's [0-9a-f]{64}; if the gateway has a new one, give that to --pin$"
+like "wrong pin" "$STATUS $LINE" "^1 gatehouse connect: $gw: server certificate: not the pinned one; its SHA-256 is [0-9a-f]{64}, its key's [0-9a-f]{64}; if the gateway has a new certificate, give its SHA-256 with --pin$"
 
 date_of() { # NAME startdate|enddate
 	date -u -d "$(openssl x509 -in "$PKI/$1.crt" -noout "-$2" | sed 's/.*=//')" +%Y-%m-%dT%H:%M:%SZ
 }
 OPTIONS="--tls --cert pki/old.crt --key pki/old.key" server wait
 connect --sni app.test "$plain"
-fails "gateway's certificate expired" "$plain: server certificate: expired at $(date_of old enddate); whoever runs the gateway must renew it"
+fails "gateway's certificate expired" "$plain: server certificate: expired at $(date_of old enddate); the operator of the gateway must renew it"
 over
 OPTIONS="--tls --cert pki/future.crt --key pki/future.key" server wait
 connect --sni app.test "$plain"
@@ -158,9 +158,9 @@ connect --sni two.wild.test "$gw"
 fails "no such host, said in HTTP" "$gw: no host \"two.wild.test\" behind the gateway: it answered \"421 Misdirected Request\"; check the name, or give the right one with --sni"
 like "the answer is on stdout like any other" "$(cat out)" '^HTTP/1.1 421 '
 connect --sni only.wild.test --alpn postgresql,h2 "$gw"
-fails "no such protocol" "$gw: refused by the gateway: \"only.wild.test\" there does not speak \"postgresql\", \"h2\"; give another protocol with --alpn, or the right name with --sni"
+fails "no such protocol" "$gw: refused by the gateway: \"only.wild.test\" does not support \"postgresql\", \"h2\"; give another protocol with --alpn, or the right name with --sni"
 connect --sni only.wild.test "$gw"
-fails "only by protocol" "$gw: refused by the gateway: \"only.wild.test\" there is only to be had by protocol; give it with --alpn"
+fails "only by protocol" "$gw: refused by the gateway: \"only.wild.test\" requires an application protocol; give one with --alpn"
 
 # --- who we are: in TLS 1.3 a refusal comes when the handshake seems done, and is told all the same ---
 
@@ -171,21 +171,21 @@ with() { # NAME [OPTION...]
 	connect --cert "pki/$name.crt" --key "pki/$name.key" "$@" "${ssh[@]}"
 }
 connect "${ssh[@]}"
-fails "no certificate where one is required" "$gw: refused by the gateway: certificate required; it asks for a client certificate: name one with --cert and --key"
+fails "no certificate where one is required" "$gw: refused by the gateway: certificate required; it requests a client certificate: give one with --cert and --key"
 INPUT=0 connect "${ssh[@]}" <banner
-fails "the same when there is something to send" "$gw: refused by the gateway: certificate required; it asks for a client certificate: name one with --cert and --key"
+fails "the same when there is something to send" "$gw: refused by the gateway: certificate required; it requests a client certificate: give one with --cert and --key"
 with eve
-fails "unknown CA" "$gw: refused by the gateway: unknown CA; it was shown pki/eve.crt (CN=eve): it does not trust who issued it"
+fails "unknown CA" "$gw: refused by the gateway: unknown CA; client certificate pki/eve.crt (CN=eve): the gateway does not trust its issuer"
 with late
-fails "expired client certificate" "$gw: refused by the gateway: certificate expired; it was shown pki/late.crt (CN=late), which expired at $(date_of late enddate): get a new one"
+fails "expired client certificate" "$gw: refused by the gateway: certificate expired; client certificate pki/late.crt (CN=late), which expired at $(date_of late enddate): renew it"
 with gone
-fails "revoked" "$gw: refused by the gateway: certificate revoked; it was shown pki/gone.crt (CN=gone): get a new one"
+fails "revoked" "$gw: refused by the gateway: certificate revoked; client certificate pki/gone.crt (CN=gone): get a new one"
 with bob
-fails "refused by the ACL" "$gw: refused by the gateway: handshake failure; it was shown pki/bob.crt (CN=bob): its rules do not admit this one"
+fails "refused by the ACL" "$gw: refused by the gateway: handshake failure; client certificate pki/bob.crt (CN=bob): the rules of the gateway do not admit it"
 head -c 30000000 /dev/zero >zeros
 exec {keep}<zeros
 INPUT=$keep with bob
-fails "refused while much is being sent" "$gw: refused by the gateway: handshake failure; it was shown pki/bob.crt (CN=bob): its rules do not admit this one"
+fails "refused while much is being sent" "$gw: refused by the gateway: handshake failure; client certificate pki/bob.crt (CN=bob): the rules of the gateway do not admit it"
 
 # --- keys ---
 
@@ -219,12 +219,12 @@ pki_openssl pkcs12 -export -in pki/alice.crt -inkey pki/alice.key -passout pass:
 chmod 600 alice.p12
 LINE=$(setsid -w "$GATEHOUSE" connect --ca pki/root.crt --cert alice.p12 "${ssh[@]}" 2>&1 </dev/null)
 STATUS=$?
-fails "a key that asks for a passphrase, and no terminal" "alice.p12: is encrypted, and there is no terminal to ask for its passphrase; name a file that holds it with --passphrase-file"
+fails "a key that asks for a passphrase, and no terminal" "alice.p12: is encrypted, and there is no terminal to read its passphrase from; give a file with --passphrase-file"
 echo wrong >passphrase
 connect --cert alice.p12 --passphrase-file passphrase "${ssh[@]}"
 like "the wrong passphrase" "$STATUS $LINE" '^1 gatehouse connect: alice.p12: the passphrase does not open it \('
 connect --cert alice.p12 --passphrase-file nothing "${ssh[@]}"
-fails "no passphrase file" "alice.p12: the passphrase file \"nothing\": No such file or directory"
+fails "no passphrase file" "alice.p12: passphrase file \"nothing\": No such file or directory"
 connect --ca nothing.pem "${ssh[@]}"
 fails "no CA file" "--ca: \"nothing.pem\": no such file"
 
@@ -232,16 +232,16 @@ fails "no CA file" "--ca: \"nothing.pem\": no such file"
 
 OPTIONS="--tls --cert pki/site.crt --key pki/site.key" server send=1000 garbage=200 wait
 connect --sni app.test "$plain"
-like "garbage mid-stream" "$STATUS $LINE" "^1 gatehouse connect: $plain: the connection broke: "
+like "garbage mid-stream" "$STATUS $LINE" "^1 gatehouse connect: $plain: connection lost: "
 is "what came before was delivered" "$(wc -c <out)" 1000
 over
 OPTIONS="--tls --cert pki/site.crt --key pki/site.key" server send=1000 fin
 connect --sni app.test "$plain"
-fails "an end without close_notify" "$plain: the connection broke: closed without close_notify; the network, or a time limit of the gateway"
+fails "an end without close_notify" "$plain: connection lost: closed without close_notify; a failure of the network, or a timeout of the gateway"
 over
 OPTIONS="--tls --cert pki/site.crt --key pki/site.key" server send=1000 reset
 connect --sni app.test "$plain"
-fails "a reset" "$plain: the connection broke: reset by peer; the network, or a time limit of the gateway"
+fails "a reset" "$plain: connection lost: reset by peer; a failure of the network, or a timeout of the gateway"
 over
 
 # --- our own ends ---
@@ -250,19 +250,19 @@ INPUT=0 connect --sni app.test "$gw" </dev/null
 is "stdin closed at once is no failure" "$STATUS $LINE" "0 "
 LINE=$("$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>&1 >&- </dev/null)
 STATUS=$?
-fails "stdout that is not open" "standard output is closed: there is nobody to talk to"
+fails "stdout that is not open" "standard output is not open"
 {
 	"$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>line </dev/zero
 	echo "$?" >status
 } | head -c 100000 >/dev/null
 STATUS=$(cat status) LINE=$(cat line)
-fails "stdout that nobody reads any more" "standard output: nobody reads it any more"
+fails "stdout that nobody reads any more" "standard output: closed by its reader"
 {
 	"$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>line <&"$INPUT"
 	echo "$?" >status
 } | true
 STATUS=$(cat status) LINE=$(cat line)
-fails "the same, noticed while nothing is to be written" "standard output: nobody reads it any more"
+fails "the same, noticed while nothing is to be written" "standard output: closed by its reader"
 if [[ -c /dev/full ]]; then
 	"$GATEHOUSE" connect --ca pki/root.crt --sni app.test "$gw" 2>line >/dev/full < <(echo x)
 	STATUS=$? LINE=$(cat line)

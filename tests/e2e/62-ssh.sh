@@ -126,7 +126,7 @@ is "no session ended in another way" "$(log_lines msg=connection | grep -vc 'end
 
 said=$(timeout 60 ssh -F "$TMP/ssh/config" -o "ProxyCommand=$GATEHOUSE connect --cert $PKI/mallory.crt --key $PKI/mallory.key %h" site.test true 2>&1)
 is "whoever is not admitted is told so before ssh says it is closed" "$(head -n 1 <<<"$said")" \
-	"gatehouse connect: site.test: refused by the gateway: handshake failure; it was shown $PKI/mallory.crt (CN=mallory): its rules do not admit this one"
+	"gatehouse connect: site.test: refused by the gateway: handshake failure; client certificate $PKI/mallory.crt (CN=mallory): the rules of the gateway do not admit it"
 
 # --- the same name for the web ---
 
@@ -194,7 +194,7 @@ slept() { # [OPTION...]: of ssh
 }
 said=$(slept)
 like "a silent session is ended by the gateway, whatever TCP's keepalive" "$said" \
-	'gatehouse connect: impatient: the connection broke: .*; the network, or a time limit of the gateway'
+	'gatehouse connect: impatient: connection lost: .*; a failure of the network, or a timeout of the gateway'
 is "ServerAliveInterval keeps it" "$(slept -o ServerAliveInterval=1)" awake
 LOG=$TMP/impatient.err
 logs "the gateway says why" msg=connection alpn=ssh "end=idle timeout"

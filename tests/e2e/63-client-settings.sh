@@ -112,7 +112,7 @@ fi
 chmod 640 "$HOME/keys/alice.key"
 connect web.prod.test
 is "a key with loose permissions is warned about" "$OUT$LINE" \
-	"xgatehouse connect: warning: $HOME/keys/alice.key: its mode 0640 lets others at this key; chmod 600 it"
+	"xgatehouse connect: warning: $HOME/keys/alice.key: mode 0640 lets other users read this key; run chmod 600"
 chmod 600 "$HOME/keys/alice.key"
 
 # --- mistakes ---

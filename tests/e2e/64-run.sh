@@ -127,7 +127,7 @@ if [[ $(id -u) == 0 ]]; then
 	tries='IFS=: read -r h p <<<"$1"; exec 3<>"/dev/tcp/$h/$p"; echo hi >&3; cat <&3 2>/dev/null; true'
 	said=$(run --alpn echo -- $stranger bash -c "$tries" - '{addr}' 2>&1)
 	is "another user's process gets no connection on a port" "$said" \
-		"gatehouse run: a connection of user 65534 was refused: this is for user 0 alone"
+		"gatehouse run: refused a connection of user 65534: only user 0 may connect"
 	chmod 755 "$TMPDIR"
 	said=$(run --alpn echo -- $stranger socat - 'UNIX:{socket}' 2>&1 </dev/null)
 	like "nor at a socket" "$said" 'Permission denied'
@@ -191,17 +191,17 @@ is "no such command" "$? $LINE" "127 gatehouse run: no-such-command: no such com
 LINE=$(run -- "$TMP" 2>&1)
 is "a command that cannot be run" "$? $LINE" "126 gatehouse run: $TMP: Permission denied"
 LINE=$(run --listen "127.0.0.1:$front" -- true 2>&1)
-is "a port that is taken" "$? $LINE" "1 gatehouse run: 127.0.0.1:$front: another program listens there"
+is "a port that is taken" "$? $LINE" "1 gatehouse run: 127.0.0.1:$front: in use by another program"
 LINE=$(run --key "$PKI/bob.key" --cert "$PKI/alice.crt" -- touch "$TMP/ran" 2>&1)
 is "a key that does not match" "$? $LINE" \
 	"1 gatehouse run: $PKI/bob.key: is the key of another certificate than $PKI/alice.crt"
 not_ok "the command was not begun" test -e "$TMP/ran"
 LINE=$(run --to "127.0.0.1:$nowhere" -- curl -s 'http://{addr}/' 2>&1)
 is "gateway down: told for each connection" "$LINE" \
-	"gatehouse run: 127.0.0.1:$nowhere: connection refused; is the gateway running there, and is it this port?"
+	"gatehouse run: 127.0.0.1:$nowhere: connection refused; is the gateway running, and is the port right?"
 LINE=$(run --cert "$PKI/bob.crt" --key "$PKI/bob.key" -- curl -s -o "$TMP/none" 'http://{addr}/' 2>&1)
 like "refused by the gateway" "$LINE" \
-	"^gatehouse run: 127.0.0.1:$front: refused by the gateway: handshake failure; it was shown .*/bob.crt \(CN=bob\): its rules do not admit this one$"
+	"^gatehouse run: 127.0.0.1:$front: refused by the gateway: handshake failure; client certificate .*/bob.crt \(CN=bob\): the rules of the gateway do not admit it$"
 usage() { # DESCRIPTION LINE ARGUMENT...
 	local description=$1 line=$2
 	shift 2
@@ -209,13 +209,13 @@ usage() { # DESCRIPTION LINE ARGUMENT...
 	is "$description" "$? $(head -n 1 <<<"$LINE")" "2 gatehouse run: $line"
 }
 usage "no gateway" 'expected --to GATEWAY' -- true
-usage "no command" 'expected a COMMAND behind the options' --to a
+usage "no command" 'expected a COMMAND after the options' --to a
 usage "an address of everybody's" \
-	'--listen: expected an address of this machine alone, as 127.0.0.1:PORT or unix:PATH, got "0.0.0.0:80"' \
+	'--listen: expected a loopback address or a unix socket, such as 127.0.0.1:PORT or unix:PATH, got "0.0.0.0:80"' \
 	--to a --listen 0.0.0.0:80 -- true
-usage "a socket that is none" 'COMMAND asks for {socket}, but --listen is no unix socket' \
+usage "a socket that is none" 'COMMAND contains {socket}, but --listen is not a unix socket' \
 	--to a --listen 0 -- echo '{socket}'
-usage "a socket has no port" 'COMMAND asks for {host} or {port}, which a unix socket does not have' \
+usage "a socket has no port" 'COMMAND contains {host} or {port}, but a unix socket has neither' \
 	--to a -- echo '{socket} {port}'
 
 # --- certificates of a few hours ---

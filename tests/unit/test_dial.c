@@ -1,5 +1,5 @@
 /* Dialling over loopback, and whose the other end of such a connection is. */
-#include "client/tcp_peer_uid.h"
+#include "net/tcp_peer_uid.h"
 #include "dial/dial.h"
 
 #include <errno.h>

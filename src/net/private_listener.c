@@ -1,6 +1,6 @@
-#include "client/private_listener.h"
+#include "net/private_listener.h"
 
-#include "client/tcp_peer_uid.h"
+#include "net/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -24,7 +24,7 @@ static bool make_directory_in(struct private_listener *listener, const char *par
 	return false;
 }
 
-/* mkdtemp makes it for us alone, wherever it lies. */
+/* mkdtemp gives it mode 0700. */
 static bool make_directory(struct private_listener *listener, struct err *err)
 {
 	const char *places[] = {getenv("XDG_RUNTIME_DIR"), getenv("TMPDIR"), "/tmp"};
@@ -42,14 +42,14 @@ static bool place_socket(struct private_listener *listener, struct err *err)
 		return true;
 	if (!make_directory(listener, err))
 		return false;
-	size_t len = strlen(listener->directory); /* short enough: make_directory_in saw to it */
+	size_t len = strlen(listener->directory); /* make_directory_in has checked that it fits */
 	memcpy(un->sun_path, listener->directory, len);
 	memcpy(un->sun_path + len, SOCKET_NAME, sizeof SOCKET_NAME);
 	listener->address.len = sizeof *un;
 	return true;
 }
 
-static bool bind_it(struct private_listener *listener)
+static bool bind_address(struct private_listener *listener)
 {
 	struct address *address = &listener->address;
 	mode_t before = umask(0177);
@@ -60,16 +60,20 @@ static bool bind_it(struct private_listener *listener)
 	return getsockname(listener->fd, &address->any, &address->len) == 0;
 }
 
-static void explain(const struct private_listener *listener, struct err *err)
+static const char *bind_error_text(const struct address *address, int error)
+{
+	if (error != EADDRINUSE)
+		return strerror(error);
+	return address->any.sa_family == AF_UNIX ? "the file exists already"
+						 : "in use by another program";
+}
+
+static void set_open_error(const struct private_listener *listener, struct err *err)
 {
 	char text[ADDRESS_TEXT_MAX];
 	int error = errno;
 	address_text(&listener->address.any, listener->address.len, text);
-	err_set(err, "%s: %s", text,
-		error != EADDRINUSE ? strerror(error)
-			: listener->address.any.sa_family == AF_UNIX
-			? "there is such a file already"
-			: "another program listens there");
+	err_set(err, "%s: %s", text, bind_error_text(&listener->address, error));
 }
 
 bool private_listener_open(
@@ -82,9 +86,9 @@ bool private_listener_open(
 	listener->fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (listener->fd >= 0 && family != AF_UNIX)
 		setsockopt(listener->fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	if (listener->fd >= 0 && bind_it(listener) && listen(listener->fd, BACKLOG) == 0)
+	if (listener->fd >= 0 && bind_address(listener) && listen(listener->fd, BACKLOG) == 0)
 		return true;
-	explain(listener, err);
+	set_open_error(listener, err);
 	if (listener->fd >= 0)
 		close(listener->fd);
 	listener->fd = -1;
@@ -105,8 +109,8 @@ void private_listener_close(struct private_listener *listener)
 		rmdir(listener->directory);
 }
 
-/* Only what is known to be ours is: a socket without an owner may have been anybody's. */
-static bool is_ours(int fd, const struct address *peer, struct err *why)
+/* A socket without a known owner may have been any user's, and is refused. */
+static bool is_own_peer(int fd, const struct address *peer, struct err *why)
 {
 	struct ucred cred;
 	socklen_t len = sizeof cred;
@@ -122,10 +126,10 @@ static bool is_ours(int fd, const struct address *peer, struct err *why)
 	if (known && uid == geteuid())
 		return true;
 	if (known)
-		err_set(why, "a connection of user %u was refused: this is for user %u alone",
+		err_set(why, "refused a connection of user %u: only user %u may connect",
 			(unsigned)uid, (unsigned)geteuid());
 	else
-		err_set(why, "a connection was refused: it was closed before its user was known");
+		err_set(why, "refused a connection: it closed before its user was known");
 	return false;
 }
 
@@ -136,7 +140,7 @@ int private_listener_accept(const struct private_listener *listener, struct err 
 	if (fd < 0)
 		return -1;
 	peer.any.sa_family = listener->address.any.sa_family;
-	if (!is_ours(fd, &peer, why)) {
+	if (!is_own_peer(fd, &peer, why)) {
 		close(fd);
 		errno = EPERM;
 		return -1;

@@ -1,10 +1,10 @@
 /*
  * A listening socket for the processes of this user alone. A unix socket lies in a directory of
- * mode 0700; on loopback, where a port is open to every user of the machine, the kernel is asked
- * whose socket is at the other end.
+ * mode 0700; on loopback, where a port is open to every user of the machine, the kernel is
+ * queried for the user of each peer.
  */
-#ifndef GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
-#define GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
+#ifndef GATEHOUSE_NET_PRIVATE_LISTENER_H
+#define GATEHOUSE_NET_PRIVATE_LISTENER_H
 
 #include "base/err.h"
 #include "net/address.h"

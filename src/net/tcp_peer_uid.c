@@ -1,4 +1,4 @@
-#include "client/tcp_peer_uid.h"
+#include "net/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>
@@ -10,16 +10,16 @@
 
 #define END_MAX 48 /* an IPv6 address in hexadecimal, and a port */
 
-/* One connection as seen from its other end. */
-struct seen {
+/* The addresses of a connection, as its other end has them. */
+struct tuple {
 	sa_family_t family;
 	struct in6_addr local, remote; /* of IPv4 the first 32 bits */
 	in_port_t local_port, remote_port;
 };
 
-static bool see(const struct address *peer, const struct address *own, struct seen *out)
+static bool tuple_make(const struct address *peer, const struct address *own, struct tuple *out)
 {
-	*out = (struct seen){.family = peer->any.sa_family};
+	*out = (struct tuple){.family = peer->any.sa_family};
 	if (out->family == AF_INET) {
 		out->local.s6_addr32[0] = peer->v4.sin_addr.s_addr;
 		out->remote.s6_addr32[0] = own->v4.sin_addr.s_addr;
@@ -34,54 +34,54 @@ static bool see(const struct address *peer, const struct address *own, struct se
 	return out->family == AF_INET6;
 }
 
-/* An IPv4 connection may be one of a socket of the IPv6 kind. */
-static struct seen mapped(const struct seen *seen)
+/* An IPv4 connection may belong to an IPv6 socket. */
+static struct tuple tuple_mapped(const struct tuple *tuple)
 {
-	struct seen out = *seen;
+	struct tuple out = *tuple;
 	out.family = AF_INET6;
 	out.local = out.remote = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
-	out.local.s6_addr32[3] = seen->local.s6_addr32[0];
-	out.remote.s6_addr32[3] = seen->remote.s6_addr32[0];
+	out.local.s6_addr32[3] = tuple->local.s6_addr32[0];
+	out.remote.s6_addr32[3] = tuple->remote.s6_addr32[0];
 	return out;
 }
 
-/* An answer: who holds it. Without an inode nobody does any more, and the user would be root. */
+/* The answer. A socket without an inode is closed, and its user would be reported as root. */
 struct holder {
 	bool answered, found;
 	uid_t uid;
 };
 
 /* sock_diag(7): the kernel looks it up by its addresses, however many there are. */
-struct question {
+struct query {
 	struct nlmsghdr header;
 	struct inet_diag_req_v2 request;
 };
 
-static struct question question_of(const struct seen *seen)
+static struct query query_of(const struct tuple *tuple)
 {
-	struct question question = {.header = {.nlmsg_len = sizeof question,
-					    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-					    .nlmsg_flags = NLM_F_REQUEST},
-		.request = {.sdiag_family = (uint8_t)seen->family,
+	struct query query = {.header = {.nlmsg_len = sizeof query,
+				      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+				      .nlmsg_flags = NLM_F_REQUEST},
+		.request = {.sdiag_family = (uint8_t)tuple->family,
 			.sdiag_protocol = IPPROTO_TCP,
 			.idiag_states = ~0u,
-			.id = {.idiag_sport = seen->local_port,
-				.idiag_dport = seen->remote_port,
+			.id = {.idiag_sport = tuple->local_port,
+				.idiag_dport = tuple->remote_port,
 				.idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
-	memcpy(question.request.id.idiag_src, &seen->local, sizeof seen->local);
-	memcpy(question.request.id.idiag_dst, &seen->remote, sizeof seen->remote);
-	return question;
+	memcpy(query.request.id.idiag_src, &tuple->local, sizeof tuple->local);
+	memcpy(query.request.id.idiag_dst, &tuple->remote, sizeof tuple->remote);
+	return query;
 }
 
-static void ask(int fd, const struct seen *seen, struct holder *out)
+static void query_socket(int fd, const struct tuple *tuple, struct holder *out)
 {
-	struct question question = question_of(seen);
+	struct query query = query_of(tuple);
 	union {
 		struct nlmsghdr header;
 		uint8_t bytes[1024];
 	} answer;
 	*out = (struct holder){0};
-	if (send(fd, &question, sizeof question, 0) != sizeof question)
+	if (send(fd, &query, sizeof query, 0) != sizeof query)
 		return;
 	ssize_t n = recv(fd, &answer, sizeof answer, 0);
 	if (n < (ssize_t)sizeof answer.header || !NLMSG_OK(&answer.header, (size_t)n))
@@ -94,28 +94,29 @@ static void ask(int fd, const struct seen *seen, struct holder *out)
 	const struct inet_diag_msg *message = NLMSG_DATA(&answer.header);
 	if (answer.header.nlmsg_len < NLMSG_LENGTH(sizeof *message))
 		return;
-	/* Where there is no such connection any more, the kernel names who listens on its port. */
-	bool is_it = message->id.idiag_dport == seen->remote_port && message->idiag_inode != 0;
+	/* If the connection is gone, the kernel returns the listener on its port. */
+	bool is_it = message->id.idiag_dport == tuple->remote_port && message->idiag_inode != 0;
 	*out = (struct holder){.answered = true, .found = is_it, .uid = message->idiag_uid};
 }
 
-static void ask_kernel(const struct seen *seen, struct holder *out)
+static void query_kernel(const struct tuple *tuple, struct holder *out)
 {
 	*out = (struct holder){0};
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	if (fd < 0)
 		return;
-	ask(fd, seen, out);
-	if (out->answered && !out->found && seen->family == AF_INET) {
-		struct seen other = mapped(seen);
-		ask(fd, &other, out);
+	query_socket(fd, tuple, out);
+	if (out->answered && !out->found && tuple->family == AF_INET) {
+		struct tuple other = tuple_mapped(tuple);
+		query_socket(fd, &other, out);
 	}
 	close(fd);
 }
 
 /* /proc/net/tcp, where there is no sock_diag: each address 32 bits at a time, in the machine's
  * order. */
-static void write_end(const struct in6_addr *address, in_port_t port, bool is_v6, char out[END_MAX])
+static void format_end(
+	const struct in6_addr *address, in_port_t port, bool is_v6, char out[END_MAX])
 {
 	const uint32_t *words = address->s6_addr32;
 	if (is_v6)
@@ -125,14 +126,14 @@ static void write_end(const struct in6_addr *address, in_port_t port, bool is_v6
 		snprintf(out, END_MAX, "%08X:%04X", words[0], ntohs(port));
 }
 
-static bool find(const struct seen *seen, uid_t *out)
+static bool proc_find(const struct tuple *tuple, uid_t *out)
 {
 	char line[512], local[END_MAX], remote[END_MAX], ends[2][END_MAX];
-	bool is_v6 = seen->family == AF_INET6, found = false;
+	bool is_v6 = tuple->family == AF_INET6, found = false;
 	unsigned uid;
 	unsigned long inode = 0;
-	write_end(&seen->local, seen->local_port, is_v6, local);
-	write_end(&seen->remote, seen->remote_port, is_v6, remote);
+	format_end(&tuple->local, tuple->local_port, is_v6, local);
+	format_end(&tuple->remote, tuple->remote_port, is_v6, remote);
 	FILE *file = fopen(is_v6 ? "/proc/net/tcp6" : "/proc/net/tcp", "re");
 	while (file && !found && fgets(line, sizeof line, file)) {
 		/* sl local remote st tx:rx tr:when retrnsmt uid timeout inode */
@@ -150,17 +151,17 @@ static bool find(const struct seen *seen, uid_t *out)
 
 bool tcp_peer_uid(const struct address *peer, const struct address *own, uid_t *out)
 {
-	struct seen seen;
+	struct tuple tuple;
 	struct holder holder;
-	if (!see(peer, own, &seen))
+	if (!tuple_make(peer, own, &tuple))
 		return false;
-	ask_kernel(&seen, &holder);
+	query_kernel(&tuple, &holder);
 	if (holder.answered) {
 		*out = holder.uid;
 		return holder.found;
 	}
-	if (find(&seen, out))
+	if (proc_find(&tuple, out))
 		return true;
-	struct seen other = mapped(&seen);
-	return seen.family == AF_INET && find(&other, out);
+	struct tuple other = tuple_mapped(&tuple);
+	return tuple.family == AF_INET && proc_find(&other, out);
 }
