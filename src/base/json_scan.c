@@ -1,5 +1,7 @@
 #include "base/json_scan.h"
 
+#include "base/utf8.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,31 +41,6 @@ static bool expected(struct json *json, const char *what)
 	return fail_at(json, json->at, text);
 }
 
-/* The length of the UTF-8 sequence at `s` (RFC 3629 section 4), 0 when it is none. */
-static size_t sequence_length(const unsigned char *s, size_t left)
-{
-	unsigned char lead = s[0], low = 0x80, high = 0xbf;
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	if (len == 1)
-		return 1;
-	if (lead < 0xc2 || lead > 0xf4 || left < len)
-		return 0;
-	if (lead == 0xe0)
-		low = 0xa0;
-	else if (lead == 0xed)
-		high = 0x9f;
-	else if (lead == 0xf0)
-		low = 0x90;
-	else if (lead == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
-}
-
 static bool check_encoding(struct json *json)
 {
 	const unsigned char *s = (const unsigned char *)json->text;
@@ -78,7 +55,8 @@ static bool check_encoding(struct json *json)
 			at += 8;
 			continue;
 		}
-		size_t step = sequence_length(s + at, len - at);
+		uint32_t point;
+		size_t step = utf8_decode(span_of(s + at, len - at), &point);
 		if (step == 0)
 			return fail_at(json, at, "the file is not UTF-8");
 		at += step;
@@ -326,37 +304,17 @@ bool json_end(struct json *json)
 	return json->at == json->len || expected(json, "the end of the file");
 }
 
-static char *put_code(char *out, unsigned code)
-{
-	if (code < 0x80) {
-		*out++ = (char)code;
-	} else if (code < 0x800) {
-		*out++ = (char)(0xc0 | code >> 6);
-		*out++ = (char)(0x80 | (code & 0x3f));
-	} else if (code < 0x10000) {
-		*out++ = (char)(0xe0 | code >> 12);
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-		*out++ = (char)(0x80 | (code & 0x3f));
-	} else {
-		*out++ = (char)(0xf0 | code >> 18);
-		*out++ = (char)(0x80 | (code >> 12 & 0x3f));
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-		*out++ = (char)(0x80 | (code & 0x3f));
-	}
-	return out;
-}
-
 /* `raw` stands behind "\u" of a sound escape; how many bytes of it were used. */
 static size_t decode_unicode(const char *raw, char **out)
 {
 	unsigned code = 0, low = 0;
 	hex4(raw, 4, &code);
 	if (code < 0xd800 || code > 0xdbff) {
-		*out = put_code(*out, code);
+		*out += utf8_encode(code, *out);
 		return 4;
 	}
 	hex4(raw + 6, 4, &low);
-	*out = put_code(*out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
+	*out += utf8_encode(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00), *out);
 	return 10;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log_sink.h"
+#include "base/utf8.h"
 
 /* Kept free at the end of a line for a closing quote, "cut" in its longer form, and the newline. */
 #define TAIL_ROOM sizeof("\",\"cut\":true}\n")
@@ -77,33 +78,6 @@ static bool append_string(struct log_line *line, const char *text)
 	return append(line, text, strlen(text));
 }
 
-/* One sound UTF-8 sequence (RFC 3629) at the start of `text`: its length, or 0. */
-static size_t utf8_decode(struct span text, uint32_t *point)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const uint8_t *at = text.data;
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-
-	if (len == 0 || len > text.len || at[0] > 0xf4)
-		return 0;
-	*point = len == 1 ? at[0] : at[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		*point = *point << 6 | (at[i] & 0x3f);
-	}
-	bool is_surrogate = *point >= 0xd800 && *point <= 0xdfff;
-	return *point < least[len] || *point > 0x10ffff || is_surrogate ? 0 : len;
-}
-
-/* Controls, and what makes a terminal break a line or show text in another order. */
-static bool is_harmful(uint32_t point)
-{
-	return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0x200e ||
-		point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
-		(point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
-}
-
 static size_t escape_point(uint32_t point, char *out)
 {
 	char letter = point == '\n' ? 'n' : point == '\r' ? 'r' : point == '\t' ? 't' : '\0';
@@ -126,7 +100,7 @@ static size_t escape_next(struct span *text, bool json, char *out)
 	text->len -= len ? len : 1;
 	if (len == 0)
 		return (size_t)snprintf(out, ESCAPE_MAX, json ? "\\\\x%02x" : "\\x%02x", *at);
-	if (point == '"' || point == '\\' || is_harmful(point))
+	if (point == '"' || point == '\\' || utf8_is_control(point))
 		return escape_point(point, out);
 	memcpy(out, at, len);
 	return len;

@@ -1,5 +1,7 @@
 #include "explain/explain_out.h"
 
+#include "base/utf8.h"
+
 static struct out_level *top(struct out *out)
 {
 	return &out->levels[out->depth];
@@ -106,29 +108,6 @@ static void after(struct out *out)
 		text_after(out);
 }
 
-/* The length of a sound UTF-8 sequence (RFC 3629 section 4), or 0. */
-static size_t utf8_sequence(struct span text)
-{
-	const uint8_t *at = text.data;
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (len == 0 || len > text.len || at[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-	bool is_beyond = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-	return is_long || is_beyond ? 0 : len;
-}
-
-static bool is_utf8(struct span text)
-{
-	for (size_t len; text.len > 0; text = span_of(text.data + len, text.len - len))
-		if ((len = utf8_sequence(text)) == 0)
-			return false;
-	return true;
-}
-
 /* A terminal gets no control characters from us, whoever chose the text. */
 static void text_char(struct out *out, unsigned byte, bool is_in_utf8)
 {
@@ -176,7 +155,7 @@ void out_bytes(struct out *out, const char *key, struct span value)
 void out_text(struct out *out, const char *key, const char *value)
 {
 	if (value)
-		write_string(out, key, span_of_string(value), is_utf8(span_of_string(value)));
+		write_string(out, key, span_of_string(value), utf8_is_valid(span_of_string(value)));
 	else
 		write_word(out, key, "null", "none");
 }

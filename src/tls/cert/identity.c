@@ -1,9 +1,12 @@
 #include "tls/cert/identity.h"
 
+#include "base/utf8.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -203,60 +206,38 @@ static bool put(struct text *text, const char *bytes, size_t len)
 	return true;
 }
 
-static uint32_t code_point(const uint8_t *bytes, size_t len)
+/* How many bytes of `rest` stand for one character of text; 0: the first byte is none. */
+static size_t shown_length(struct span rest, bool is_sound)
 {
-	uint32_t code = len == 1 ? bytes[0] : bytes[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | (bytes[i] & 0x3f);
-	return code;
+	uint32_t point;
+	size_t len = is_sound || rest.data[0] < 0x80 ? utf8_decode(rest, &point) : 0;
+	return len > 0 && !utf8_is_control(point) ? len : 0;
 }
 
-/* Not so: controls, and what turns the direction of the text around it. */
-static bool is_shown(uint32_t code)
+/* One character as it is, or one byte escaped. Moves `rest`; returns the length of what it wrote. */
+static size_t escape_next(struct span *rest, bool is_sound, char out[8])
 {
-	return code >= 0x20 && (code < 0x7f || code > 0x9f) && (code < 0x2028 || code > 0x202e) &&
-		(code < 0x2066 || code > 0x2069) && code != 0x200e && code != 0x200f &&
-		code != 0xfeff;
-}
-
-static size_t length_of_character(const struct identity_value *value, size_t at)
-{
-	uint8_t first = value->text.data[at];
-	size_t len = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	return value->is_sound && len <= value->text.len - at ? len : 1;
-}
-
-/* One character as it is, or each of its bytes escaped. Returns the length of what it wrote. */
-static size_t render(const uint8_t *bytes, size_t len, bool is_sound, char out[16])
-{
-	size_t used = 0;
-	if (is_shown(code_point(bytes, len)) && (is_sound || bytes[0] < 0x80)) {
-		if (bytes[0] == ',' || bytes[0] == '\\')
-			out[used++] = '\\';
-		memcpy(out + used, bytes, len);
-		return used + len;
-	}
-	for (size_t i = 0; i < len; i++) {
+	const uint8_t *at = rest->data;
+	size_t len = shown_length(*rest, is_sound), used = 0;
+	*rest = span_of(at + (len ? len : 1), rest->len - (len ? len : 1));
+	if (len == 0)
+		return (size_t)snprintf(out, 8, "\\x%02x", *at);
+	if (*at == ',' || *at == '\\')
 		out[used++] = '\\';
-		out[used++] = 'x';
-		out[used++] = "0123456789abcdef"[bytes[i] >> 4];
-		out[used++] = "0123456789abcdef"[bytes[i] & 15];
-	}
-	return used;
+	memcpy(out + used, at, len);
+	return used + len;
 }
 
 static bool put_value(struct text *text, const struct identity_value *value)
 {
 	size_t limit = text->len + VALUE_SHOWN;
-	for (size_t at = 0; at < value->text.len;) {
-		char piece[16];
-		size_t step = length_of_character(value, at);
-		size_t len = render(value->text.data + at, step, value->is_sound, piece);
+	for (struct span rest = value->text; rest.len > 0;) {
+		char piece[8];
+		size_t len = escape_next(&rest, value->is_sound, piece);
 		if (text->len + len > limit)
 			return put(text, dots, sizeof dots - 1);
 		if (!put(text, piece, len))
 			return false;
-		at += step;
 	}
 	return true;
 }
