@@ -8,6 +8,8 @@
 
 #define UTF8_MAX 4 /* bytes of one character */
 
+#define UTF8_REPLACEMENT 0xfffd /* U+FFFD, for what is not valid */
+
 /* For bytes above 0x7f; called by utf8_decode. */
 size_t utf8_decode_multibyte(struct span text, uint32_t *point);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_out.h"
 #include "base/log_sink.h"
 #include "base/utf8.h"
 
@@ -16,8 +17,6 @@
 #define TAIL_ROOM sizeof("\",\"cut\":true}\n")
 
 #define BATCH_SIZE 65536
-
-#define ESCAPE_MAX 8
 
 static const struct {
 	const char *name;
@@ -78,17 +77,6 @@ static bool append_string(struct log_line *line, const char *text)
 	return append(line, text, strlen(text));
 }
 
-static size_t escape_point(uint32_t point, char *out)
-{
-	char letter = point == '\n' ? 'n' : point == '\r' ? 'r' : point == '\t' ? 't' : '\0';
-
-	if (point == '"' || point == '\\')
-		letter = (char)point;
-	if (letter)
-		return (size_t)snprintf(out, ESCAPE_MAX, "\\%c", letter);
-	return (size_t)snprintf(out, ESCAPE_MAX, "\\u%04x", (unsigned)point & 0xffff);
-}
-
 /* Moves one character from `text` into `out`, in the form it has between quotes. */
 static size_t escape_next(struct span *text, bool json, char *out)
 {
@@ -99,9 +87,10 @@ static size_t escape_next(struct span *text, bool json, char *out)
 	text->data += len ? len : 1;
 	text->len -= len ? len : 1;
 	if (len == 0)
-		return (size_t)snprintf(out, ESCAPE_MAX, json ? "\\\\x%02x" : "\\x%02x", *at);
-	if (point == '"' || point == '\\' || utf8_is_control(point))
-		return escape_point(point, out);
+		return (size_t)snprintf(out, JSON_ESCAPE_MAX, json ? "\\\\x%02x" : "\\x%02x", *at);
+	size_t escaped = json_escape(point, out);
+	if (escaped > 0)
+		return escaped;
 	memcpy(out, at, len);
 	return len;
 }
@@ -119,7 +108,7 @@ static bool is_bare(struct span value)
 /* False when only the beginning found room; the quotes are closed nevertheless. */
 static bool append_value(struct log_line *line, struct span value)
 {
-	char escaped[ESCAPE_MAX];
+	char escaped[JSON_ESCAPE_MAX];
 	bool is_whole = true;
 
 	if (!line->json && is_bare(value) && append(line, (const char *)value.data, value.len))

@@ -1,6 +1,5 @@
 #include "base/strbuf.h"
 
-#include "base/date.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
@@ -53,83 +52,6 @@ void strbuf_finish(struct strbuf *text)
 {
 	free(text->at);
 	*text = (struct strbuf){0};
-}
-
-static void json_string(struct strbuf *text, const char *value)
-{
-	uint32_t point;
-	strbuf_append(text, "\"", 1);
-	for (size_t left = strlen(value), len; left > 0; left -= len ? len : 1) {
-		unsigned char byte = (unsigned char)*value;
-		len = utf8_decode(span_of(value, left), &point);
-		if (len == 0)
-			strbuf_printf(text, "\\ufffd");
-		else if (byte == '"' || byte == '\\')
-			strbuf_printf(text, "\\%c", byte);
-		else if (byte < 0x20 || byte == 0x7f)
-			strbuf_printf(text, "\\u%04x", byte);
-		else
-			strbuf_append(text, value, len);
-		value += len ? len : 1;
-	}
-	strbuf_append(text, "\"", 1);
-}
-
-/* No comma behind a bracket that was just opened; keys end in a colon and are followed at once. */
-static void json_key(struct strbuf *text, const char *key)
-{
-	char last = text->len > 0 ? text->at[text->len - 1] : '{';
-	if (last != '{' && last != '[')
-		strbuf_append(text, ",", 1);
-	if (!key)
-		return;
-	json_string(text, key);
-	strbuf_append(text, ":", 1);
-}
-
-void json_open(struct strbuf *text, const char *key, char bracket)
-{
-	json_key(text, key);
-	strbuf_append(text, &bracket, 1);
-}
-
-void json_close(struct strbuf *text, char bracket)
-{
-	strbuf_append(text, &bracket, 1);
-}
-
-void json_text(struct strbuf *text, const char *key, const char *value)
-{
-	json_key(text, key);
-	if (value)
-		json_string(text, value);
-	else
-		strbuf_append(text, "null", 4);
-}
-
-void json_number(struct strbuf *text, const char *key, long long value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%lld", value);
-}
-
-void json_real(struct strbuf *text, const char *key, double value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%.3f", value);
-}
-
-void json_flag(struct strbuf *text, const char *key, bool value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%s", value ? "true" : "false");
-}
-
-void json_date(struct strbuf *text, const char *key, time_t when)
-{
-	char date[DATE_SIZE];
-	date_write(when, date);
-	json_text(text, key, date);
 }
 
 void strbuf_label(struct strbuf *text, const char *value)

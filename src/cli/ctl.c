@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/err.h"
-#include "base/strbuf.h"
+#include "base/json_out.h"
 #include "cli/ctl_print.h"
 
 #include <errno.h>
@@ -58,7 +58,8 @@ static const char *const commands[] = {"status", "sessions", "kill", "routes", "
 
 struct ask {
 	const char *socket, *command, *word;
-	struct strbuf members; /* of the request, from options */
+	struct strbuf members; /* of the request, from options; written by member_out */
+	struct json_out member_out;
 	bool is_json;
 	char wrong[128]; /* usage */
 };
@@ -142,15 +143,15 @@ static bool hear(int fd, struct strbuf *answer, struct err *err)
 
 static void write_request(const struct ask *ask, struct strbuf *request)
 {
-	json_open(request, NULL, '{');
-	json_text(request, "command", ask->command);
-	if (ask->members.len > 0)
-		strbuf_printf(request, ",%s", ask->members.at);
+	struct json_out out = {.text = request};
+	json_out_object(&out, NULL);
+	json_out_text(&out, "command", ask->command);
+	json_out_raw(&out, NULL, &ask->members);
 	if (ask->word)
-		json_text(request, member_of_word(ask->command), ask->word);
+		json_out_text(&out, member_of_word(ask->command), ask->word);
 	if (ask->is_json && strcmp(ask->command, "explain") == 0)
-		json_flag(request, "json", true);
-	json_close(request, '}');
+		json_out_flag(&out, "json", true);
+	json_out_close(&out);
 	strbuf_printf(request, "\n");
 }
 
@@ -207,16 +208,6 @@ static int run(const struct ask *ask)
 	return status;
 }
 
-/* Each member comes behind a bare opening, so that the first has no comma. */
-static void add_member(struct ask *ask, const char *name, const char *value)
-{
-	struct strbuf pair = {0};
-	json_open(&pair, NULL, '{');
-	json_text(&pair, name, value);
-	strbuf_printf(&ask->members, "%s%s", ask->members.len > 0 ? "," : "", pair.at + 1);
-	strbuf_finish(&pair);
-}
-
 static bool take_option(struct ask *ask, int option, int index)
 {
 	switch (option) {
@@ -226,10 +217,10 @@ static bool take_option(struct ask *ask, int option, int index)
 	case 'j':
 		return ask->is_json = true;
 	case 'a':
-		add_member(ask, "all", "true");
+		json_out_text(&ask->member_out, "all", "true");
 		return true;
 	case 'm':
-		add_member(ask, options[index].name, optarg);
+		json_out_text(&ask->member_out, options[index].name, optarg);
 		return true;
 	default:
 		return false;
@@ -256,7 +247,7 @@ static const char *take_words(struct ask *ask, int argc, char **argv)
 
 int ctl_main(int argc, char **argv)
 {
-	struct ask ask = {.socket = SOCKET_DEFAULT};
+	struct ask ask = {.socket = SOCKET_DEFAULT, .member_out.text = &ask.members};
 	int index = 0, status = 2;
 	argv[0] = (char *)"gatehouse ctl"; /* what getopt's messages begin with */
 	for (int option; (option = getopt_long(argc, argv, "s:h", options, &index)) != -1;) {
