@@ -218,22 +218,17 @@ static void do_explain(
 static void do_log_level(
 	struct admin *admin, struct control_call *call, const struct request *request)
 {
-	static const char *const names[] = {[LOG_ERROR_LEVEL] = "error",
-		[LOG_WARNING_LEVEL] = "warn",
-		[LOG_INFO_LEVEL] = "info",
-		[LOG_DEBUG_LEVEL] = "debug"};
-	const char *wanted = request_text(request, "level");
+	const char *name = request_text(request, "level");
+	enum log_level level;
 	struct answer answer;
-	for (unsigned level = LOG_ERROR_LEVEL; wanted && level <= LOG_DEBUG_LEVEL; level++) {
-		if (strcmp(names[level], wanted) != 0)
-			continue;
-		log_configure(level, routes_config(admin->gatehouse->routes)->logging.json);
-		answer_begin(&answer);
-		json_out_text(&answer.json, "level", wanted);
-		answer_give(call, &answer);
+	if (!name || !log_level_parse(name, &level)) {
+		admin_refuse(call, "expected a level: error, warn, info or debug");
 		return;
 	}
-	admin_refuse(call, "expected a level: error, warn, info or debug");
+	log_configure(level, routes_config(admin->gatehouse->routes)->logging.json);
+	answer_begin(&answer);
+	json_out_text(&answer.json, "level", name);
+	answer_give(call, &answer);
 }
 
 static void do_reload(struct admin *admin, struct control_call *call, const struct request *request)
