@@ -1,7 +1,7 @@
 #include "tls/tls_client.h"
 
+#include "tls/cert/ossl_error.h"
 #include "tls/tls_conn.h"
-#include "tls/tls_error.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -80,7 +80,7 @@ struct tls_client *tls_client_create(const struct tls_client_policy *policy, str
 	client->ssl_ctx = SSL_CTX_new(TLS_client_method());
 	if (client->ssl_ctx && configure(client))
 		return client;
-	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+	err_set(err, "OpenSSL refuses it: %s", ossl_error_take());
 	tls_client_unref(client);
 	return NULL;
 }

@@ -1,6 +1,6 @@
 #include "tls/cert/client_key_inside.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -43,7 +43,7 @@ int on_passphrase(char *out, int size, int writing, void *owner)
  * thing. */
 static void explain(const struct asking *asking, struct err *err)
 {
-	const char *reason = tls_error_take();
+	const char *reason = ossl_error_take();
 	if (asking->failed)
 		*err = asking->err;
 	else if (asking->asked)
@@ -67,7 +67,7 @@ static bool read_certificates(struct key_parts *parts, BIO *pem, struct err *err
 		sk_X509_push(parts->chain, next);
 	bool ok = is_missing();
 	if (!ok)
-		err_set(err, "a certificate in it cannot be read (%s)", tls_error_take());
+		err_set(err, "a certificate in it cannot be read (%s)", ossl_error_take());
 	ERR_clear_error();
 	return ok;
 }
@@ -126,7 +126,7 @@ static bool read_pkcs12(struct key_parts *parts, const uint8_t *data, size_t len
 	ERR_clear_error();
 	PKCS12 *p12 = d2i_PKCS12(NULL, &data, (long)len);
 	if (!p12) {
-		err_set(err, "neither PEM nor PKCS#12 (%s)", tls_error_take());
+		err_set(err, "neither PEM nor PKCS#12 (%s)", ossl_error_take());
 		return false;
 	}
 	const char *passphrase = passphrase_of(p12, asking, room, &ok);

@@ -1,7 +1,7 @@
 #include "tls/cert/credential.h"
 
 #include "tls/cert/lazy_cert.h"
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -21,7 +21,7 @@ static bool read_chain(
 	ERR_clear_error();
 	credential->leaf = lazy_cert_read(pem);
 	if (!credential->leaf) {
-		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+		err_set(err, "no PEM certificate in it (%s)", ossl_error_take());
 		return false;
 	}
 	X509 *next;
@@ -33,7 +33,7 @@ static bool read_chain(
 		return true;
 	}
 	err_set(err, "certificate %d of its chain cannot be read (%s)",
-		sk_X509_num(credential->chain) + 2, tls_error_take());
+		sk_X509_num(credential->chain) + 2, ossl_error_take());
 	return false;
 }
 
@@ -74,7 +74,7 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	BIO_free(pem);
 	if (credential->key)
 		return true;
-	const char *reason = tls_error_take();
+	const char *reason = ossl_error_take();
 	if (asked)
 		err_set(err, "is encrypted, expected a key without a passphrase");
 	else
@@ -109,7 +109,7 @@ static bool is_pair(const struct credential *credential)
 	X509 *whole = lazy_cert_whole(credential->leaf);
 	bool same = whole && X509_check_private_key(whole, credential->key) == 1;
 	X509_free(whole);
-	tls_error_clear();
+	ossl_error_clear();
 	return same;
 }
 

@@ -1,6 +1,6 @@
 #include "tls/cert/keypair_check.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/x509v3.h>
 #include <search.h>
@@ -42,7 +42,7 @@ struct keypair_check *keypair_check_create(void)
 	struct keypair_check *trial = calloc(1, sizeof *trial);
 	if (trial && (trial->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
 		return trial;
-	tls_error_clear();
+	ossl_error_clear();
 	free(trial);
 	return NULL;
 }
@@ -117,7 +117,7 @@ static bool class_of(struct class *class, const struct credential *credential)
 	class->chain = NULL;
 	bool ok = add_key(class, credential->key) && add_signature(class, credential->leaf) &&
 		add_issuer(class, credential->leaf) && add_chain(class, credential->chain);
-	tls_error_clear();
+	ossl_error_clear();
 	return ok;
 }
 
@@ -140,9 +140,9 @@ bool keypair_check_passes(
 	bool has_class = class_of(&class, credential);
 	if (has_class && tfind(&class, &trial->passed, compare))
 		return true;
-	tls_error_clear();
+	ossl_error_clear();
 	if (!credential_use(credential, trial->ctx)) {
-		err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+		err_set(err, "OpenSSL refuses it: %s", ossl_error_take());
 		return false;
 	}
 	if (has_class)

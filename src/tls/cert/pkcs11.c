@@ -4,7 +4,7 @@
 
 #include "tls/cert/client_key_inside.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/engine.h>
 #include <openssl/err.h>
@@ -82,7 +82,7 @@ bool pkcs11_load(struct key_parts *parts, const char *uri, struct asking *asking
 		err_set(err, "%s", nothing_installed);
 	else if (!ok)
 		err_set(err, "the token has no such key or certificate, or did not open (%s)",
-			tls_error_take());
+			ossl_error_take());
 	ERR_clear_error();
 	UI_destroy_method(ui);
 	return ok && !asking->failed;
