@@ -146,7 +146,7 @@ static void print_failure(const char *path, const struct findings *findings)
 static int check(const char *path)
 {
 	struct findings findings = {0};
-	struct report report = {.tell = tell, .owner = &findings};
+	struct report report = {.on_finding = tell, .owner = &findings};
 	struct offline offline = {0};
 	if (offline_open(&offline, path, &report))
 		check_start(&report, path, routes_config(offline.routes));

@@ -124,7 +124,7 @@ static const char *take_value(struct printer *printer, const char *name)
 	return is_bytes(name) ? shorten_bytes(printer, value) : value;
 }
 
-/* A terminal gets no control characters, whoever chose the text. */
+/* A terminal gets no control characters, whatever the text is. */
 static void print_safe(FILE *file, const char *text)
 {
 	for (; *text; text++) {

@@ -93,7 +93,7 @@ static int print(const struct strbuf *text)
 static int explain_with(
 	const struct question *question, const struct asked *asked, const struct asker *asker)
 {
-	struct report report = {.tell = tell};
+	struct report report = {.on_finding = tell};
 	struct offline offline = {0};
 	struct strbuf text = {0};
 	int status = 1;

@@ -103,7 +103,7 @@ static void tell_match(const struct client_lookup *lookup, const struct client_f
 bool client_settings_make(
 	struct client_settings *settings, struct client_flags *flags, const char *target)
 {
-	struct report report = {.tell = on_finding, .owner = (void *)(uintptr_t)flags->who};
+	struct report report = {.on_finding = on_finding, .owner = (void *)(uintptr_t)flags->who};
 	struct endpoint typed;
 	struct err err;
 	*settings = (struct client_settings){

@@ -77,7 +77,7 @@ static bool is_named(const struct session *session, const char *cn)
 	const struct identity *identity = session_client_identity(session);
 	for (size_t i = 0; identity && i < identity->count; i++) {
 		const struct identity_value *value = &identity->values[i];
-		if (value->kind == IDENTITY_CN && value->is_sound &&
+		if (value->kind == IDENTITY_CN && value->is_valid &&
 			span_equal(value->text, span_of_string(cn)))
 			return true;
 	}

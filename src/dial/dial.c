@@ -75,7 +75,7 @@ static void dial_fail(struct dial *dial)
 	dial_finish(dial, &result);
 }
 
-static void fail_unresolved(struct dial *dial, const char *why)
+static void dial_fail_unresolved(struct dial *dial, const char *why)
 {
 	struct dial_result result = {.fd = -1, .unresolved = true, .why = why};
 	dial_finish(dial, &result);
@@ -150,9 +150,9 @@ static void dial_connect(struct dial *dial)
 	if (dial->count > 0)
 		dial_next_attempt(dial);
 	else if (dial->setup.family == AF_INET6)
-		fail_unresolved(dial, "it has no IPv6 address");
+		dial_fail_unresolved(dial, "it has no IPv6 address");
 	else
-		fail_unresolved(dial, "it has no IPv4 address");
+		dial_fail_unresolved(dial, "it has no IPv4 address");
 }
 
 static void on_resolved(
@@ -163,7 +163,7 @@ static void on_resolved(
 	for (size_t i = 0; i < count; i++)
 		dial_add_address(dial, &addresses[i]);
 	if (count == 0)
-		fail_unresolved(dial, error);
+		dial_fail_unresolved(dial, error);
 	else
 		dial_connect(dial);
 }

@@ -71,7 +71,7 @@ static void line_word(struct out *out, const char *key, const char *word)
 	line_end(out);
 }
 
-/* A terminal gets no control characters from us, whoever chose the text. */
+/* A terminal gets no control characters, whatever the text is. */
 static void line_text(struct out *out, const char *key, struct span value, bool is_utf8)
 {
 	line_begin(out, key);

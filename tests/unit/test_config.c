@@ -38,7 +38,8 @@ static void on_host(void *owner, const struct host_config *host)
 
 static struct config *read_path(struct reading *reading, const char *path, check_host *check)
 {
-	*reading = (struct reading){.check = check, .report = {.tell = tell, .owner = reading}};
+	*reading =
+		(struct reading){.check = check, .report = {.on_finding = tell, .owner = reading}};
 	return config_read(path, on_host, reading, &reading->report);
 }
 

@@ -58,17 +58,17 @@ static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
 }
 
 /* A daemon has no terminal to ask at: a key that needs a passphrase is refused. */
-static int on_passphrase(char *out, int size, int writing, void *asked)
+static int on_passphrase(char *out, int size, int writing, void *is_asked)
 {
 	(void)out, (void)size, (void)writing;
-	*(bool *)asked = true;
+	*(bool *)is_asked = true;
 	return -1;
 }
 
 static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	const struct credential_readers *readers, struct err *err)
 {
-	bool asked = false;
+	bool is_asked = false;
 	const char *type = lazy_cert_key_type(credential->leaf);
 	credential->key = key_reader_read(readers->keys, type, data, len);
 	if (credential->key)
@@ -76,12 +76,12 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	ERR_clear_error();
 	if (pem)
-		credential->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, &asked);
+		credential->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, &is_asked);
 	BIO_free(pem);
 	if (credential->key)
 		return true;
 	const char *reason = ossl_error_take();
-	if (asked)
+	if (is_asked)
 		err_set(err, "is encrypted, expected a key without a passphrase");
 	else
 		err_set(err, "no PEM private key in it (%s)", reason);
@@ -235,7 +235,7 @@ bool credential_each_name(
 	return done;
 }
 
-static bool covers(void *owner, const struct server_name *pattern)
+static bool pattern_covers(void *owner, const struct server_name *pattern)
 {
 	const struct server_name *name = owner;
 	return strcmp(pattern->text, name->text) == 0 || server_name_covered(pattern, name);
@@ -243,5 +243,5 @@ static bool covers(void *owner, const struct server_name *pattern)
 
 bool credential_covers(const struct credential *credential, const struct server_name *name)
 {
-	return credential_each_name(credential, covers, (void *)name);
+	return credential_each_name(credential, pattern_covers, (void *)name);
 }
