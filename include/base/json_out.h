@@ -47,4 +47,10 @@ void json_out_raw(struct json_out *out, const char *key, const struct strbuf *js
 #define JSON_ESCAPE_MAX 8
 size_t json_escape(uint32_t point, char out[JSON_ESCAPE_MAX]);
 
+/*
+ * Moves past the first character of `rest`, which is not empty, and writes it as it stands between
+ * double quotes, U+FFFD for a byte that is not UTF-8. Returns the length.
+ */
+size_t json_escape_next(struct span *rest, char out[JSON_ESCAPE_MAX]);
+
 #endif

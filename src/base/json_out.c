@@ -17,21 +17,29 @@ size_t json_escape(uint32_t point, char out[JSON_ESCAPE_MAX])
 	return (size_t)snprintf(out, JSON_ESCAPE_MAX, "\\u%04x", (unsigned)point & 0xffff);
 }
 
-static void json_out_char(struct json_out *out, uint32_t point)
+/* As an escape, or as it is. */
+static size_t json_write_char(uint32_t point, char out[JSON_ESCAPE_MAX])
 {
-	char text[JSON_ESCAPE_MAX];
-	size_t len = json_escape(point, text);
-	strbuf_append(out->text, text, len ? len : utf8_encode(point, text));
+	size_t len = json_escape(point, out);
+	return len ? len : utf8_encode(point, out);
+}
+
+size_t json_escape_next(struct span *rest, char out[JSON_ESCAPE_MAX])
+{
+	uint32_t point;
+	size_t len = utf8_decode(*rest, &point);
+	size_t step = len ? len : 1;
+	*rest = span_of(rest->data + step, rest->len - step);
+	return json_write_char(len ? point : UTF8_REPLACEMENT, out);
 }
 
 static void json_out_string(struct json_out *out, const char *value)
 {
-	uint32_t point;
+	char text[JSON_ESCAPE_MAX];
 	strbuf_append(out->text, "\"", 1);
-	for (struct span rest = span_of_string(value), taken; rest.len > 0;) {
-		size_t len = utf8_decode(rest, &point);
-		json_out_char(out, len ? point : UTF8_REPLACEMENT);
-		span_take(&rest, len ? len : 1, &taken);
+	for (struct span rest = span_of_string(value); rest.len > 0;) {
+		size_t len = json_escape_next(&rest, text);
+		strbuf_append(out->text, text, len);
 	}
 	strbuf_append(out->text, "\"", 1);
 }
@@ -83,10 +91,13 @@ void json_out_text(struct json_out *out, const char *key, const char *value)
 
 void json_out_bytes(struct json_out *out, const char *key, struct span value)
 {
+	char text[JSON_ESCAPE_MAX];
 	json_out_begin(out, key);
 	strbuf_append(out->text, "\"", 1);
-	for (size_t i = 0; i < value.len; i++)
-		json_out_char(out, value.data[i]);
+	for (size_t i = 0; i < value.len; i++) {
+		size_t len = json_write_char(value.data[i], text);
+		strbuf_append(out->text, text, len);
+	}
 	strbuf_append(out->text, "\"", 1);
 }
 
