@@ -6,7 +6,7 @@
 #define GATEHOUSE_ADMIN_PAGES_H
 
 #include "admin/state.h"
-#include "base/strbuf.h"
+#include "base/json_out.h"
 
 /* Each writes its body and returns the HTTP status. */
 unsigned page_healthz(struct state *state, struct strbuf *out);
@@ -17,9 +17,9 @@ unsigned page_status(struct state *state, struct strbuf *out);
 unsigned page_metrics(struct state *state, struct strbuf *out);
 
 /* Parts of answers that the control socket gives as well; into an open object. */
-void tell_process(struct state *state, const struct published_state *told, struct strbuf *out);
-void tell_reload(const struct reload_facts *reload, struct strbuf *out);
-void tell_certificates(const struct routes *routes, size_t most, struct strbuf *out);
-void tell_servers(const struct routes *routes, size_t most, struct strbuf *out);
+void tell_process(struct state *state, const struct published_state *told, struct json_out *out);
+void tell_reload(const struct reload_facts *reload, struct json_out *out);
+void tell_certificates(const struct routes *routes, size_t most, struct json_out *out);
+void tell_servers(const struct routes *routes, size_t most, struct json_out *out);
 
 #endif

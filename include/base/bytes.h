@@ -1,5 +1,5 @@
 /*
- * Bytes with a length. A `span` points into memory that somebody else owns; parsers take one and
+ * Bytes with a length. A `span` points into memory of another owner; parsers take one and
  * move it forward as a cursor that cannot pass its end. A `buf` is a window over memory that its
  * holder owns: the bytes between `start` and `end` wait, the room behind `end` is free.
  */

@@ -1,6 +1,6 @@
 /*
- * SipHash-1-3, a keyed hash for tables whose keys strangers choose: without the key nobody can
- * make names that collide (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012).
+ * SipHash-1-3, a keyed hash for tables whose keys clients choose: without the hash key one
+ * cannot make names that collide (Aumasson, Bernstein: "SipHash: a fast short-input PRF", 2012).
  */
 #ifndef GATEHOUSE_BASE_HASH_H
 #define GATEHOUSE_BASE_HASH_H

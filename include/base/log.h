@@ -6,23 +6,34 @@
  *     {"time":"2026-03-28T23:07:44.000Z","level":"info","msg":"reloaded","routes":12,"added":1}
  *
  * Lines are whole or absent: one that does not fit in LOG_LINE_MAX is cut at a pair and says so
- * ("cut=true"). Bytes that are not printable ASCII or sound UTF-8 are escaped, so that a stranger's
+ * ("cut=true"). Bytes that are not valid UTF-8 and control characters are escaped, so that a stranger's
  * server name can neither break a line nor a terminal. Under journald (JOURNAL_STREAM names our
  * standard error) each line starts with its priority, "<6>", and has no time of its own.
  *
  * Until log_start, a line is written at once by its caller. After it a thread of its own writes, so
  * that a standard error that blocks (a full pipe, a slow journal) never stops a worker: lines gather
- * in a buffer of a megabyte, and what finds no room is counted and told when there is room again.
+ * in a buffer of a megabyte, and what finds no room is counted and logged when there is room again.
  * Every function may be called by every thread.
  */
 #ifndef GATEHOUSE_BASE_LOG_H
 #define GATEHOUSE_BASE_LOG_H
 
 #include "base/bytes.h"
+#include "base/log_sink.h"
 
 enum log_level { LOG_ERROR_LEVEL, LOG_WARNING_LEVEL, LOG_INFO_LEVEL, LOG_DEBUG_LEVEL };
 
-#define LOG_LINE_MAX 4096
+/* Each level, its name in the configuration, in a line, and its priority of syslog(3). */
+// clang-format off
+#define LOG_LEVELS(LEVEL) \
+	LEVEL(LOG_ERROR_LEVEL,   "error", "error",   '3') \
+	LEVEL(LOG_WARNING_LEVEL, "warn",  "warning", '4') \
+	LEVEL(LOG_INFO_LEVEL,    "info",  "info",    '6') \
+	LEVEL(LOG_DEBUG_LEVEL,   "debug", "debug",   '7')
+// clang-format on
+
+/* `name` is one of the configuration's; false for any other. */
+bool log_level_parse(const char *name, enum log_level *out);
 
 struct log_line {
 	size_t len;

@@ -1,7 +1,7 @@
 /*
  * Where findings go while something large is checked: a configuration is read to its end and every
- * error is told, not only the first. Who starts the check decides what becomes of a finding (a line
- * on stderr, an entry in the log).
+ * error is reported, not only the first. Whoever starts the check decides what a finding becomes (a
+ * line on stderr, an entry in the log).
  */
 #ifndef GATEHOUSE_BASE_REPORT_H
 #define GATEHOUSE_BASE_REPORT_H
@@ -12,7 +12,7 @@ enum severity { SEVERITY_WARNING, SEVERITY_ERROR };
 
 struct report {
 	/* `text` is one line without its newline, complete with file, line and path; lent. */
-	void (*tell)(struct report *report, enum severity severity, const char *text);
+	void (*on_finding)(struct report *report, enum severity severity, const char *text);
 	void *owner;
 	unsigned errors, warnings; /* counted by the two functions below */
 };

@@ -12,8 +12,10 @@ struct ctl_answer {
 	char *error; /* NULL: none; to be freed */
 };
 
-/* False with `err`: this is no answer. */
+/* False with `err`: it is not an answer, or there is no memory. */
 bool ctl_answer_parse(const char *line, size_t len, struct ctl_answer *out, struct err *err);
-void ctl_print(FILE *file, const char *line, size_t len);
+
+/* False: no memory, a part may have been printed. */
+bool ctl_print(FILE *file, const char *line, size_t len);
 
 #endif

@@ -10,6 +10,7 @@
 #define GATEHOUSE_CONFIG_CONFIG_H
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/report.h"
 #include "preface/preface.h"
 
@@ -129,8 +130,6 @@ struct admin_config {
 	const char *where, *listen; /* "host:port" or "unix:/path" */
 };
 
-enum log_level_config { LEVEL_ERROR, LEVEL_WARNING, LEVEL_INFO, LEVEL_DEBUG };
-
 struct config {
 	struct listener_config *listeners; /* at least one, unless there are forwards */
 	size_t listener_count;
@@ -150,7 +149,7 @@ struct config {
 	struct admin_config health, metrics;
 	const char *control_socket; /* NULL: none */
 	struct {
-		enum log_level_config level;
+		enum log_level level;
 		bool json;
 	} logging;
 	size_t host_count;

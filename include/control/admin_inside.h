@@ -4,6 +4,7 @@
 
 #include "admin/http.h"
 #include "admin/state.h"
+#include "base/json_out.h"
 #include "control/admin.h"
 #include "control/control.h"
 #include "control/request.h"
@@ -40,8 +41,12 @@ void admin_tell(struct admin *admin);
 /* admin_control.c: one request; and the answers that many share. */
 control_request_fn admin_on_request;
 void admin_refuse(struct control_call *call, const char *error);
-void answer_begin(struct strbuf *answer); /* {"ok":true */
-void answer_give(struct control_call *call, struct strbuf *answer);
+struct answer {
+	struct strbuf text;
+	struct json_out json;
+};
+void answer_begin(struct answer *answer); /* {"ok":true */
+void answer_give(struct control_call *call, struct answer *answer);
 
 /* A caller of "reload" hears of a load that has ended. */
 void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,

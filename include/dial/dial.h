@@ -1,7 +1,7 @@
 /*
  * A connection to a host by name: its addresses are tried in the resolver's order, and every 250 ms
  * the next one beside those that have not answered yet (RFC 8305 section 5). The first that answers
- * is it. A dial has no deadline: its owner has.
+ * is used, the others are closed. A dial has no deadline of its own: its owner sets one.
  */
 #ifndef GATEHOUSE_DIAL_DIAL_H
 #define GATEHOUSE_DIAL_DIAL_H
@@ -31,8 +31,10 @@ struct dial;
 struct dial *dial_start(const struct dial_setup *setup, struct err *err);
 void dial_cancel(struct dial *dial); /* without a call; NULL is fine */
 
-/* What it waits for now, for who tells of a time-out: "" while the name is being resolved, else the
- * addresses that were tried: "192.0.2.1:443, [2001:db8::1]:443". Valid until the dial goes on. */
+/*
+ * What it waits for now, for the error of a time-out: "" while the name is being resolved, else the
+ * addresses that were tried: "192.0.2.1:443, [2001:db8::1]:443". Valid until the dial continues.
+ */
 const char *dial_tried(const struct dial *dial);
 
 #endif

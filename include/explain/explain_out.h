@@ -1,17 +1,15 @@
 /*
  * The same facts for people and for scripts: values with keys, objects and lists are given once, and
- * come out as indented lines or as one line of JSON.
+ * come out as indented lines or as one JSON object without a newline.
  *
- *     route:                  {"route": {"host": "*.test", "names": ["a", "b"]}}
+ *     route:                  {"route":{"host":"*.test","names":["a","b"]}}
  *       host: *.test
  *       names: a, b
  */
 #ifndef GATEHOUSE_EXPLAIN_EXPLAIN_OUT_H
 #define GATEHOUSE_EXPLAIN_EXPLAIN_OUT_H
 
-#include "base/bytes.h"
-
-#include <stdio.h>
+#include "base/json_out.h"
 
 #define OUT_DEPTH_MAX 8
 
@@ -23,14 +21,15 @@ struct out_level {
 };
 
 struct out {
-	FILE *file;
+	struct strbuf *text; /* lack of memory shows there */
 	bool is_json;
+	struct json_out json;
 	unsigned depth;
-	struct out_level levels[OUT_DEPTH_MAX];
+	struct out_level levels[OUT_DEPTH_MAX]; /* of the lines */
 };
 
 /* The outermost object. */
-void out_begin(struct out *out, FILE *file, bool is_json);
+void out_begin(struct out *out, struct strbuf *text, bool is_json);
 void out_end(struct out *out);
 
 /* The key of an item of a list is NULL. A list holds texts, or objects. */

@@ -10,7 +10,7 @@
  * - files that it does not need: Landlock. It reads /etc and what lies beside the files that it was
  *   started with, so that these can be exchanged; writes none; makes sockets where it had one.
  *
- * One line in the log tells what is on; what the kernel lacks is a warning.
+ * One line in the log lists what is on; what the kernel lacks is a warning.
  */
 #ifndef GATEHOUSE_SANDBOX_SANDBOX_H
 #define GATEHOUSE_SANDBOX_SANDBOX_H

@@ -2,7 +2,7 @@
  * The keys of session tickets (RFC 5077, RFC 8446 section 4.6.1). One secret is drawn at random and
  * replaced each period; a ticket is good for the period it was made in and the next. The keys that
  * seal a ticket are derived from that secret and a binding that names the route and its policy, so
- * that a ticket of one route opens nowhere else, whoever shares the SSL context.
+ * that a ticket of one route opens on no other, even if they share the SSL context.
  */
 #ifndef GATEHOUSE_TLS_TICKETS_H
 #define GATEHOUSE_TLS_TICKETS_H

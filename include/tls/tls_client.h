@@ -1,5 +1,5 @@
 /*
- * How one kind of server is approached: whom to believe, with which certificate of ours, from which
+ * How one kind of server is connected to: which CAs to trust, which certificate to show, from which
  * version on. A `tls_peer` is one such server under one name; it keeps the newest sessions that the
  * server gave, so that the next connection resumes. Sessions never cross servers, names or trust.
  */
@@ -15,7 +15,7 @@
 struct tls_client_policy {
 	struct credential *credential; /* NULL: none is shown */
 	struct trust *trust;           /* NULL: the system's roots, or with pins none */
-	struct pins pins;              /* without `trust` all that is asked of the server */
+	struct pins pins;              /* without `trust` the only check of the server */
 	uint16_t min_version;          /* 0x0303, 0x0304 */
 	bool unverified;               /* a health check: any certificate will do */
 };

@@ -17,10 +17,10 @@ struct tls_store *tls_store_create(struct err *err);
 void tls_store_destroy(struct tls_store *store);
 struct tickets *tls_store_tickets(struct tls_store *store);
 
-/* Everything asked for between begin and end belongs to one load. */
+/* Everything requested between begin and end belongs to one load. */
 void tls_store_begin(struct tls_store *store);
 
-/* `published`: what this load did not ask for is let go. Otherwise all stays for the next try. */
+/* `published`: what this load did not request is dropped. Otherwise all stays for the next try. */
 void tls_store_end(struct tls_store *store, bool published);
 
 struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,

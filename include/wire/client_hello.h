@@ -23,7 +23,7 @@ enum hello_verdict {
 
 struct client_hello {
 	/*
-	 * HELLO_WHOLE: `sni.len` is 0 when the client named nobody or when `sni_error` says, in
+	 * HELLO_WHOLE: `sni.len` is 0 when the client sent no name or when `sni_error` says, in
 	 * words that fit behind "server name ", why its name cannot be used ("holds a NUL byte",
 	 * "extension is malformed"); such a hello selects no route (illegal_parameter).
 	 */
@@ -39,7 +39,7 @@ struct client_hello {
 	const char *alpn_error;
 	/*
 	 * Offered, GREASE left out: 0x0301 .. 0x0304; 0: none known. Without supported_versions a
-	 * client tells only its highest, at most 0x0303, and is held to take every lower one.
+	 * client names only its highest, at most 0x0303, and is taken to accept every lower one.
 	 */
 	uint16_t version_min, version_max;
 	size_t wire_len; /* bytes on the wire up to the end of the last record used */
@@ -58,7 +58,7 @@ struct client_hello {
  * `wire` is all that the client has sent so far. `joined` is CLIENT_HELLO_MAX bytes of scratch,
  * used when the hello is spread over several records; it must live as long as `hello->alpn` is
  * used. Any verdict but HELLO_MORE is final: it stays whatever follows. Any but HELLO_WHOLE leaves
- * no more in `hello` than `want` or `error`, so that nobody routes by half a hello.
+ * no more in `hello` than `want` or `error`, so that no decision rests on half a hello.
  */
 enum hello_verdict client_hello_parse(
 	struct span wire, uint8_t *joined, struct client_hello *hello);

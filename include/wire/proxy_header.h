@@ -1,5 +1,5 @@
 /*
- * The PROXY protocol, versions 1 and 2: who really connected, told in front of the first byte of a
+ * The PROXY protocol, versions 1 and 2: who really connected, sent before the first byte of a
  * connection (HAProxy's doc/proxy-protocol.txt). Pure: bytes in, a struct out, and the other way.
  */
 #ifndef GATEHOUSE_WIRE_PROXY_HEADER_H
@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include <netinet/in.h>
 
-/* The longest header taken or made: a v2 prefix and the most that its length field can say. */
+/* The longest header read or written: a v2 prefix and the maximum of its length field. */
 #define PROXY_HEADER_MAX (16 + 65535)
 #define PROXY_V1_MAX     107 /* CRLF included */
 
@@ -48,8 +48,8 @@ enum proxy_tlv {
 };
 bool proxy_tlv_next(struct span *tlvs, unsigned *type, struct span *value);
 
-/* What a backend is told. NULL and empty members are left out. */
-struct proxy_told {
+/* What is sent to a backend. NULL and empty members are left out. */
+struct proxy_info {
 	const struct sockaddr *source, *destination; /* both IP; else LOCAL (v2) or UNKNOWN (v1) */
 	struct span authority, alpn;
 	bool tls;                /* terminated here: the SSL TLV is sent */
@@ -61,10 +61,10 @@ struct proxy_told {
 
 /*
  * Bytes written, or 0 when `size` is too small (PROXY_V1_MAX suffices for v1; for v2: 1024 plus the
- * length of authority, alpn and common_name). A v4 and v6 mix is told as v6-mapped, a pair of
+ * length of authority, alpn and common_name). A v4 and v6 mix is sent as v6-mapped, a pair of
  * v6-mapped addresses as v4. LOCAL carries no TLVs: its receivers must discard them.
  */
-size_t proxy_v1_encode(const struct proxy_told *told, uint8_t *out, size_t size);
-size_t proxy_v2_encode(const struct proxy_told *told, uint8_t *out, size_t size);
+size_t proxy_v1_encode(const struct proxy_info *info, uint8_t *out, size_t size);
+size_t proxy_v2_encode(const struct proxy_info *info, uint8_t *out, size_t size);
 
 #endif

@@ -85,9 +85,10 @@ static enum MHD_Result complain(
 	struct MHD_Connection *connection, unsigned status, const char *error, const char *allow)
 {
 	struct strbuf body = {0};
-	json_open(&body, NULL, '{');
-	json_text(&body, "error", error);
-	json_close(&body, '}');
+	struct json_out out = {.text = &body};
+	json_out_object(&out, NULL);
+	json_out_text(&out, "error", error);
+	json_out_close(&out);
 	strbuf_printf(&body, "\n");
 	if (body.failed) {
 		strbuf_finish(&body);

@@ -20,7 +20,7 @@ static const char *state_of(const struct published_state *told)
 	return told->is_drained ? "drained" : "serving";
 }
 
-void tell_process(struct state *state, const struct published_state *told, struct strbuf *out)
+void tell_process(struct state *state, const struct published_state *told, struct json_out *out)
 {
 	const struct state_setup *setup = state_of_setup(state);
 	struct routes_summary summary = routes_summary(told->routes);
@@ -28,81 +28,81 @@ void tell_process(struct state *state, const struct published_state *told, struc
 	struct totals totals;
 	process_look(&process);
 	state_totals(state, &totals);
-	json_text(out, "version", setup->version);
-	json_number(out, "pid", getpid());
-	json_text(out, "state", state_of(told));
-	json_text(out, "drained", told->drained[0] ? told->drained : NULL);
-	json_date(out, "started", state_started(state));
-	json_number(out, "uptime_seconds", (long long)(time(NULL) - state_started(state)));
-	json_text(out, "config", setup->path);
-	json_text(out, "listen", told->listens);
-	json_number(out, "workers", setup->workers);
-	json_number(out, "hosts", (long long)summary.hosts);
-	json_number(out, "active", (long long)totals.active);
-	json_number(out, "connections", (long long)totals.connections);
-	json_number(out, "refused", (long long)totals.refused);
-	json_number(out, "dial_errors", (long long)totals.dial_errors);
-	json_number(out, "bytes_up", (long long)totals.up);
-	json_number(out, "bytes_down", (long long)totals.down);
-	json_number(out, "open_fds", (long long)process.open_fds);
-	json_number(out, "max_fds", (long long)process.max_fds);
-	json_number(out, "resident_bytes", (long long)process.resident_bytes);
-	json_number(out, "pipes_in_use", (long long)totals.pipes);
-	json_number(out, "snapshots", told->generations);
-	json_real(out, "loop_turn_max_ms", (double)totals.turn_us / 1000);
+	json_out_text(out, "version", setup->version);
+	json_out_number(out, "pid", getpid());
+	json_out_text(out, "state", state_of(told));
+	json_out_text(out, "drained", told->drained[0] ? told->drained : NULL);
+	json_out_date(out, "started", state_started(state));
+	json_out_number(out, "uptime_seconds", (long long)(time(NULL) - state_started(state)));
+	json_out_text(out, "config", setup->path);
+	json_out_text(out, "listen", told->listens);
+	json_out_number(out, "workers", setup->workers);
+	json_out_number(out, "hosts", (long long)summary.hosts);
+	json_out_number(out, "active", (long long)totals.active);
+	json_out_number(out, "connections", (long long)totals.connections);
+	json_out_number(out, "refused", (long long)totals.refused);
+	json_out_number(out, "dial_errors", (long long)totals.dial_errors);
+	json_out_number(out, "bytes_up", (long long)totals.up);
+	json_out_number(out, "bytes_down", (long long)totals.down);
+	json_out_number(out, "open_fds", (long long)process.open_fds);
+	json_out_number(out, "max_fds", (long long)process.max_fds);
+	json_out_number(out, "resident_bytes", (long long)process.resident_bytes);
+	json_out_number(out, "pipes_in_use", (long long)totals.pipes);
+	json_out_number(out, "snapshots", told->generations);
+	json_out_real(out, "loop_turn_max_ms", (double)totals.turn_us / 1000);
 }
 
-void tell_reload(const struct reload_facts *reload, struct strbuf *out)
+void tell_reload(const struct reload_facts *reload, struct json_out *out)
 {
 	static const char *const outcomes[] = {[RELOAD_NEVER] = "started",
 		[RELOAD_DONE] = "reloaded",
 		[RELOAD_UNCHANGED] = "unchanged",
 		[RELOAD_REFUSED] = "refused"};
-	json_open(out, "reload", '{');
-	json_text(out, "outcome", outcomes[reload->outcome]);
-	json_date(out, "at", reload->at);
-	json_date(out, "succeeded_at", reload->succeeded_at);
-	json_real(out, "took_ms", (double)reload->took_us / 1000);
-	json_number(out, "added", (long long)reload->added);
-	json_number(out, "removed", (long long)reload->removed);
-	json_number(out, "changed", (long long)reload->changed);
-	json_number(out, "done", (long long)reload->done);
-	json_number(out, "failed", (long long)reload->failed);
-	json_text(out, "error", reload->error[0] ? reload->error : NULL);
-	json_close(out, '}');
+	json_out_object(out, "reload");
+	json_out_text(out, "outcome", outcomes[reload->outcome]);
+	json_out_date(out, "at", reload->at);
+	json_out_date(out, "succeeded_at", reload->succeeded_at);
+	json_out_real(out, "took_ms", (double)reload->took_us / 1000);
+	json_out_number(out, "added", (long long)reload->added);
+	json_out_number(out, "removed", (long long)reload->removed);
+	json_out_number(out, "changed", (long long)reload->changed);
+	json_out_number(out, "done", (long long)reload->done);
+	json_out_number(out, "failed", (long long)reload->failed);
+	json_out_text(out, "error", reload->error[0] ? reload->error : NULL);
+	json_out_close(out);
 }
 
-static void tell_history(struct state *state, struct strbuf *out)
+static void tell_history(struct state *state, struct json_out *out)
 {
 	struct moment *moments = malloc(HISTORY_MAX * sizeof *moments);
 	size_t count = moments ? state_history(state, moments) : 0;
-	json_number(out, "history_seconds", HISTORY_SECONDS);
-	json_open(out, "history", '[');
+	json_out_number(out, "history_seconds", HISTORY_SECONDS);
+	json_out_list(out, "history");
 	for (size_t i = 0; i < count; i++) {
 		const struct moment *moment = &moments[i];
-		json_open(out, NULL, '[');
-		json_number(out, NULL, moment->at_ms);
-		json_number(out, NULL, (long long)moment->active);
-		json_number(out, NULL, (long long)moment->connections);
-		json_number(out, NULL, (long long)moment->up);
-		json_number(out, NULL, (long long)moment->down);
-		json_number(out, NULL, (long long)moment->refused);
-		json_close(out, ']');
+		json_out_list(out, NULL);
+		json_out_number(out, NULL, moment->at_ms);
+		json_out_number(out, NULL, (long long)moment->active);
+		json_out_number(out, NULL, (long long)moment->connections);
+		json_out_number(out, NULL, (long long)moment->up);
+		json_out_number(out, NULL, (long long)moment->down);
+		json_out_number(out, NULL, (long long)moment->refused);
+		json_out_close(out);
 	}
-	json_close(out, ']');
+	json_out_close(out);
 	free(moments);
 }
 
-static void tell_endings(struct state *state, struct strbuf *out)
+static void tell_endings(struct state *state, struct json_out *out)
 {
 	struct totals totals;
 	state_totals(state, &totals);
-	json_open(out, "end_reasons", '{');
+	json_out_object(out, "end_reasons");
 	for (unsigned i = 0; i < END_REASONS; i++)
 		if (totals.end_reasons[i] > 0)
-			json_number(
+			json_out_number(
 				out, end_reason_info(i)->name, (long long)totals.end_reasons[i]);
-	json_close(out, '}');
+	json_out_close(out);
 }
 
 static int busiest_first(const void *one, const void *other)
@@ -116,55 +116,55 @@ static int busiest_first(const void *one, const void *other)
 	return a->connections == b->connections ? 0 : a->connections > b->connections ? -1 : 1;
 }
 
-static void tell_route(struct strbuf *out, const struct route_stats_row *row)
+static void tell_route(struct json_out *out, const struct route_stats_row *row)
 {
-	json_open(out, NULL, '{');
-	json_text(out, "route", row->host);
-	json_text(out, "alpn", row->alpn[0] ? row->alpn : NULL);
-	json_text(out, "mode",
+	json_out_object(out, NULL);
+	json_out_text(out, "route", row->host);
+	json_out_text(out, "alpn", row->alpn[0] ? row->alpn : NULL);
+	json_out_text(out, "mode",
 		row->host[0] == '_'          ? NULL
 			: row->is_terminated ? "terminate"
 					     : "passthrough");
-	json_number(out, "active", row->active);
-	json_number(out, "connections", (long long)row->connections);
-	json_number(out, "up", (long long)row->up);
-	json_number(out, "down", (long long)row->down);
-	json_number(out, "errors", (long long)row->errors);
-	json_close(out, '}');
+	json_out_number(out, "active", row->active);
+	json_out_number(out, "connections", (long long)row->connections);
+	json_out_number(out, "up", (long long)row->up);
+	json_out_number(out, "down", (long long)row->down);
+	json_out_number(out, "errors", (long long)row->errors);
+	json_out_close(out);
 }
 
-static void tell_tallies(struct route_stats_table *table, struct strbuf *out)
+static void tell_tallies(struct route_stats_table *table, struct json_out *out)
 {
 	size_t count, shown = 0;
 	struct route_stats_row *rows = route_stats_rows(table, &count);
 	if (count > 0)
 		qsort(rows, count, sizeof *rows, busiest_first);
-	json_open(out, "routes", '[');
+	json_out_list(out, "routes");
 	for (size_t i = 0; i < count && shown < SHOWN_ROUTES; i++)
 		if (rows[i].connections > 0) {
 			tell_route(out, &rows[i]);
 			shown++;
 		}
-	json_close(out, ']');
+	json_out_close(out);
 	free(rows);
 }
 
-static void tell_server(struct strbuf *out, const struct server_row *row)
+static void tell_server(struct json_out *out, const struct server_row *row)
 {
 	struct server_state *state = (struct server_state *)row->state;
-	json_open(out, NULL, '{');
-	json_text(out, "server", row->text);
-	json_text(out, "state",
+	json_out_object(out, NULL);
+	json_out_text(out, "server", row->text);
+	json_out_text(out, "state",
 		row->is_drained             ? "drained"
 			: !state            ? "not watched"
 			: server_is_up(row) ? "up"
 					    : "down");
-	json_flag(out, "checked", row->is_checked);
+	json_out_flag(out, "checked", row->is_checked);
 	if (state) {
-		json_number(out, "active", atomic_load(&state->active));
-		json_number(out, "failures", atomic_load(&state->failures));
+		json_out_number(out, "active", atomic_load(&state->active));
+		json_out_number(out, "failures", atomic_load(&state->failures));
 	}
-	json_close(out, '}');
+	json_out_close(out);
 }
 
 /* Trouble first. */
@@ -176,51 +176,52 @@ static int worst_first(const void *one, const void *other)
 	return a_rank != b_rank ? a_rank - b_rank : strcmp(a->text, b->text);
 }
 
-void tell_servers(const struct routes *routes, size_t most, struct strbuf *out)
+void tell_servers(const struct routes *routes, size_t most, struct json_out *out)
 {
 	size_t count;
 	struct server_row *rows = inventory_servers(routes, &count);
 	if (count > 0)
 		qsort(rows, count, sizeof *rows, worst_first);
-	json_open(out, "servers", '[');
+	json_out_list(out, "servers");
 	for (size_t i = 0; i < count && i < most; i++)
 		tell_server(out, &rows[i]);
-	json_close(out, ']');
+	json_out_close(out);
 	free(rows);
 }
 
-static void tell_refusals(const struct state *state, struct strbuf *out)
+static void tell_refusals(const struct state *state, struct json_out *out)
 {
 	struct refusal refusals[SHOWN_REFUSALS];
 	size_t count = state_refusals(state, refusals, SHOWN_REFUSALS);
-	json_open(out, "refusals", '[');
+	json_out_list(out, "refusals");
 	for (size_t i = 0; i < count; i++) {
-		json_open(out, NULL, '{');
-		json_number(out, "at_ms", refusals[i].at_ms);
-		json_text(out, "source", refusals[i].source);
-		json_text(out, "name", refusals[i].name[0] ? refusals[i].name : NULL);
-		json_text(out, "reason", end_reason_info(refusals[i].end_reason)->name);
-		json_text(out, "why", refusals[i].why);
-		json_close(out, '}');
+		json_out_object(out, NULL);
+		json_out_number(out, "at_ms", refusals[i].at_ms);
+		json_out_text(out, "source", refusals[i].source);
+		json_out_text(out, "name", refusals[i].name[0] ? refusals[i].name : NULL);
+		json_out_text(out, "reason", end_reason_info(refusals[i].end_reason)->name);
+		json_out_text(out, "why", refusals[i].why);
+		json_out_close(out);
 	}
-	json_close(out, ']');
+	json_out_close(out);
 }
 
-unsigned page_status_json(struct state *state, struct strbuf *out)
+unsigned page_status_json(struct state *state, struct strbuf *body)
 {
+	struct json_out out = {.text = body};
 	struct published_state told;
 	state_read(state, &told);
-	json_open(out, NULL, '{');
-	tell_process(state, &told, out);
-	tell_reload(&told.reload, out);
-	tell_history(state, out);
-	tell_endings(state, out);
-	tell_tallies(state_of_setup(state)->table, out);
-	tell_servers(told.routes, SHOWN_SERVERS, out);
-	tell_certificates(told.routes, SHOWN_CERTIFICATES, out);
-	tell_refusals(state, out);
-	json_close(out, '}');
-	strbuf_printf(out, "\n");
+	json_out_object(&out, NULL);
+	tell_process(state, &told, &out);
+	tell_reload(&told.reload, &out);
+	tell_history(state, &out);
+	tell_endings(state, &out);
+	tell_tallies(state_of_setup(state)->table, &out);
+	tell_servers(told.routes, SHOWN_SERVERS, &out);
+	tell_certificates(told.routes, SHOWN_CERTIFICATES, &out);
+	tell_refusals(state, &out);
+	json_out_close(&out);
+	strbuf_printf(body, "\n");
 	routes_unref(told.routes);
 	return 200;
 }

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 
-#include <stdio.h>
+#include "base/date.h"
+
 #include <string.h>
 #include <time.h>
 
@@ -15,14 +16,12 @@ uint64_t clock_now_us(void)
 void clock_stamp(char *out)
 {
 	static _Thread_local time_t second = -1;
-	static _Thread_local char text[CLOCK_STAMP_SIZE];
+	static _Thread_local char text[DATE_SIZE];
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	if (now.tv_sec != second) {
-		struct tm parts;
 		second = now.tv_sec;
-		gmtime_r(&second, &parts);
-		strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+		date_write(second, text);
 	}
 	long ms = now.tv_nsec / 1000000;
 	memcpy(out, text, 19);

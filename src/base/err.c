@@ -14,12 +14,12 @@ void err_set(struct err *err, const char *format, ...)
 
 void err_prefix(struct err *err, const char *format, ...)
 {
-	char said[sizeof err->text];
-	memcpy(said, err->text, sizeof said);
+	char before[sizeof err->text];
+	memcpy(before, err->text, sizeof before);
 	va_list args;
 	va_start(args, format);
 	int used = vsnprintf(err->text, sizeof err->text, format, args);
 	va_end(args);
 	if (used >= 0 && (size_t)used < sizeof err->text)
-		snprintf(err->text + used, sizeof err->text - (size_t)used, "%s", said);
+		snprintf(err->text + used, sizeof err->text - (size_t)used, "%s", before);
 }

@@ -1,11 +1,13 @@
 #include "base/json_scan.h"
 
+#include "base/utf8.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 /* What stands at `at`, as the end of a message. */
-static void describe(const struct json *json, size_t at, char out[64])
+static void describe_at(const struct json *json, size_t at, char out[64])
 {
 	unsigned char c = at < json->len ? (unsigned char)json->text[at] : 0;
 	if (at >= json->len)
@@ -31,37 +33,12 @@ static bool fail_at(struct json *json, size_t at, const char *what)
 	return false;
 }
 
-static bool expected(struct json *json, const char *what)
+static bool fail_expected(struct json *json, const char *what)
 {
 	char got[64], text[192];
-	describe(json, json->at, got);
+	describe_at(json, json->at, got);
 	snprintf(text, sizeof text, "expected %s, got %s", what, got);
 	return fail_at(json, json->at, text);
-}
-
-/* The length of the UTF-8 sequence at `s` (RFC 3629 section 4), 0 when it is none. */
-static size_t sequence_length(const unsigned char *s, size_t left)
-{
-	unsigned char lead = s[0], low = 0x80, high = 0xbf;
-	size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-	if (len == 1)
-		return 1;
-	if (lead < 0xc2 || lead > 0xf4 || left < len)
-		return 0;
-	if (lead == 0xe0)
-		low = 0xa0;
-	else if (lead == 0xed)
-		high = 0x9f;
-	else if (lead == 0xf0)
-		low = 0x90;
-	else if (lead == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < len; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return len;
 }
 
 static bool check_encoding(struct json *json)
@@ -78,7 +55,8 @@ static bool check_encoding(struct json *json)
 			at += 8;
 			continue;
 		}
-		size_t step = sequence_length(s + at, len - at);
+		uint32_t point;
+		size_t step = utf8_decode(span_of(s + at, len - at), &point);
 		if (step == 0)
 			return fail_at(json, at, "the file is not UTF-8");
 		at += step;
@@ -120,7 +98,7 @@ char json_peek(const struct json *json)
 	return json->at < json->len ? json->text[json->at] : '\0';
 }
 
-static bool hex4(const char *s, size_t left, unsigned *out)
+static bool read_hex4(const char *s, size_t left, unsigned *out)
 {
 	unsigned value = 0;
 	if (left < 4)
@@ -140,12 +118,12 @@ static bool hex4(const char *s, size_t left, unsigned *out)
 }
 
 /* `at` stands behind "\u"; a high surrogate takes the low one behind it along. */
-static bool unicode_escape(struct json *json, size_t *at)
+static bool skip_unicode_escape(struct json *json, size_t *at)
 {
 	unsigned code, low;
 	const char *s = json->text + *at;
 	size_t left = json->len - *at;
-	if (!hex4(s, left, &code))
+	if (!read_hex4(s, left, &code))
 		return fail_at(json, *at - 2, "expected four hexadecimal digits after \"\\u\"");
 	if (code == 0)
 		return fail_at(json, *at - 2, "\"\\u0000\" is not allowed in a string");
@@ -153,18 +131,18 @@ static bool unicode_escape(struct json *json, size_t *at)
 	if (code < 0xd800 || code > 0xdfff)
 		return true;
 	if (code > 0xdbff || left < 10 || s[4] != '\\' || s[5] != 'u' ||
-		!hex4(s + 6, left - 6, &low) || low < 0xdc00 || low > 0xdfff)
+		!read_hex4(s + 6, left - 6, &low) || low < 0xdc00 || low > 0xdfff)
 		return fail_at(json, *at - 6, "half of a surrogate pair in a string");
 	*at += 6;
 	return true;
 }
 
-static bool escape(struct json *json, size_t *at)
+static bool skip_escape(struct json *json, size_t *at)
 {
 	char c = *at + 1 < json->len ? json->text[*at + 1] : '\0';
 	*at += 2;
 	if (c == 'u')
-		return unicode_escape(json, at);
+		return skip_unicode_escape(json, at);
 	if (c != '\0' && strchr("\"\\/bfnrt", c))
 		return true;
 	return fail_at(json, *at - 2, "expected one of \" \\ / b f n r t u after a backslash");
@@ -188,13 +166,13 @@ static bool skip_string(struct json *json)
 		}
 		if (c != '\\')
 			at++;
-		else if (!escape(json, &at))
+		else if (!skip_escape(json, &at))
 			return false;
 	}
 	return fail_at(json, json->at, "this string is never closed");
 }
 
-static size_t digits(struct json *json)
+static size_t skip_digits(struct json *json)
 {
 	size_t from = json->at;
 	while (json->at < json->len && json->text[json->at] >= '0' && json->text[json->at] <= '9')
@@ -208,19 +186,19 @@ static bool skip_number(struct json *json)
 		json->at++;
 	if (json_peek(json) == '0')
 		json->at++;
-	else if (digits(json) == 0)
-		return expected(json, "a digit");
+	else if (skip_digits(json) == 0)
+		return fail_expected(json, "a digit");
 	if (json_peek(json) == '.') {
 		json->at++;
-		if (digits(json) == 0)
-			return expected(json, "a digit");
+		if (skip_digits(json) == 0)
+			return fail_expected(json, "a digit");
 	}
 	if (json_peek(json) == 'e' || json_peek(json) == 'E') {
 		json->at++;
 		if (json_peek(json) == '+' || json_peek(json) == '-')
 			json->at++;
-		if (digits(json) == 0)
-			return expected(json, "a digit");
+		if (skip_digits(json) == 0)
+			return fail_expected(json, "a digit");
 	}
 	return true;
 }
@@ -229,7 +207,7 @@ static bool skip_literal(struct json *json, const char *word)
 {
 	size_t len = strlen(word);
 	if (json->len - json->at < len || memcmp(json->text + json->at, word, len) != 0)
-		return expected(json, "a value");
+		return fail_expected(json, "a value");
 	json->at += len;
 	return true;
 }
@@ -245,7 +223,7 @@ static bool skip_scalar(struct json *json)
 		return skip_literal(json, "true");
 	if (c == 'f')
 		return skip_literal(json, "false");
-	return c == 'n' ? skip_literal(json, "null") : expected(json, "a value");
+	return c == 'n' ? skip_literal(json, "null") : fail_expected(json, "a value");
 }
 
 bool json_enter(struct json *json)
@@ -254,7 +232,7 @@ bool json_enter(struct json *json)
 	if (json->failed)
 		return false;
 	if (c != '{' && c != '[')
-		return expected(json, "an object or a list");
+		return fail_expected(json, "an object or a list");
 	if (json->depth == JSON_DEPTH_MAX)
 		return fail_at(json, json->at, "nested deeper than 64 levels");
 	json->closers[json->depth++] = c == '{' ? '}' : ']';
@@ -266,14 +244,14 @@ bool json_enter(struct json *json)
 static bool take_name(struct json *json, struct json_member *member)
 {
 	if (json_peek(json) != '"')
-		return expected(json, "a name in double quotes");
+		return fail_expected(json, "a name in double quotes");
 	if (!skip_string(json))
 		return false;
 	member->name = json->text + member->at + 1;
 	member->name_len = json->at - member->at - 2;
 	skip_space(json);
 	if (json_peek(json) != ':')
-		return expected(json, "\":\" after a name");
+		return fail_expected(json, "\":\" after a name");
 	json->at++;
 	skip_space(json);
 	return true;
@@ -294,7 +272,8 @@ bool json_next(struct json *json, struct json_member *member)
 	}
 	if (!fresh) {
 		if (json_peek(json) != ',')
-			return expected(json, closer == '}' ? "\",\" or \"}\"" : "\",\" or \"]\"");
+			return fail_expected(
+				json, closer == '}' ? "\",\" or \"}\"" : "\",\" or \"]\"");
 		json->at++;
 		skip_space(json);
 	}
@@ -323,40 +302,20 @@ bool json_end(struct json *json)
 	if (json->failed)
 		return false;
 	skip_space(json);
-	return json->at == json->len || expected(json, "the end of the file");
+	return json->at == json->len || fail_expected(json, "the end of the file");
 }
 
-static char *put_code(char *out, unsigned code)
-{
-	if (code < 0x80) {
-		*out++ = (char)code;
-	} else if (code < 0x800) {
-		*out++ = (char)(0xc0 | code >> 6);
-		*out++ = (char)(0x80 | (code & 0x3f));
-	} else if (code < 0x10000) {
-		*out++ = (char)(0xe0 | code >> 12);
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-		*out++ = (char)(0x80 | (code & 0x3f));
-	} else {
-		*out++ = (char)(0xf0 | code >> 18);
-		*out++ = (char)(0x80 | (code >> 12 & 0x3f));
-		*out++ = (char)(0x80 | (code >> 6 & 0x3f));
-		*out++ = (char)(0x80 | (code & 0x3f));
-	}
-	return out;
-}
-
-/* `raw` stands behind "\u" of a sound escape; how many bytes of it were used. */
+/* `raw` follows the "\u" of a valid escape. Returns how many bytes of it were used. */
 static size_t decode_unicode(const char *raw, char **out)
 {
 	unsigned code = 0, low = 0;
-	hex4(raw, 4, &code);
+	read_hex4(raw, 4, &code);
 	if (code < 0xd800 || code > 0xdbff) {
-		*out = put_code(*out, code);
+		*out += utf8_encode(code, *out);
 		return 4;
 	}
-	hex4(raw + 6, 4, &low);
-	*out = put_code(*out, 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
+	read_hex4(raw + 6, 4, &low);
+	*out += utf8_encode(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00), *out);
 	return 10;
 }
 

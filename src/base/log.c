@@ -9,24 +9,21 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json_out.h"
 #include "base/log_sink.h"
+#include "base/utf8.h"
 
 /* Kept free at the end of a line for a closing quote, "cut" in its longer form, and the newline. */
 #define TAIL_ROOM sizeof("\",\"cut\":true}\n")
 
 #define BATCH_SIZE 65536
 
-#define ESCAPE_MAX 8
-
 static const struct {
-	const char *name;
+	const char *configured, *name;
 	char priority; /* of syslog(3) */
 } levels[] = {
-	[LOG_ERROR_LEVEL] = {"error", '3'},
-	[LOG_WARNING_LEVEL] = {"warning", '4'},
-	[LOG_INFO_LEVEL] = {"info", '6'},
-	[LOG_DEBUG_LEVEL] = {"debug", '7'},
-};
+#define LEVEL_ROW(level, configured, name, priority) [level] = {configured, name, priority},
+	LOG_LEVELS(LEVEL_ROW)};
 
 static _Atomic enum log_level max_level = LOG_INFO_LEVEL;
 static atomic_bool json_wanted;
@@ -41,7 +38,7 @@ static _Thread_local struct batch {
 } * batch;
 
 /* JOURNAL_STREAM holds "device:inode" of the stream that systemd gave us: sd-daemon(3). */
-static void find_journal(void)
+static void detect_journal(void)
 {
 	const char *named = getenv("JOURNAL_STREAM");
 	unsigned long long device, inode;
@@ -58,12 +55,22 @@ void log_configure(enum log_level level, bool json)
 	json_wanted = json;
 }
 
+bool log_level_parse(const char *name, enum log_level *out)
+{
+	for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+		if (strcmp(name, levels[i].configured) == 0) {
+			*out = (enum log_level)i;
+			return true;
+		}
+	return false;
+}
+
 bool log_enabled(enum log_level level)
 {
 	return level <= max_level;
 }
 
-static bool append(struct log_line *line, const char *text, size_t len)
+static bool line_append(struct log_line *line, const char *text, size_t len)
 {
 	if (line->len + len + TAIL_ROOM > LOG_LINE_MAX)
 		return false;
@@ -72,51 +79,13 @@ static bool append(struct log_line *line, const char *text, size_t len)
 	return true;
 }
 
-static bool append_string(struct log_line *line, const char *text)
+static bool line_append_string(struct log_line *line, const char *text)
 {
-	return append(line, text, strlen(text));
-}
-
-/* One sound UTF-8 sequence (RFC 3629) at the start of `text`: its length, or 0. */
-static size_t utf8_decode(struct span text, uint32_t *point)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const uint8_t *at = text.data;
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-
-	if (len == 0 || len > text.len || at[0] > 0xf4)
-		return 0;
-	*point = len == 1 ? at[0] : at[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-		*point = *point << 6 | (at[i] & 0x3f);
-	}
-	bool is_surrogate = *point >= 0xd800 && *point <= 0xdfff;
-	return *point < least[len] || *point > 0x10ffff || is_surrogate ? 0 : len;
-}
-
-/* Controls, and what makes a terminal break a line or show text in another order. */
-static bool is_harmful(uint32_t point)
-{
-	return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0x200e ||
-		point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
-		(point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
-}
-
-static size_t escape_point(uint32_t point, char *out)
-{
-	char letter = point == '\n' ? 'n' : point == '\r' ? 'r' : point == '\t' ? 't' : '\0';
-
-	if (point == '"' || point == '\\')
-		letter = (char)point;
-	if (letter)
-		return (size_t)snprintf(out, ESCAPE_MAX, "\\%c", letter);
-	return (size_t)snprintf(out, ESCAPE_MAX, "\\u%04x", (unsigned)point & 0xffff);
+	return line_append(line, text, strlen(text));
 }
 
 /* Moves one character from `text` into `out`, in the form it has between quotes. */
-static size_t escape_next(struct span *text, bool json, char *out)
+static size_t escape_next_char(struct span *text, bool json, char *out)
 {
 	const uint8_t *at = text->data;
 	uint32_t point;
@@ -125,14 +94,15 @@ static size_t escape_next(struct span *text, bool json, char *out)
 	text->data += len ? len : 1;
 	text->len -= len ? len : 1;
 	if (len == 0)
-		return (size_t)snprintf(out, ESCAPE_MAX, json ? "\\\\x%02x" : "\\x%02x", *at);
-	if (point == '"' || point == '\\' || is_harmful(point))
-		return escape_point(point, out);
+		return (size_t)snprintf(out, JSON_ESCAPE_MAX, json ? "\\\\x%02x" : "\\x%02x", *at);
+	size_t escaped = json_escape(point, out);
+	if (escaped > 0)
+		return escaped;
 	memcpy(out, at, len);
 	return len;
 }
 
-static bool is_bare(struct span value)
+static bool is_bare_word(struct span value)
 {
 	for (size_t i = 0; i < value.len; i++) {
 		uint8_t byte = value.data[i];
@@ -143,38 +113,42 @@ static bool is_bare(struct span value)
 }
 
 /* False when only the beginning found room; the quotes are closed nevertheless. */
-static bool append_value(struct log_line *line, struct span value)
+static bool line_append_value(struct log_line *line, struct span value)
 {
-	char escaped[ESCAPE_MAX];
+	char escaped[JSON_ESCAPE_MAX];
 	bool is_whole = true;
 
-	if (!line->json && is_bare(value) && append(line, (const char *)value.data, value.len))
+	if (!line->json && is_bare_word(value) &&
+		line_append(line, (const char *)value.data, value.len))
 		return true;
-	if (!append(line, "\"", 1))
+	if (!line_append(line, "\"", 1))
 		return false;
 	while (value.len > 0 && is_whole)
-		is_whole = append(line, escaped, escape_next(&value, line->json, escaped));
+		is_whole =
+			line_append(line, escaped, escape_next_char(&value, line->json, escaped));
 	line->text[line->len++] = '"'; /* TAIL_ROOM has its place */
 	return is_whole;
 }
 
-static bool append_key(struct log_line *line, const char *key)
+static bool line_append_key(struct log_line *line, const char *key)
 {
 	if (line->json)
-		return append(line, ",\"", 2) && append_string(line, key) && append(line, "\":", 2);
-	return append(line, " ", 1) && append_string(line, key) && append(line, "=", 1);
+		return line_append(line, ",\"", 2) && line_append_string(line, key) &&
+			line_append(line, "\":", 2);
+	return line_append(line, " ", 1) && line_append_string(line, key) &&
+		line_append(line, "=", 1);
 }
 
-/* `is_string` tells a value that JSON quotes from a number or a truth value. */
-static void add_pair(struct log_line *line, const char *key, struct span value, bool is_string)
+/* `is_string`: JSON quotes the value; false for numbers and truth values. */
+static void line_add_pair(struct log_line *line, const char *key, struct span value, bool is_string)
 {
 	size_t before = line->len;
 
 	if (!line->live || line->cut)
 		return;
-	if (append_key(line, key) &&
-		(is_string ? append_value(line, value)
-			   : append(line, (const char *)value.data, value.len)))
+	if (line_append_key(line, key) &&
+		(is_string ? line_append_value(line, value)
+			   : line_append(line, (const char *)value.data, value.len)))
 		return;
 	line->len = before;
 	line->cut = true;
@@ -189,35 +163,35 @@ void log_begin(struct log_line *line, enum log_level level, const char *message)
 	line->live = log_enabled(level);
 	if (!line->live)
 		return;
-	pthread_once(&journal_once, find_journal);
+	pthread_once(&journal_once, detect_journal);
 	line->len = 0;
 	line->cut = false;
 	line->json = json_wanted;
 	if (is_journal)
-		append_string(line, prefix);
-	append_string(line, line->json ? "{" : "");
+		line_append_string(line, prefix);
+	line_append_string(line, line->json ? "{" : "");
 	if (!is_journal) {
 		clock_stamp(stamp);
-		append_string(line, line->json ? "\"time\":\"" : "time=");
-		append_string(line, stamp);
-		append_string(line, line->json ? "\"," : " ");
+		line_append_string(line, line->json ? "\"time\":\"" : "time=");
+		line_append_string(line, stamp);
+		line_append_string(line, line->json ? "\"," : " ");
 	}
-	append_string(line, line->json ? "\"level\":\"" : "level=");
-	append_string(line, levels[level].name);
-	append_string(line, line->json ? "\",\"msg\":" : " msg=");
+	line_append_string(line, line->json ? "\"level\":\"" : "level=");
+	line_append_string(line, levels[level].name);
+	line_append_string(line, line->json ? "\",\"msg\":" : " msg=");
 	/* The beginning of a long message is worth more than none. */
-	line->cut = !append_value(line, span_of_string(message));
+	line->cut = !line_append_value(line, span_of_string(message));
 }
 
 void log_text(struct log_line *line, const char *key, const char *value)
 {
 	if (value)
-		add_pair(line, key, span_of_string(value), true);
+		line_add_pair(line, key, span_of_string(value), true);
 }
 
 void log_span(struct log_line *line, const char *key, struct span value)
 {
-	add_pair(line, key, value, true);
+	line_add_pair(line, key, value, true);
 }
 
 void log_format(struct log_line *line, const char *key, const char *format, ...)
@@ -238,7 +212,7 @@ void log_number(struct log_line *line, const char *key, long long value)
 	char digits[24];
 	int len = snprintf(digits, sizeof digits, "%lld", value);
 
-	add_pair(line, key, span_of(digits, (size_t)len), false);
+	line_add_pair(line, key, span_of(digits, (size_t)len), false);
 }
 
 void log_duration(struct log_line *line, const char *key, uint64_t us)
@@ -247,15 +221,15 @@ void log_duration(struct log_line *line, const char *key, uint64_t us)
 	int len = snprintf(digits, sizeof digits, "%llu.%03u", (unsigned long long)us / 1000,
 		(unsigned)(us % 1000));
 
-	add_pair(line, key, span_of(digits, (size_t)len), false);
+	line_add_pair(line, key, span_of(digits, (size_t)len), false);
 }
 
 void log_flag(struct log_line *line, const char *key, bool value)
 {
-	add_pair(line, key, span_of_string(value ? "true" : "false"), false);
+	line_add_pair(line, key, span_of_string(value ? "true" : "false"), false);
 }
 
-void log_line_close(struct log_line *line)
+static void line_close(struct log_line *line)
 {
 	const char *cut = line->json ? ",\"cut\":true" : " cut=true";
 	const char *tail = line->json ? "}\n" : "\n";
@@ -269,7 +243,7 @@ void log_end(struct log_line *line)
 {
 	if (!line->live)
 		return;
-	log_line_close(line);
+	line_close(line);
 	line->live = false;
 	if (!batch) {
 		log_sink_put(line->text, line->len);
@@ -351,4 +325,32 @@ void log_debug(const char *format, ...)
 	va_start(args, format);
 	log_message(LOG_DEBUG_LEVEL, format, args);
 	va_end(args);
+}
+
+/* The sink writes it by itself, past the buffer that was full. */
+static size_t write_loss(unsigned long long lost, char out[LOG_LINE_MAX])
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_ERROR_LEVEL, "log lines lost");
+	log_number(&line, "count", (long long)lost);
+	line_close(&line);
+	memcpy(out, line.text, line.len);
+	return line.len;
+}
+
+void log_start(void)
+{
+	log_sink_start(write_loss);
+}
+
+void log_stop(void)
+{
+	log_flush();
+	log_sink_stop();
+}
+
+unsigned long long log_lost(void)
+{
+	return log_sink_lost();
 }

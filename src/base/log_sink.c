@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -11,7 +13,7 @@
 #define HALF_SIZE (512 * 1024)
 
 #define STOP_SECONDS    2
-#define DIRECT_WAIT_MS  100 /* for a standard error that says EAGAIN before log_start */
+#define DIRECT_WAIT_MS  100 /* for a standard error that says EAGAIN before log_sink_start */
 #define FOREVER_WAIT_MS -1
 
 struct half {
@@ -24,11 +26,12 @@ static struct {
 	pthread_cond_t changed;
 	struct half halves[2];
 	struct half *filling;
-	unsigned long long lost; /* lines dropped and not yet told */
+	unsigned long long lost; /* lines dropped and not yet reported */
 	unsigned long long lost_ever;
 	bool is_torn; /* what was written last is not a whole line; belongs to who writes */
 	bool is_running, is_stopping;
 	pthread_t writer;
+	log_loss_fn *write_loss;
 } sink = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.changed = PTHREAD_COND_INITIALIZER,
@@ -80,18 +83,16 @@ static unsigned long long write_lines(const char *lines, size_t len, int wait_ms
 	return count_lines(lines + done, len - done);
 }
 
-static unsigned long long tell_loss(unsigned long long lost)
+static unsigned long long report_loss(unsigned long long lost)
 {
-	struct log_line line;
+	char line[LOG_LINE_MAX];
+	size_t len = sink.write_loss(lost, line);
 
-	log_begin(&line, LOG_ERROR_LEVEL, "log lines lost");
-	log_number(&line, "count", (long long)lost);
-	log_line_close(&line);
-	return write_lines(line.text, line.len, FOREVER_WAIT_MS) == 0 ? 0 : lost;
+	return write_lines(line, len, FOREVER_WAIT_MS) == 0 ? 0 : lost;
 }
 
 /* Takes the half that filled and writes it, without the lock; entered and left with it. */
-static void empty_half(void)
+static void sink_empty_half(void)
 {
 	struct half *writing = sink.filling;
 	unsigned long long lost = sink.lost;
@@ -102,9 +103,9 @@ static void empty_half(void)
 
 	unsigned long long failed = write_lines(writing->text, writing->len, FOREVER_WAIT_MS);
 	lost += failed;
-	/* While standard error is broken nothing is told: that line would only be lost as well. */
+	/* While standard error is broken nothing is reported: that line would be lost as well. */
 	if (lost > 0 && failed == 0)
-		lost = tell_loss(lost);
+		lost = report_loss(lost);
 
 	pthread_mutex_lock(&sink.lock);
 	sink.lost_ever += failed;
@@ -112,12 +113,12 @@ static void empty_half(void)
 	sink.lost += lost;
 }
 
-static void *run_writer(void *unused)
+static void *sink_run_writer(void *unused)
 {
 	pthread_mutex_lock(&sink.lock);
 	while (!sink.is_stopping || sink.filling->len > 0) {
 		if (sink.filling->len > 0)
-			empty_half();
+			sink_empty_half();
 		else
 			pthread_cond_wait(&sink.changed, &sink.lock);
 	}
@@ -127,7 +128,7 @@ static void *run_writer(void *unused)
 	return unused;
 }
 
-static void gather(const char *lines, size_t len)
+static void sink_gather(const char *lines, size_t len)
 {
 	struct half *half = sink.filling;
 
@@ -150,7 +151,7 @@ void log_sink_put(const char *lines, size_t len)
 
 	pthread_mutex_lock(&sink.lock);
 	if (sink.is_running)
-		gather(lines, len);
+		sink_gather(lines, len);
 	else
 		lost = write_lines(lines, len, DIRECT_WAIT_MS);
 	sink.lost += lost;
@@ -158,7 +159,7 @@ void log_sink_put(const char *lines, size_t len)
 	pthread_mutex_unlock(&sink.lock);
 }
 
-unsigned long long log_lost(void)
+unsigned long long log_sink_lost(void)
 {
 	pthread_mutex_lock(&sink.lock);
 	unsigned long long lost = sink.lost_ever;
@@ -166,30 +167,30 @@ unsigned long long log_lost(void)
 	return lost;
 }
 
-void log_start(void)
+void log_sink_start(log_loss_fn *write_loss)
 {
 	sigset_t all, before;
 
 	pthread_mutex_lock(&sink.lock);
 	sink.is_stopping = false;
+	sink.write_loss = write_loss;
 	if (!sink.is_running) {
 		/* No signal is for this thread, and SIGPIPE cannot end it. */
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
-		sink.is_running = pthread_create(&sink.writer, NULL, run_writer, NULL) == 0;
+		sink.is_running = pthread_create(&sink.writer, NULL, sink_run_writer, NULL) == 0;
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}
 	pthread_mutex_unlock(&sink.lock);
 }
 
-/* A writer that is still stuck after the wait is left to itself: the process is about to end. */
-void log_stop(void)
+/* A writer that is still blocked after the wait is left alone: the process is about to end. */
+void log_sink_stop(void)
 {
 	struct timespec deadline;
 	bool was_running;
 	int timed_out = 0;
 
-	log_flush();
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += STOP_SECONDS;
 	pthread_mutex_lock(&sink.lock);

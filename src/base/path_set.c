@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int compare(const void *a, const void *b)
+static int path_compare(const void *a, const void *b)
 {
 	return strcmp(a, b);
 }
@@ -24,23 +24,23 @@ static bool make_room(struct path_set *set)
 
 bool path_set_add(struct path_set *set, const char *path)
 {
-	if (tfind(path, &set->tree, compare))
+	if (tfind(path, &set->tree, path_compare))
 		return true;
 	char *copy = arena_copy(&set->arena, path, strlen(path));
-	if (!copy || !make_room(set) || !tsearch(copy, &set->tree, compare))
+	if (!copy || !make_room(set) || !tsearch(copy, &set->tree, path_compare))
 		return false;
 	set->paths[set->count++] = copy;
 	return true;
 }
 
-static void keep(void *path)
+static void keep_path(void *path)
 {
 	(void)path; /* the arena owns it */
 }
 
 void path_set_finish(struct path_set *set)
 {
-	tdestroy(set->tree, keep);
+	tdestroy(set->tree, keep_path);
 	arena_finish(&set->arena);
 	free(set->paths);
 	*set = (struct path_set){0};

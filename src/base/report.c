@@ -3,14 +3,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define TOLD_MAX 4096
+#define FINDING_MAX 4096
 
-__attribute__((format(printf, 3, 0))) static void tell(
+__attribute__((format(printf, 3, 0))) static void report_finding(
 	struct report *report, enum severity severity, const char *format, va_list args)
 {
-	char text[TOLD_MAX];
+	char text[FINDING_MAX];
 	vsnprintf(text, sizeof text, format, args);
-	report->tell(report, severity, text);
+	report->on_finding(report, severity, text);
 }
 
 void report_error(struct report *report, const char *format, ...)
@@ -18,7 +18,7 @@ void report_error(struct report *report, const char *format, ...)
 	va_list args;
 	va_start(args, format);
 	report->errors++;
-	tell(report, SEVERITY_ERROR, format, args);
+	report_finding(report, SEVERITY_ERROR, format, args);
 	va_end(args);
 }
 
@@ -27,6 +27,6 @@ void report_warning(struct report *report, const char *format, ...)
 	va_list args;
 	va_start(args, format);
 	report->warnings++;
-	tell(report, SEVERITY_WARNING, format, args);
+	report_finding(report, SEVERITY_WARNING, format, args);
 	va_end(args);
 }

@@ -1,5 +1,7 @@
 #include "base/strbuf.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,102 +54,12 @@ void strbuf_finish(struct strbuf *text)
 	*text = (struct strbuf){0};
 }
 
-/* The length of the sound UTF-8 sequence (RFC 3629 section 4) that a text begins with, or 0. */
-static size_t utf8_sequence(const unsigned char *at)
-{
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (at[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-	bool is_beyond = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-	return is_long || is_beyond ? 0 : len;
-}
-
-static void json_string(struct strbuf *text, const char *value)
-{
-	strbuf_append(text, "\"", 1);
-	while (*value) {
-		unsigned char byte = (unsigned char)*value;
-		size_t len = utf8_sequence((const unsigned char *)value);
-		if (len == 0)
-			strbuf_printf(text, "\\ufffd");
-		else if (byte == '"' || byte == '\\')
-			strbuf_printf(text, "\\%c", byte);
-		else if (byte < 0x20 || byte == 0x7f)
-			strbuf_printf(text, "\\u%04x", byte);
-		else
-			strbuf_append(text, value, len);
-		value += len ? len : 1;
-	}
-	strbuf_append(text, "\"", 1);
-}
-
-/* No comma behind a bracket that was just opened; keys end in a colon and are followed at once. */
-static void json_key(struct strbuf *text, const char *key)
-{
-	char last = text->len > 0 ? text->at[text->len - 1] : '{';
-	if (last != '{' && last != '[')
-		strbuf_append(text, ",", 1);
-	if (!key)
-		return;
-	json_string(text, key);
-	strbuf_append(text, ":", 1);
-}
-
-void json_open(struct strbuf *text, const char *key, char bracket)
-{
-	json_key(text, key);
-	strbuf_append(text, &bracket, 1);
-}
-
-void json_close(struct strbuf *text, char bracket)
-{
-	strbuf_append(text, &bracket, 1);
-}
-
-void json_text(struct strbuf *text, const char *key, const char *value)
-{
-	json_key(text, key);
-	if (value)
-		json_string(text, value);
-	else
-		strbuf_append(text, "null", 4);
-}
-
-void json_number(struct strbuf *text, const char *key, long long value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%lld", value);
-}
-
-void json_real(struct strbuf *text, const char *key, double value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%.3f", value);
-}
-
-void json_flag(struct strbuf *text, const char *key, bool value)
-{
-	json_key(text, key);
-	strbuf_printf(text, "%s", value ? "true" : "false");
-}
-
-void json_date(struct strbuf *text, const char *key, time_t when)
-{
-	char date[32];
-	struct tm parts;
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
-	json_text(text, key, date);
-}
-
 void strbuf_label(struct strbuf *text, const char *value)
 {
+	uint32_t point;
 	strbuf_append(text, "\"", 1);
-	while (*value) {
-		size_t len = utf8_sequence((const unsigned char *)value);
+	for (size_t left = strlen(value), len; left > 0; left -= len ? len : 1) {
+		len = utf8_decode(span_of(value, left), &point);
 		if (*value == '\n')
 			strbuf_append(text, "\\n", 2);
 		else if (*value == '"' || *value == '\\')

@@ -23,7 +23,7 @@ static bool take_number(const char **cursor, uint64_t *out)
 	return true;
 }
 
-static bool parse(const char *text, const struct unit *units, size_t count, uint64_t *out)
+static bool parse_units(const char *text, const struct unit *units, size_t count, uint64_t *out)
 {
 	uint64_t number, result;
 	if (!take_number(&text, &number))
@@ -47,12 +47,12 @@ bool units_duration_ms(const char *text, uint64_t *out)
 		*out = 0;
 		return true;
 	}
-	return parse(text, units, sizeof units / sizeof *units, out);
+	return parse_units(text, units, sizeof units / sizeof *units, out);
 }
 
 bool units_size(const char *text, uint64_t *out)
 {
 	static const struct unit units[] = {
 		{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-	return parse(text, units, sizeof units / sizeof *units, out);
+	return parse_units(text, units, sizeof units / sizeof *units, out);
 }

@@ -1,3 +1,4 @@
+#include "base/date.h"
 #include "cli/commands.h"
 #include "cli/offline.h"
 #include "net/address.h"
@@ -110,10 +111,9 @@ static const char *plural(size_t count)
 
 static void print_expiry(const struct credential *credential)
 {
-	char date[32];
-	struct tm parts;
+	char date[DATE_SIZE];
 	time_t now = time(NULL), when = credential->not_after;
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
+	date_write(when, date);
 	if (when < now)
 		printf("; \"%s\" expired at %s", credential->cert_stamp.path, date);
 	else
@@ -146,7 +146,7 @@ static void print_failure(const char *path, const struct findings *findings)
 static int check(const char *path)
 {
 	struct findings findings = {0};
-	struct report report = {.tell = tell, .owner = &findings};
+	struct report report = {.on_finding = tell, .owner = &findings};
 	struct offline offline = {0};
 	if (offline_open(&offline, path, &report))
 		check_start(&report, path, routes_config(offline.routes));

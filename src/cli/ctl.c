@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 
 #include "base/err.h"
-#include "base/strbuf.h"
+#include "base/json_out.h"
 #include "cli/ctl_print.h"
 
 #include <errno.h>
@@ -20,22 +20,22 @@ static const char help[] =
 	"\n"
 	"Talks to a running gatehouse whose configuration has \"control\": {\"socket\": ...}.\n"
 	"\n"
-	"  status                 what it does, and how the last reload went\n"
-	"  sessions [FILTER]      who is connected: to what, since when, how much, at which step\n"
+	"  status                 its state and numbers, and the outcome of the last reload\n"
+	"  sessions [FILTER]      the open connections: client, route, duration, bytes, step\n"
 	"  kill FILTER            closes connections; needs a filter, or --all\n"
 	"  routes [--route HOST]  the live table, with what each route has carried\n"
 	"  servers                backend servers: up or down, connections\n"
-	"  certs                  certificates, those that expire first in front\n"
+	"  certs                  certificates, by date of expiry\n"
 	"  explain --sni NAME [--alpn A,B] [--from ADDRESS]\n"
 	"                         which route the live table gives such a client, and why\n"
-	"  reload                 loads the configuration now; tells the verdict and the difference\n"
-	"  upgrade                the program that is at its path now takes over; tells the verdict\n"
+	"  reload                 loads the configuration now; prints the outcome and the changes\n"
+	"  upgrade                starts the program that is now at its path, which takes over\n"
 	"  drain NAME             no new connections for a HOST, or none to a SERVER (HOST:PORT,\n"
-	"                         unix:/path), or none at all (\"all\"); live ones go on\n"
-	"  undrain NAME           takes that back; \"all\": everything that is drained\n"
+	"                         unix:/path), or none at all (\"all\"); open ones continue\n"
+	"  undrain NAME           undoes that; \"all\": everything that is drained\n"
 	"  log-level LEVEL        error, warn, info or debug, until the configuration changes\n"
 	"\n"
-	"FILTER, all of which must fit:\n"
+	"FILTER, all of which must match:\n"
 	"      --route HOST       of this route, as the configuration names it\n"
 	"      --cn NAME          whose client certificate has this common name\n"
 	"      --from ADDRESS     from this address or network (10.0.0.0/8)\n"
@@ -43,10 +43,10 @@ static const char help[] =
 	"\n"
 	"  -s, --socket PATH      of the control socket (" SOCKET_DEFAULT ")\n"
 	"      --json             the answer as one line of JSON\n"
-	"      --limit NUMBER     sessions, routes: tell at most so many (1000)\n"
+	"      --limit NUMBER     sessions, routes: print at most so many (1000)\n"
 	"  -h, --help\n"
 	"\n"
-	"Exit status: 0 done; 1 it could not be done, or nobody answers; 2 usage.\n";
+	"Exit status: 0 done; 1 failed, or no process answers; 2 usage.\n";
 
 /* Commands with one word behind them, and what the request calls it. */
 static const struct {
@@ -56,9 +56,10 @@ static const struct {
 static const char *const commands[] = {"status", "sessions", "kill", "routes", "servers", "certs",
 	"explain", "reload", "upgrade", "drain", "undrain", "log-level"};
 
-struct ask {
+struct ctl_call {
 	const char *socket, *command, *word;
-	struct strbuf members; /* of the request, from options */
+	struct strbuf members; /* of the request, from options; written by member_out */
+	struct json_out member_out;
 	bool is_json;
 	char wrong[128]; /* usage */
 };
@@ -107,64 +108,68 @@ static bool connect_to(int fd, const char *path, struct err *err)
 		return true;
 	err_set(err, "%s: %s%s", path, strerror(errno),
 		errno == ENOENT || errno == ECONNREFUSED
-			? " (does gatehouse run, with \"control\" in its configuration?)"
-			: errno == EACCES ? " (only root and gatehouse's own user may ask)"
+			? " (is gatehouse running, with \"control\" in its configuration?)"
+			: errno == EACCES ? " (only root and the user of gatehouse may connect)"
 					  : "");
 	return false;
 }
 
-/* One who is refused before he has said his line gets the reason all the same. */
-static bool say(int fd, const struct strbuf *request)
+/* A failure is no error yet: a server that refuses may have sent its reason already. */
+static void send_request(int fd, const struct strbuf *request)
 {
 	size_t done = 0;
 	while (done < request->len) {
 		ssize_t n = send(fd, request->at + done, request->len - done, MSG_NOSIGNAL);
 		if (n < 0 && errno != EINTR)
-			return false;
+			return;
 		done += n > 0 ? (size_t)n : 0;
 	}
-	return true;
 }
 
-static bool hear(int fd, struct strbuf *answer, struct err *err)
+static bool receive_answer(int fd, struct strbuf *answer, struct err *err)
 {
 	char buffer[16384];
 	ssize_t n;
 	while ((n = recv(fd, buffer, sizeof buffer, 0)) > 0 || (n < 0 && errno == EINTR)) {
 		if (n > 0)
 			strbuf_append(answer, buffer, (size_t)n);
+		if (answer->failed)
+			return false;
 		if (answer->len > 0 && answer->at[answer->len - 1] == '\n')
 			return true;
 	}
-	err_set(err, "%s", n < 0 ? strerror(errno) : "gatehouse hung up without an answer");
+	err_set(err, "%s",
+		n < 0 ? strerror(errno) : "gatehouse closed the connection without an answer");
 	return false;
 }
 
-static void write_request(const struct ask *ask, struct strbuf *request)
+static void write_request(const struct ctl_call *call, struct strbuf *request)
 {
-	json_open(request, NULL, '{');
-	json_text(request, "command", ask->command);
-	if (ask->members.len > 0)
-		strbuf_printf(request, ",%s", ask->members.at);
-	if (ask->word)
-		json_text(request, member_of_word(ask->command), ask->word);
-	if (ask->is_json && strcmp(ask->command, "explain") == 0)
-		json_flag(request, "json", true);
-	json_close(request, '}');
+	struct json_out out = {.text = request};
+	json_out_object(&out, NULL);
+	json_out_text(&out, "command", call->command);
+	json_out_raw(&out, NULL, &call->members);
+	if (call->word)
+		json_out_text(&out, member_of_word(call->command), call->word);
+	if (call->is_json && strcmp(call->command, "explain") == 0)
+		json_out_flag(&out, "json", true);
+	json_out_close(&out);
 	strbuf_printf(request, "\n");
 }
 
-static bool converse(const struct ask *ask, struct strbuf *answer, struct err *err)
+static bool request_answer(const struct ctl_call *call, struct strbuf *answer, struct err *err)
 {
 	struct strbuf request = {0};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool ok = fd >= 0 && connect_to(fd, ask->socket, err);
+	bool ok = fd >= 0 && connect_to(fd, call->socket, err);
 	if (fd < 0)
 		err_set(err, "%s", strerror(errno));
 	if (ok) {
-		write_request(ask, &request);
-		say(fd, &request);
-		ok = hear(fd, answer, err);
+		write_request(call, &request);
+		send_request(fd, &request);
+		ok = !request.failed && receive_answer(fd, answer, err);
+		if (request.failed || answer->failed)
+			err_set(err, "out of memory");
 	}
 	if (fd >= 0)
 		close(fd);
@@ -172,64 +177,57 @@ static bool converse(const struct ask *ask, struct strbuf *answer, struct err *e
 	return ok;
 }
 
-static int tell(const struct ask *ask, const struct strbuf *answer)
+static int print_answer(const struct ctl_call *call, const struct strbuf *answer)
 {
 	struct ctl_answer parsed;
 	struct err err;
+	bool is_whole = true;
 	if (!ctl_answer_parse(answer->at, answer->len - 1, &parsed, &err)) {
 		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
 		return 1;
 	}
 	if (parsed.error)
 		fprintf(stderr, "gatehouse ctl: %s\n", parsed.error);
-	if (ask->is_json)
+	if (call->is_json)
 		fputs(answer->at, stdout);
 	else
-		ctl_print(stdout, answer->at, answer->len - 1);
+		is_whole = ctl_print(stdout, answer->at, answer->len - 1);
 	free(parsed.error);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fprintf(stderr, "gatehouse ctl: standard output: %s\n", strerror(errno));
 		return 1;
 	}
-	return parsed.ok ? 0 : 1;
+	if (!is_whole)
+		fprintf(stderr, "gatehouse ctl: out of memory\n");
+	return parsed.ok && is_whole ? 0 : 1;
 }
 
-static int run(const struct ask *ask)
+static int run_command(const struct ctl_call *call)
 {
 	struct strbuf answer = {0};
 	struct err err;
 	int status = 1;
-	if (converse(ask, &answer, &err))
-		status = tell(ask, &answer);
+	if (request_answer(call, &answer, &err))
+		status = print_answer(call, &answer);
 	else
 		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
 	strbuf_finish(&answer);
 	return status;
 }
 
-/* Each member comes behind a bare opening, so that the first has no comma. */
-static void add_member(struct ask *ask, const char *name, const char *value)
-{
-	struct strbuf pair = {0};
-	json_open(&pair, NULL, '{');
-	json_text(&pair, name, value);
-	strbuf_printf(&ask->members, "%s%s", ask->members.len > 0 ? "," : "", pair.at + 1);
-	strbuf_finish(&pair);
-}
-
-static bool take_option(struct ask *ask, int option, int index)
+static bool take_option(struct ctl_call *call, int option, int index)
 {
 	switch (option) {
 	case 's':
-		ask->socket = optarg;
+		call->socket = optarg;
 		return true;
 	case 'j':
-		return ask->is_json = true;
+		return call->is_json = true;
 	case 'a':
-		add_member(ask, "all", "true");
+		json_out_text(&call->member_out, "all", "true");
 		return true;
 	case 'm':
-		add_member(ask, options[index].name, optarg);
+		json_out_text(&call->member_out, options[index].name, optarg);
 		return true;
 	default:
 		return false;
@@ -237,45 +235,45 @@ static bool take_option(struct ask *ask, int option, int index)
 }
 
 /* NULL, or what is wrong. */
-static const char *take_words(struct ask *ask, int argc, char **argv)
+static const char *take_words(struct ctl_call *call, int argc, char **argv)
 {
 	if (optind == argc)
 		return "expected a command";
-	ask->command = argv[optind++];
-	if (!is_known(ask->command)) {
-		snprintf(ask->wrong, sizeof ask->wrong, "no command \"%.80s\"", ask->command);
-		return ask->wrong;
+	call->command = argv[optind++];
+	if (!is_known(call->command)) {
+		snprintf(call->wrong, sizeof call->wrong, "no command \"%.80s\"", call->command);
+		return call->wrong;
 	}
-	if (member_of_word(ask->command)) {
+	if (member_of_word(call->command)) {
 		if (optind == argc)
 			return "expected one more word behind this command";
-		ask->word = argv[optind++];
+		call->word = argv[optind++];
 	}
 	return optind == argc ? NULL : "expected nothing more behind the command";
 }
 
 int ctl_main(int argc, char **argv)
 {
-	struct ask ask = {.socket = SOCKET_DEFAULT};
+	struct ctl_call call = {.socket = SOCKET_DEFAULT, .member_out.text = &call.members};
 	int index = 0, status = 2;
 	argv[0] = (char *)"gatehouse ctl"; /* what getopt's messages begin with */
 	for (int option; (option = getopt_long(argc, argv, "s:h", options, &index)) != -1;) {
 		if (option == 'h') {
 			fputs(help, stdout);
-			strbuf_finish(&ask.members);
+			strbuf_finish(&call.members);
 			return 0;
 		}
-		if (!take_option(&ask, option, index)) {
+		if (!take_option(&call, option, index)) {
 			fputs(help, stderr);
-			strbuf_finish(&ask.members);
+			strbuf_finish(&call.members);
 			return 2;
 		}
 	}
-	const char *wrong = take_words(&ask, argc, argv);
+	const char *wrong = take_words(&call, argc, argv);
 	if (wrong)
-		fprintf(stderr, "gatehouse ctl: %s; `gatehouse ctl --help` tells more\n", wrong);
+		fprintf(stderr, "gatehouse ctl: %s; see `gatehouse ctl --help`\n", wrong);
 	else
-		status = run(&ask);
-	strbuf_finish(&ask.members);
+		status = run_command(&call);
+	strbuf_finish(&call.members);
 	return status;
 }

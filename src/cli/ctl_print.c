@@ -1,5 +1,6 @@
 #include "cli/ctl_print.h"
 
+#include "base/arena.h"
 #include "base/bytes.h"
 #include "base/json_scan.h"
 
@@ -8,21 +9,90 @@
 
 #define COLUMNS_MAX 20
 
-/* A cell of a table, or the value of a pair. */
-static char *value_text(const char *text, size_t from, size_t to)
+struct printer {
+	FILE *file;
+	struct json json;
+	struct arena arena; /* of all texts and rows */
+	bool failed;        /* no memory: what is missing is printed as "-" */
+};
+
+struct row {
+	struct row *next;
+	const char *cells[COLUMNS_MAX]; /* NULL: the row has no such column */
+};
+
+struct table {
+	const char *names[COLUMNS_MAX];
+	int widths[COLUMNS_MAX];
+	size_t columns;
+	struct row *first, **end;
+};
+
+/* Texts. */
+
+static const char *text_or_failed(struct printer *printer, const char *text)
 {
-	char *out = malloc(to - from + 1);
-	if (!out)
-		abort(); /* some bytes, at a command's end */
-	if (text[from] == '"') {
-		json_decode(text + from + 1, to - from - 2, out);
-		return out;
+	if (!text)
+		printer->failed = true;
+	return text ? text : "-";
+}
+
+static const char *name_of(struct printer *printer, const struct json_member *member)
+{
+	char *name = arena_alloc(&printer->arena, member->name_len + 1);
+	if (name)
+		json_decode(member->name, member->name_len, name);
+	return text_or_failed(printer, name);
+}
+
+/* Where the value begins that the scanner stands at. */
+static size_t value_start(const struct json *json)
+{
+	size_t at = json->at;
+	while (at < json->len && strchr(" \t\r\n", json->text[at]))
+		at++;
+	return at;
+}
+
+/* Takes a value that is no list and no object. */
+static const char *take_scalar(struct printer *printer)
+{
+	struct json *json = &printer->json;
+	size_t from = value_start(json), to;
+	if (!json_skip(json, &to))
+		return "-";
+	if (json->text[from] == '"') {
+		char *out = arena_alloc(&printer->arena, to - from);
+		if (out)
+			json_decode(json->text + from + 1, to - from - 2, out);
+		return text_or_failed(printer, out);
 	}
-	memcpy(out, text + from, to - from);
-	out[to - from] = '\0';
-	if (strcmp(out, "null") == 0 || strcmp(out, "true") == 0 || strcmp(out, "false") == 0)
-		strcpy(out, out[0] == 'n' ? "-" : out[0] == 't' ? "yes" : "no");
-	return out;
+	switch (json->text[from]) {
+	case 'n':
+		return "-";
+	case 't':
+		return "yes";
+	case 'f':
+		return "no";
+	default:
+		return text_or_failed(
+			printer, arena_copy(&printer->arena, json->text + from, to - from));
+	}
+}
+
+/* A list within a row: its items with commas between. */
+static const char *take_list(struct printer *printer)
+{
+	struct json_member item;
+	const char *out = NULL;
+	json_enter(&printer->json);
+	while (json_next(&printer->json, &item)) {
+		const char *value = take_scalar(printer);
+		if (out)
+			value = arena_format(&printer->arena, "%s,%s", out, value);
+		out = text_or_failed(printer, value);
+	}
+	return out ? out : "-";
 }
 
 static bool is_bytes(const char *name)
@@ -31,42 +101,30 @@ static bool is_bytes(const char *name)
 }
 
 /* 1536 is "1.5K". */
-static char *readable(const char *name, char *value)
+static const char *shorten_bytes(struct printer *printer, const char *value)
 {
 	static const char units[] = "KMGTPE";
-	char *end, *out;
+	char *end;
 	double number = strtod(value, &end);
 	size_t unit = 0;
-	if (!is_bytes(name) || *end || number < 1024)
+	if (*end || number < 1024)
 		return value;
 	for (number /= 1024; number >= 1024 && unit + 1 < sizeof units - 1; number /= 1024)
 		unit++;
-	if (asprintf(&out, "%.1f%c", number, units[unit]) < 0)
-		return value;
-	free(value);
-	return out;
+	const char *out = arena_format(&printer->arena, "%.1f%c", number, units[unit]);
+	return out ? out : value;
 }
 
-/* A walk over JSON that stands at a value: where it begins. */
-static size_t value_start(struct json *json)
+/* A cell of a table, or the value of a pair. */
+static const char *take_value(struct printer *printer, const char *name)
 {
-	size_t at = json->at;
-	json_peek(json);
-	while (at < json->len && strchr(" \t\r\n", json->text[at]))
-		at++;
-	return at;
+	if (json_peek(&printer->json) == '[')
+		return take_list(printer);
+	const char *value = take_scalar(printer);
+	return is_bytes(name) ? shorten_bytes(printer, value) : value;
 }
 
-static char *next_name(const struct json_member *member)
-{
-	char *name = malloc(member->name_len + 1);
-	if (!name)
-		abort();
-	json_decode(member->name, member->name_len, name);
-	return name;
-}
-
-/* A terminal gets no control characters, whoever chose the text. */
+/* A terminal gets no control characters, whatever the text is. */
 static void print_safe(FILE *file, const char *text)
 {
 	for (; *text; text++) {
@@ -97,80 +155,45 @@ static int width_of(const char *text)
 
 /* Tables. */
 
-struct table {
-	char *names[COLUMNS_MAX];
-	int widths[COLUMNS_MAX];
-	size_t columns;
-	char ***rows;
-	size_t count;
-};
-
-static size_t column_of(struct table *table, const struct json_member *member)
+/* COLUMNS_MAX: the table has no place for it. */
+static size_t table_column(struct table *table, const char *name)
 {
-	char *name = next_name(member);
 	size_t i = 0;
 	while (i < table->columns && strcmp(table->names[i], name) != 0)
 		i++;
-	if (i < table->columns || i == COLUMNS_MAX) {
-		free(name);
+	if (i < table->columns || i == COLUMNS_MAX)
 		return i;
-	}
 	table->names[i] = name;
 	table->widths[i] = width_of(name);
 	table->columns++;
 	return i;
 }
 
-/* A list within a row is shown as its items with commas between. */
-static char *joined(struct json *json)
-{
-	struct json_member item;
-	char *out = NULL, *more;
-	json_enter(json);
-	while (json_next(json, &item)) {
-		size_t from = value_start(json), to;
-		if (!json_skip(json, &to))
-			break;
-		char *value = value_text(json->text, from, to);
-		if (asprintf(&more, "%s%s%s", out ? out : "", out ? "," : "", value) < 0)
-			abort();
-		free(value);
-		free(out);
-		out = more;
-	}
-	return out ? out : strdup("-");
-}
-
-static char *cell(struct json *json, const char *name)
-{
-	size_t from = value_start(json), to;
-	if (json_peek(json) == '[')
-		return joined(json);
-	if (!json_skip(json, &to))
-		return NULL;
-	return readable(name, value_text(json->text, from, to));
-}
-
-static void read_row(struct json *json, struct table *table)
+static void table_take_row(struct table *table, struct printer *printer)
 {
 	struct json_member member;
-	char **row = calloc(COLUMNS_MAX + 1, sizeof *row);
-	char ***more = realloc(table->rows, (table->count + 1) * sizeof *more);
-	if (!row || !more)
-		abort();
-	table->rows = more;
-	table->rows[table->count++] = row;
-	json_enter(json);
-	while (json_next(json, &member)) {
-		size_t i = column_of(table, &member);
-		free(row[i]);
-		row[i] = cell(json, i < COLUMNS_MAX ? table->names[i] : "");
-		if (i < COLUMNS_MAX && row[i] && width_of(row[i]) > table->widths[i])
-			table->widths[i] = width_of(row[i]);
+	struct row *row = arena_alloc(&printer->arena, sizeof *row);
+	json_enter(&printer->json);
+	while (json_next(&printer->json, &member)) {
+		const char *name = name_of(printer, &member);
+		size_t i = table_column(table, name);
+		const char *cell = take_value(printer, name);
+		if (!row || i == COLUMNS_MAX)
+			continue;
+		row->cells[i] = cell;
+		if (width_of(cell) > table->widths[i])
+			table->widths[i] = width_of(cell);
+	}
+	if (row) {
+		*table->end = row;
+		table->end = &row->next;
+	} else {
+		printer->failed = true;
 	}
 }
 
-static void print_cells(FILE *file, const struct table *table, char *const *cells, bool is_head)
+static void table_print_cells(
+	const struct table *table, FILE *file, const char *const *cells, bool is_head)
 {
 	for (size_t i = 0; i < table->columns; i++) {
 		const char *text = cells[i] ? cells[i] : "-";
@@ -184,118 +207,128 @@ static void print_cells(FILE *file, const struct table *table, char *const *cell
 	fputc('\n', file);
 }
 
-static void table_print(FILE *file, struct table *table)
+static void table_print(const struct table *table, FILE *file)
 {
-	if (table->count > 0)
-		print_cells(file, table, table->names, true);
-	for (size_t i = 0; i < table->count; i++) {
-		print_cells(file, table, table->rows[i], false);
-		for (size_t at = 0; at <= COLUMNS_MAX; at++)
-			free(table->rows[i][at]);
-		free(table->rows[i]);
-	}
-	for (size_t i = 0; i < table->columns; i++)
-		free(table->names[i]);
-	free(table->rows);
+	if (table->first)
+		table_print_cells(table, file, table->names, true);
+	for (const struct row *row = table->first; row; row = row->next)
+		table_print_cells(table, file, row->cells, false);
 }
 
-static void print_list(FILE *file, struct json *json, const char *name)
+/* Objects of a list become a table, behind the lines of its other items. */
+static void print_list(struct printer *printer, const char *name)
 {
 	struct json_member item;
-	struct table table = {0};
-	size_t to;
-	unsigned told = 0;
-	json_enter(json);
-	while (json_next(json, &item)) {
-		size_t from = value_start(json);
-		if (json_peek(json) == '{') {
-			read_row(json, &table);
+	struct table table = {.end = &table.first};
+	unsigned lines = 0;
+	json_enter(&printer->json);
+	while (json_next(&printer->json, &item)) {
+		if (json_peek(&printer->json) == '{') {
+			table_take_row(&table, printer);
 			continue;
 		}
-		if (!json_skip(json, &to))
-			break;
-		char *value = value_text(json->text, from, to);
-		if (told++ == 0)
-			fprintf(file, "%s:\n", name);
-		fputs("  ", file);
-		print_safe(file, value);
-		fputc('\n', file);
-		free(value);
+		if (lines++ == 0)
+			fprintf(printer->file, "%s:\n", name);
+		fputs("  ", printer->file);
+		print_safe(printer->file, take_scalar(printer));
+		fputc('\n', printer->file);
 	}
-	table_print(file, &table);
+	table_print(&table, printer->file);
 }
 
 /* Pairs. */
 
-static void print_members(FILE *file, struct json *json, const char *indent);
+static void print_members(struct printer *printer, const char *indent);
 
-static void print_member(FILE *file, struct json *json, const char *name, const char *indent)
+/* "ok" and "error" are the caller's; "text" is printed as it is, with its own newlines. */
+static void print_pair(struct printer *printer, const char *name, const char *indent)
 {
-	char kind = json_peek(json);
-	if (kind == '[') {
-		print_list(file, json, name);
-	} else if (kind == '{') {
-		fputs(indent, file);
-		print_name(file, name);
-		fputs(":\n", file);
-		print_members(file, json, "  ");
-	} else {
-		char *value = cell(json, name);
-		bool is_text = strcmp(name, "text") == 0;
-		bool is_known = strcmp(name, "ok") == 0 || strcmp(name, "error") == 0;
-		if (!is_known && !is_text) {
-			fputs(indent, file);
-			print_name(file, name);
-			fputs(": ", file);
-		}
-		if (!is_known && value)
-			print_safe(file, value);
-		if (!is_known && !is_text)
-			fputc('\n', file);
-		free(value);
+	const char *value = take_value(printer, name);
+	if (strcmp(name, "ok") == 0 || strcmp(name, "error") == 0)
+		return;
+	if (strcmp(name, "text") == 0) {
+		print_safe(printer->file, value);
+		return;
 	}
+	fputs(indent, printer->file);
+	print_name(printer->file, name);
+	fputs(": ", printer->file);
+	print_safe(printer->file, value);
+	fputc('\n', printer->file);
 }
 
-static void print_members(FILE *file, struct json *json, const char *indent)
+static void print_object(struct printer *printer, const char *name, const char *indent)
+{
+	fputs(indent, printer->file);
+	print_name(printer->file, name);
+	fputs(":\n", printer->file);
+	print_members(printer, "  ");
+}
+
+static void print_members(struct printer *printer, const char *indent)
 {
 	struct json_member member;
-	json_enter(json);
-	while (json_next(json, &member)) {
-		char *name = next_name(&member);
-		print_member(file, json, name, indent);
-		free(name);
+	json_enter(&printer->json);
+	while (json_next(&printer->json, &member)) {
+		const char *name = name_of(printer, &member);
+		switch (json_peek(&printer->json)) {
+		case '[':
+			print_list(printer, name);
+			break;
+		case '{':
+			print_object(printer, name, indent);
+			break;
+		default:
+			print_pair(printer, name, indent);
+		}
 	}
 }
 
-void ctl_print(FILE *file, const char *line, size_t len)
+bool ctl_print(FILE *file, const char *line, size_t len)
 {
-	struct json json;
-	if (json_begin(&json, line, len) && json_peek(&json) == '{')
-		print_members(file, &json, "");
+	struct printer printer = {.file = file};
+	if (json_begin(&printer.json, line, len) && json_peek(&printer.json) == '{')
+		print_members(&printer, "");
+	arena_finish(&printer.arena);
+	return !printer.failed;
+}
+
+/* False: no memory. */
+static bool copy_string(const char *raw, size_t len, char **out)
+{
+	*out = malloc(len + 1);
+	if (*out)
+		json_decode(raw, len, *out);
+	return *out != NULL;
 }
 
 bool ctl_answer_parse(const char *line, size_t len, struct ctl_answer *out, struct err *err)
 {
 	struct json json;
 	struct json_member member;
+	bool has_memory = true;
 	*out = (struct ctl_answer){0};
 	if (!json_begin(&json, line, len) || json_peek(&json) != '{' || !json_enter(&json)) {
-		err_set(err, "the answer is none that this version understands");
+		err_set(err, "this version does not understand the answer");
 		return false;
 	}
 	while (json_next(&json, &member)) {
+		struct span name = span_of(member.name, member.name_len);
 		size_t from = value_start(&json), to;
 		if (!json_skip(&json, &to))
 			break;
-		if (span_equal(span_of(member.name, member.name_len), span_of("ok", 2)))
+		if (span_equal(name, span_of_string("ok")))
 			out->ok = line[from] == 't';
-		else if (span_equal(span_of(member.name, member.name_len), span_of("error", 5)) &&
-			line[from] == '"' && !out->error)
-			out->error = value_text(line, from, to);
+		else if (span_equal(name, span_of_string("error")) && line[from] == '"' &&
+			!out->error)
+			has_memory = copy_string(line + from + 1, to - from - 2, &out->error);
 	}
-	if (json_end(&json))
+	if (json_end(&json) && has_memory)
 		return true;
 	free(out->error);
-	err_set(err, "the answer is cut or broken: %s", json.fault.text);
+	if (has_memory)
+		err_set(err, "the answer is incomplete or malformed: %s", json.fault.text);
+	else
+		err_set(err, "out of memory");
 	return false;
 }

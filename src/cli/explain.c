@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char help[] =
@@ -59,11 +60,12 @@ static bool parse_source(const char *text, struct address *out, struct err *err)
 	return true;
 }
 
-static void print(const struct question *question, const struct asked *asked,
-	const struct routes *routes, const struct asker *asker)
+static void write_explanation(struct strbuf *text, const struct question *question,
+	const struct asked *asked, const struct routes *routes, const struct asker *asker)
 {
+	bool is_json = question->is_json || question->hello;
 	struct out out;
-	out_begin(&out, stdout, question->is_json || question->hello);
+	out_begin(&out, text, is_json);
 	if (question->hello)
 		explain_hello(&out, asked);
 	else
@@ -71,10 +73,17 @@ static void print(const struct question *question, const struct asked *asked,
 	if (routes)
 		explain_route(&out, routes, asked, asker);
 	out_end(&out);
+	if (is_json)
+		strbuf_append(text, "\n", 1);
 }
 
-static int finish_output(void)
+static int print(const struct strbuf *text)
 {
+	if (text->failed) {
+		fprintf(stderr, "gatehouse explain: out of memory\n");
+		return 1;
+	}
+	fputs(text->at, stdout);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return 0;
 	fprintf(stderr, "gatehouse explain: standard output: %s\n", strerror(errno));
@@ -84,13 +93,15 @@ static int finish_output(void)
 static int explain_with(
 	const struct question *question, const struct asked *asked, const struct asker *asker)
 {
-	struct report report = {.tell = tell};
+	struct report report = {.on_finding = tell};
 	struct offline offline = {0};
+	struct strbuf text = {0};
 	int status = 1;
 	if (!question->config || offline_open(&offline, question->config, &report)) {
-		print(question, asked, offline.routes, asker);
-		status = finish_output();
+		write_explanation(&text, question, asked, offline.routes, asker);
+		status = print(&text);
 	}
+	strbuf_finish(&text);
 	offline_close(&offline);
 	return status;
 }

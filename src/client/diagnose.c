@@ -1,5 +1,6 @@
 #include "client/diagnose.h"
 
+#include "base/date.h"
 #include "tls/cert/client_key.h"
 #include "tls/cert/identity.h"
 #include "tls/tls_fault.h"
@@ -8,7 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { /* RFC 8446 section 6.2, as far as they mean something to a client */
 	ALERT_BAD_CERTIFICATE = 42,
@@ -113,13 +113,13 @@ static const char *refusal_hint(const struct gateway *gateway, unsigned alert)
 
 static void write_expiry(const struct gateway *gateway, unsigned alert, char out[64])
 {
-	struct tm parts;
+	char date[DATE_SIZE];
 	time_t when = gateway->credential->not_after;
 	out[0] = '\0';
-	if (alert == ALERT_CERTIFICATE_EXPIRED)
-		strftime(out, 64, ", which expires at %Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
-	if (alert == ALERT_CERTIFICATE_EXPIRED && when < time(NULL))
-		strftime(out, 64, ", which expired at %Y-%m-%dT%H:%M:%SZ", &parts);
+	if (alert != ALERT_CERTIFICATE_EXPIRED)
+		return;
+	date_write(when, date);
+	snprintf(out, 64, ", which %s at %s", when < time(NULL) ? "expired" : "expires", date);
 }
 
 static void diagnose_refusal(

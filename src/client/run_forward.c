@@ -23,7 +23,7 @@ struct forwarded {
 	struct link *link;
 };
 
-static void log_error(const struct run_forward *forward, const char *text)
+static void forward_log_error(const struct run_forward *forward, const char *text)
 {
 	fprintf(stderr, "%s: %s\n", forward->gateway->settings->program, text);
 }
@@ -48,7 +48,7 @@ static void on_link_ended(void *owner, const char *why)
 {
 	struct forwarded *connection = owner;
 	if (why && !connection->plain.stream.error)
-		log_error(connection->forward, why);
+		forward_log_error(connection->forward, why);
 	forwarded_end(connection, why != NULL);
 }
 
@@ -73,11 +73,12 @@ static void forward_connection(struct run_forward *forward, int fd)
 	struct forwarded *connection = forwarded_create(forward, fd);
 	if (!connection) {
 		close(fd);
-		log_error(forward, err.text);
+		forward_log_error(forward, err.text);
 		return;
 	}
 	if (!gateway_refresh(forward->gateway, &err))
-		log_error(forward, err.text); /* the old certificate may still be accepted */
+		forward_log_error(
+			forward, err.text); /* the old certificate may still be accepted */
 	struct link_setup setup = {.gateway = forward->gateway,
 		.ctx = &forward->ctx,
 		.resolver = forward->resolver,
@@ -87,13 +88,13 @@ static void forward_connection(struct run_forward *forward, int fd)
 	connection->link = link_start(&setup, &err);
 	if (connection->link)
 		return;
-	log_error(forward, err.text);
+	forward_log_error(forward, err.text);
 	forwarded_end(connection, true);
 }
 
 static void pause_accepting(struct run_forward *forward, int error)
 {
-	log_error(forward, strerror(error));
+	forward_log_error(forward, strerror(error));
 	ev_io_stop(forward->ctx.loop, &forward->acceptor);
 	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
 	ev_timer_start(forward->ctx.loop, &forward->pause);
@@ -115,7 +116,7 @@ static void log_refusal(struct run_forward *forward, const char *text)
 	if (now < forward->next_refusal_us)
 		return;
 	forward->next_refusal_us = now + REFUSAL_INTERVAL_US;
-	log_error(forward, text);
+	forward_log_error(forward, text);
 }
 
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)

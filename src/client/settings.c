@@ -103,7 +103,8 @@ static void log_match(const struct client_lookup *lookup, const struct client_fl
 bool client_settings_make(
 	struct client_settings *settings, struct client_flags *flags, const char *target)
 {
-	struct report report = {.tell = on_finding, .owner = (void *)(uintptr_t)flags->program};
+	struct report report = {
+		.on_finding = on_finding, .owner = (void *)(uintptr_t)flags->program};
 	struct endpoint typed;
 	struct err err;
 	*settings = (struct client_settings){.program = flags->program,

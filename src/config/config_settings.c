@@ -78,8 +78,13 @@ static const struct field control_fields[] = {
 	{0},
 };
 
-static const struct choice levels[] = {{"error", LEVEL_ERROR}, {"warn", LEVEL_WARNING},
-	{"info", LEVEL_INFO}, {"debug", LEVEL_DEBUG}, {0}};
+#define LEVEL_CHOICE(level, name, ...) {name, level},
+// clang-format off
+static const struct choice levels[] = {
+	LOG_LEVELS(LEVEL_CHOICE)
+	{0},
+};
+// clang-format on
 static const struct choice formats[] = {{"text", false}, {"json", true}, {0}};
 
 static const struct field logging_fields[] = {
@@ -119,7 +124,7 @@ void settings_default(struct config *config)
 		(struct admin_config){.where = "health.listen", .listen = "127.0.0.1:9000"};
 	config->metrics =
 		(struct admin_config){.where = "metrics.listen", .listen = "127.0.0.1:9001"};
-	config->logging.level = LEVEL_INFO;
+	config->logging.level = LOG_INFO_LEVEL;
 }
 
 const struct field *settings_fields(void)

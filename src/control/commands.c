@@ -15,29 +15,34 @@
 
 /* Answers. */
 
-void answer_begin(struct strbuf *answer)
+static void answer_open(struct answer *answer, bool is_ok)
 {
-	json_open(answer, NULL, '{');
-	json_flag(answer, "ok", true);
+	*answer = (struct answer){.json.text = &answer->text};
+	json_out_object(&answer->json, NULL);
+	json_out_flag(&answer->json, "ok", is_ok);
 }
 
-void answer_give(struct control_call *call, struct strbuf *answer)
+void answer_begin(struct answer *answer)
 {
-	json_close(answer, '}');
-	strbuf_printf(answer, "\n");
-	control_answer(call, answer);
+	answer_open(answer, true);
 }
 
-static void refuse_begin(struct strbuf *answer, const char *error)
+void answer_give(struct control_call *call, struct answer *answer)
 {
-	json_open(answer, NULL, '{');
-	json_flag(answer, "ok", false);
-	json_text(answer, "error", error);
+	json_out_close(&answer->json);
+	strbuf_printf(&answer->text, "\n");
+	control_answer(call, &answer->text);
+}
+
+static void refuse_begin(struct answer *answer, const char *error)
+{
+	answer_open(answer, false);
+	json_out_text(&answer->json, "error", error);
 }
 
 void admin_refuse(struct control_call *call, const char *error)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	refuse_begin(&answer, error);
 	answer_give(call, &answer);
 }
@@ -46,58 +51,58 @@ void admin_refuse(struct control_call *call, const char *error)
 
 static void do_status(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	(void)request;
 	admin_tell(admin);
 	answer_begin(&answer);
-	tell_process(admin->state, &admin->told, &answer);
-	tell_reload(&admin->told.reload, &answer);
+	tell_process(admin->state, &admin->told, &answer.json);
+	tell_reload(&admin->told.reload, &answer.json);
 	answer_give(call, &answer);
 }
 
 static void do_certs(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	(void)request;
 	answer_begin(&answer);
-	tell_certificates(admin->gatehouse->routes, INVENTORY_MAX, &answer);
+	tell_certificates(admin->gatehouse->routes, INVENTORY_MAX, &answer.json);
 	answer_give(call, &answer);
 }
 
 static void do_servers(
 	struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	(void)request;
 	answer_begin(&answer);
-	tell_servers(admin->gatehouse->routes, INVENTORY_MAX, &answer);
+	tell_servers(admin->gatehouse->routes, INVENTORY_MAX, &answer.json);
 	answer_give(call, &answer);
 }
 
 struct routes_telling {
-	struct strbuf *out;
+	struct json_out *out;
 	const char *wanted;
 	long long room, matched;
 };
 
-static void tell_backend(struct strbuf *out, const struct backend *backend)
+static void tell_backend(struct json_out *out, const struct backend *backend)
 {
 	char more[320] = "";
 	if (backend && backend->count > 0)
 		snprintf(more, sizeof more, backend->count > 1 ? "%s and %u more" : "%s",
 			backend->servers[0].text, backend->count - 1);
-	json_text(out, "backend", more[0] ? more : NULL);
+	json_out_text(out, "backend", more[0] ? more : NULL);
 }
 
-static void tell_tally(struct strbuf *out, const struct route_stats *stats)
+static void tell_tally(struct json_out *out, const struct route_stats *stats)
 {
 	static const struct route_stats nothing;
 	struct route_stats *it = (struct route_stats *)(stats ? stats : &nothing);
-	json_number(out, "active", atomic_load(&it->active));
-	json_number(out, "connections", (long long)atomic_load(&it->connections));
-	json_number(out, "up", (long long)atomic_load(&it->up));
-	json_number(out, "down", (long long)atomic_load(&it->down));
-	json_number(out, "errors", (long long)atomic_load(&it->errors));
+	json_out_number(out, "active", atomic_load(&it->active));
+	json_out_number(out, "connections", (long long)atomic_load(&it->connections));
+	json_out_number(out, "up", (long long)atomic_load(&it->up));
+	json_out_number(out, "down", (long long)atomic_load(&it->down));
+	json_out_number(out, "errors", (long long)atomic_load(&it->errors));
 }
 
 static bool tell_route(void *owner, const struct route *route)
@@ -113,33 +118,34 @@ static bool tell_route(void *owner, const struct route *route)
 	if (telling->room-- <= 0)
 		return true;
 	alpn_text(route->alpn, alpn, sizeof alpn);
-	json_open(telling->out, NULL, '{');
-	json_text(telling->out, "route", route->host);
-	json_text(telling->out, "alpn", alpn[0] ? alpn : NULL);
-	json_text(telling->out, "mode",
+	json_out_object(telling->out, NULL);
+	json_out_text(telling->out, "route", route->host);
+	json_out_text(telling->out, "alpn", alpn[0] ? alpn : NULL);
+	json_out_text(telling->out, "mode",
 		route->is_forward    ? "forward"
 			: route->tls ? "terminate"
 				     : "passthrough");
-	json_text(telling->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
+	json_out_text(
+		telling->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
 	tell_backend(telling->out, route->backend);
 	tell_tally(telling->out, atomic_load(&((struct route *)route)->stats));
-	json_flag(telling->out, "drained", atomic_load(&((struct route *)route)->drained));
-	json_close(telling->out, '}');
+	json_out_flag(telling->out, "drained", atomic_load(&((struct route *)route)->drained));
+	json_out_close(telling->out);
 	return true;
 }
 
 static void do_routes(struct admin *admin, struct control_call *call, const struct request *request)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	const char *limit = request_text(request, "limit");
-	struct routes_telling telling = {.out = &answer,
+	struct routes_telling telling = {.out = &answer.json,
 		.wanted = request_text(request, "route"),
 		.room = limit ? atoll(limit) : ROUTES_DEFAULT};
 	answer_begin(&answer);
-	json_open(&answer, "routes", '[');
+	json_out_list(&answer.json, "routes");
 	routes_each(admin->gatehouse->routes, tell_route, &telling);
-	json_close(&answer, ']');
-	json_number(&answer, "matched", telling.matched);
+	json_out_close(&answer.json);
+	json_out_number(&answer.json, "matched", telling.matched);
 	answer_give(call, &answer);
 }
 
@@ -157,21 +163,14 @@ static bool parse_source(const char *text, struct address *out, struct err *err)
 	return out->any.sa_family != AF_UNSPEC;
 }
 
-static char *explain_into_text(const struct routes *routes, const struct asked *asked,
-	const struct asker *asker, bool is_json)
+static void explain_into(struct strbuf *text, const struct routes *routes,
+	const struct asked *asked, const struct asker *asker, bool is_json)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *file = open_memstream(&text, &size);
 	struct out out;
-	if (!file)
-		return NULL;
-	out_begin(&out, file, is_json);
+	out_begin(&out, text, is_json);
 	explain_asked(&out, asked);
 	explain_route(&out, routes, asked, asker);
 	out_end(&out);
-	fclose(file);
-	return text;
 }
 
 static bool ask_for(struct asked *asked, const struct request *request, struct err *err)
@@ -181,18 +180,15 @@ static bool ask_for(struct asked *asked, const struct request *request, struct e
 }
 
 /* For scripts the explanation is an object in the answer, for people a text. */
-static void explained(struct control_call *call, char *text, bool is_json)
+static void explained(struct control_call *call, const struct strbuf *text, bool is_json)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	answer_begin(&answer);
-	if (is_json) {
-		text[strcspn(text, "\n")] = '\0';
-		strbuf_printf(&answer, ",\"explained\":%s", text);
-	} else {
-		json_text(&answer, "text", text);
-	}
+	if (is_json)
+		json_out_raw(&answer.json, "explained", text);
+	else
+		json_out_text(&answer.json, "text", text->at);
 	answer_give(call, &answer);
-	free(text);
 }
 
 static void do_explain(
@@ -203,17 +199,18 @@ static void do_explain(
 	struct asked *asked = calloc(1, sizeof *asked);
 	struct address source;
 	struct err err = {"out of memory"};
-	char *text = NULL;
+	struct strbuf text = {0};
 	if (asked && ask_for(asked, request, &err) &&
 		(!from || parse_source(from, &source, &err))) {
 		struct asker asker = {NULL, from ? &source : NULL};
-		text = explain_into_text(admin->gatehouse->routes, asked, &asker, is_json);
+		explain_into(&text, admin->gatehouse->routes, asked, &asker, is_json);
 	}
 	free(asked);
-	if (text)
-		explained(call, text, is_json);
+	if (text.len > 0 && !text.failed)
+		explained(call, &text, is_json);
 	else
 		admin_refuse(call, err.text);
+	strbuf_finish(&text);
 }
 
 /* What is to be done. */
@@ -221,22 +218,17 @@ static void do_explain(
 static void do_log_level(
 	struct admin *admin, struct control_call *call, const struct request *request)
 {
-	static const char *const names[] = {[LOG_ERROR_LEVEL] = "error",
-		[LOG_WARNING_LEVEL] = "warn",
-		[LOG_INFO_LEVEL] = "info",
-		[LOG_DEBUG_LEVEL] = "debug"};
-	const char *wanted = request_text(request, "level");
-	struct strbuf answer = {0};
-	for (unsigned level = LOG_ERROR_LEVEL; wanted && level <= LOG_DEBUG_LEVEL; level++) {
-		if (strcmp(names[level], wanted) != 0)
-			continue;
-		log_configure(level, routes_config(admin->gatehouse->routes)->logging.json);
-		answer_begin(&answer);
-		json_text(&answer, "level", wanted);
-		answer_give(call, &answer);
+	const char *name = request_text(request, "level");
+	enum log_level level;
+	struct answer answer;
+	if (!name || !log_level_parse(name, &level)) {
+		admin_refuse(call, "expected a level: error, warn, info or debug");
 		return;
 	}
-	admin_refuse(call, "expected a level: error, warn, info or debug");
+	log_configure(level, routes_config(admin->gatehouse->routes)->logging.json);
+	answer_begin(&answer);
+	json_out_text(&answer.json, "level", name);
+	answer_give(call, &answer);
 }
 
 static void do_reload(struct admin *admin, struct control_call *call, const struct request *request)
@@ -279,22 +271,22 @@ static void do_upgrade(
 void admin_tell_upgrade(struct admin *admin, pid_t pid, const char *error)
 {
 	struct control_call *call = admin->upgrading;
-	struct strbuf answer = {0};
+	struct answer answer;
 	admin->upgrading = NULL;
 	if (!call)
 		return;
 	if (error) {
 		refuse_begin(&answer, "upgrade failed, the running gatehouse goes on serving");
-		json_text(&answer, "reason", error);
+		json_out_text(&answer.json, "reason", error);
 	} else {
 		answer_begin(&answer);
-		json_number(&answer, "new_pid", pid);
+		json_out_number(&answer.json, "new_pid", pid);
 	}
 	answer_give(call, &answer);
 }
 
 struct changes_telling {
-	struct strbuf *out;
+	struct json_out *out;
 	unsigned left;
 };
 
@@ -303,35 +295,35 @@ static bool tell_change(void *owner, char what, const char *host)
 	struct changes_telling *telling = owner;
 	if (telling->left-- == 0)
 		return false;
-	json_open(telling->out, NULL, '{');
-	json_text(telling->out, "change",
+	json_out_object(telling->out, NULL);
+	json_out_text(telling->out, "change",
 		what == '+'           ? "added"
 			: what == '-' ? "removed"
 				      : "changed");
-	json_text(telling->out, "route", host);
-	json_close(telling->out, '}');
+	json_out_text(telling->out, "route", host);
+	json_out_close(telling->out);
 	return true;
 }
 
-static void tell_findings(struct strbuf *out, const char *key, enum severity severity,
+static void tell_findings(struct json_out *out, const char *key, enum severity severity,
 	const struct findings *findings)
 {
 	unsigned left = CHANGES_MAX;
-	json_open(out, key, '[');
+	json_out_list(out, key);
 	for (size_t i = 0; findings && i < findings->count && left > 0; i++)
 		if (findings->items[i].severity == severity) {
-			json_text(out, NULL, findings->items[i].text);
+			json_out_text(out, NULL, findings->items[i].text);
 			left--;
 		}
-	json_close(out, ']');
+	json_out_close(out);
 }
 
 void admin_tell_reload(struct admin *admin, const struct routes *before, const struct routes *after,
 	const struct findings *findings)
 {
 	struct control_call *call = admin->reloading;
-	struct strbuf answer = {0};
-	struct changes_telling telling = {&answer, CHANGES_MAX};
+	struct answer answer;
+	struct changes_telling telling = {&answer.json, CHANGES_MAX};
 	if (!call || admin->loads_before-- > 0)
 		return;
 	admin->reloading = NULL;
@@ -339,13 +331,13 @@ void admin_tell_reload(struct admin *admin, const struct routes *before, const s
 		refuse_begin(&answer, "reload refused, the running configuration stays");
 	else
 		answer_begin(&answer);
-	tell_reload(&admin->told.reload, &answer);
-	tell_findings(&answer, "errors", SEVERITY_ERROR, findings);
-	tell_findings(&answer, "warnings", SEVERITY_WARNING, findings);
-	json_open(&answer, "changes", '[');
+	tell_reload(&admin->told.reload, &answer.json);
+	tell_findings(&answer.json, "errors", SEVERITY_ERROR, findings);
+	tell_findings(&answer.json, "warnings", SEVERITY_WARNING, findings);
+	json_out_list(&answer.json, "changes");
 	if (before)
 		routes_each_change(before, after, tell_change, &telling);
-	json_close(&answer, ']');
+	json_out_close(&answer.json);
 	answer_give(call, &answer);
 }
 

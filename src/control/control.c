@@ -1,5 +1,6 @@
 #include "control/control.h"
 
+#include "base/json_out.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -124,10 +125,11 @@ void control_answer(struct control_call *call, struct strbuf *answer)
 static void refuse(struct control_call *call, const char *error)
 {
 	struct strbuf answer = {0};
-	json_open(&answer, NULL, '{');
-	json_flag(&answer, "ok", false);
-	json_text(&answer, "error", error);
-	json_close(&answer, '}');
+	struct json_out out = {.text = &answer};
+	json_out_object(&out, NULL);
+	json_out_flag(&out, "ok", false);
+	json_out_text(&out, "error", error);
+	json_out_close(&out);
 	strbuf_printf(&answer, "\n");
 	control_answer(call, &answer);
 }

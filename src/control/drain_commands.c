@@ -63,12 +63,12 @@ static void log_change(const char *message, const char *name)
 /* What is left to wait for. */
 static void answer(struct admin *admin, struct control_call *call, const char *name, size_t matched)
 {
-	struct strbuf text = {0};
+	struct answer text;
 	admin_tell(admin);
 	answer_begin(&text);
-	json_text(&text, "name", name);
-	json_number(&text, "matched", (long long)matched);
-	json_text(&text, "drained", admin->told.drained[0] ? admin->told.drained : NULL);
+	json_out_text(&text.json, "name", name);
+	json_out_number(&text.json, "matched", (long long)matched);
+	json_out_text(&text.json, "drained", admin->told.drained[0] ? admin->told.drained : NULL);
 	answer_give(call, &text);
 }
 

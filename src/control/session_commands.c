@@ -31,7 +31,8 @@ struct part {
 	struct session_iter iter;
 	bool is_begun;
 	unsigned long long matched;
-	struct strbuf rows;
+	struct strbuf rows; /* items of a list, written by row_out */
+	struct json_out row_out;
 };
 
 struct session_query {
@@ -76,7 +77,7 @@ static bool is_named(const struct session *session, const char *cn)
 	const struct identity *identity = session_client_identity(session);
 	for (size_t i = 0; identity && i < identity->count; i++) {
 		const struct identity_value *value = &identity->values[i];
-		if (value->kind == IDENTITY_CN && value->is_sound &&
+		if (value->kind == IDENTITY_CN && value->is_valid &&
 			span_equal(value->text, span_of_string(cn)))
 			return true;
 	}
@@ -137,49 +138,49 @@ static bool parse_filter(struct filter *filter, const struct request *request, s
 
 /* On the worker's thread. */
 
-static void tell_who(const struct session *session, struct strbuf *out)
+static void tell_who(const struct session *session, struct json_out *out)
 {
 	char source[ADDRESS_TEXT_MAX], identity[IDENTITY_TEXT_MAX];
 	const struct identity *shown = session_client_identity(session);
 	session_source_text(session, source);
-	json_text(out, "source", source);
-	json_text(out, "listener", session->listener->text);
-	json_text(
+	json_out_text(out, "source", source);
+	json_out_text(out, "listener", session->listener->text);
+	json_out_text(
 		out, "sni", session->hello && session->hello->sni[0] ? session->hello->sni : NULL);
 	if (shown)
 		identity_text(shown, identity);
-	json_text(out, "identity", shown ? identity : NULL);
+	json_out_text(out, "identity", shown ? identity : NULL);
 }
 
-static void tell_where(const struct session *session, struct strbuf *out)
+static void tell_where(const struct session *session, struct json_out *out)
 {
 	const struct route *route = session->route;
 	char alpn[ALPN_TEXT_MAX] = "";
 	if (session->hello)
 		alpn_text(session->hello->alpn, alpn, sizeof alpn);
-	json_text(out, "route", route ? route->host : NULL);
-	json_text(out, "alpn", alpn[0] ? alpn : NULL);
-	json_text(out, "mode",
+	json_out_text(out, "route", route ? route->host : NULL);
+	json_out_text(out, "alpn", alpn[0] ? alpn : NULL);
+	json_out_text(out, "mode",
 		!route                      ? NULL
 			: route->is_forward ? "forward"
 			: route->tls        ? "terminate"
 					    : "passthrough");
-	json_text(out, "upstream", session_upstream_text(session));
+	json_out_text(out, "upstream", session_upstream_text(session));
 }
 
-static void tell_session(const struct session *session, struct strbuf *out)
+static void tell_session(const struct session *session, struct json_out *out)
 {
 	uint64_t age_us = clock_now_us() - session->began_us;
-	json_open(out, NULL, '{');
-	json_number(out, "id", (long long)session->id);
+	json_out_object(out, NULL);
+	json_out_number(out, "id", (long long)session->id);
 	tell_who(session, out);
 	tell_where(session, out);
-	json_date(out, "since", time(NULL) - (time_t)(age_us / 1000000));
-	json_number(out, "seconds", (long long)(age_us / 1000000));
-	json_number(out, "up", (long long)session_up(session));
-	json_number(out, "down", (long long)session_down(session));
-	json_text(out, "step", session->step->name);
-	json_close(out, '}');
+	json_out_date(out, "since", time(NULL) - (time_t)(age_us / 1000000));
+	json_out_number(out, "seconds", (long long)(age_us / 1000000));
+	json_out_number(out, "up", (long long)session_up(session));
+	json_out_number(out, "down", (long long)session_down(session));
+	json_out_text(out, "step", session->step->name);
+	json_out_close(out);
 }
 
 static void end_session(struct session *session)
@@ -205,7 +206,7 @@ static bool look_at_some(struct task *task, struct service *service)
 			continue;
 		part->matched++;
 		if (atomic_fetch_sub(&query->room, 1) > 0)
-			tell_session(session, &part->rows);
+			tell_session(session, &part->row_out);
 		if (query->kills)
 			end_session(session);
 	}
@@ -237,24 +238,17 @@ static void query_free(struct session_query *query)
 
 static void query_answer(struct session_query *query)
 {
-	struct strbuf answer = {0};
+	struct answer answer;
 	unsigned long long matched = 0;
 	answer_begin(&answer);
-	json_open(&answer, "sessions", '[');
+	json_out_list(&answer.json, "sessions");
 	for (unsigned i = 0; i < query->count; i++) {
 		const struct part *part = &query->parts[i];
 		matched += part->matched;
-		answer.failed |= part->rows.failed;
-		if (part->rows.len == 0)
-			continue;
-		/* The first row of a part came without a comma, or with one. */
-		bool has_comma = part->rows.at[0] == ',';
-		if (answer.len > 0 && answer.at[answer.len - 1] != '[')
-			strbuf_append(&answer, ",", 1);
-		strbuf_append(&answer, part->rows.at + has_comma, part->rows.len - has_comma);
+		json_out_raw(&answer.json, NULL, &part->rows);
 	}
-	json_close(&answer, ']');
-	json_number(&answer, query->kills ? "killed" : "matched", (long long)matched);
+	json_out_close(&answer.json);
+	json_out_number(&answer.json, query->kills ? "killed" : "matched", (long long)matched);
 	answer_give(query->call, &answer);
 	if (query->kills && matched > 0)
 		log_warning("control: %llu connections are killed", matched);
@@ -279,6 +273,7 @@ static void ask_workers(struct admin *admin, struct session_query *query)
 	for (unsigned i = 0, count = query->count; i < count; i++) {
 		struct part *part = &query->parts[i];
 		part->query = query;
+		part->row_out.text = &part->rows;
 		part->task.run = look_at_some;
 		part->task.done = part_done;
 		worker_ask(admin->gatehouse->workers[i], &part->task);

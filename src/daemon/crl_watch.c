@@ -1,5 +1,6 @@
 #include "daemon/crl_watch.h"
 
+#include "base/date.h"
 #include "base/log.h"
 
 #include <stdlib.h>
@@ -25,9 +26,8 @@ struct crl_watch {
 static void tell(struct list *list, time_t now)
 {
 	struct log_line line;
-	struct tm parts;
-	char date[32];
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&list->next_update, &parts));
+	char date[DATE_SIZE];
+	date_write(list->next_update, date);
 	log_begin(&line, LOG_ERROR_LEVEL, "certificate revocation list has expired");
 	log_text(&line, "file", list->path);
 	log_text(&line, "expired_at", date);

@@ -36,17 +36,6 @@ bool workers_settled(const struct gatehouse *gatehouse)
 	return settled;
 }
 
-static void configure_log(const struct config *config)
-{
-	static const enum log_level levels[] = {
-		[LEVEL_ERROR] = LOG_ERROR_LEVEL,
-		[LEVEL_WARNING] = LOG_WARNING_LEVEL,
-		[LEVEL_INFO] = LOG_INFO_LEVEL,
-		[LEVEL_DEBUG] = LOG_DEBUG_LEVEL,
-	};
-	log_configure(levels[config->logging.level], config->logging.json);
-}
-
 /* The old snapshot keeps a reference of ours until it is the last one: workers never free a table. */
 static bool adopt(struct gatehouse *gatehouse, struct routes *routes)
 {
@@ -57,7 +46,7 @@ static bool adopt(struct gatehouse *gatehouse, struct routes *routes)
 	gatehouse->generations = generation;
 	gatehouse->routes = routes;
 	route_stats_follow(gatehouse->limits.route_stats, routes);
-	configure_log(routes_config(routes));
+	log_configure(routes_config(routes)->logging.level, routes_config(routes)->logging.json);
 	tls_store_end(gatehouse->store, true);
 	return true;
 }

@@ -45,7 +45,7 @@ static void keep_finding(struct report *report, enum severity severity, const ch
 
 void findings_report(struct findings *findings, struct report *report)
 {
-	*report = (struct report){.tell = keep_finding, .owner = findings};
+	*report = (struct report){.on_finding = keep_finding, .owner = findings};
 }
 
 void findings_finish(struct findings *findings)

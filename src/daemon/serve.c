@@ -350,7 +350,7 @@ static void finish(struct gatehouse *gatehouse)
 
 static int run(struct gatehouse *gatehouse)
 {
-	struct report report = {.tell = on_finding, .owner = gatehouse};
+	struct report report = {.on_finding = on_finding, .owner = gatehouse};
 	struct err err = {"out of memory"};
 	gatehouse->loop = ev_default_loop(EVFLAG_AUTO);
 	gatehouse->store = tls_store_create(&err);

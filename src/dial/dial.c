@@ -62,7 +62,7 @@ static void dial_succeed(struct dial *dial, ev_io *attempt)
 	dial_finish(dial, &result);
 }
 
-/* With more than one address it is worth telling which they were. */
+/* If there was more than one address the error lists them. */
 static void dial_fail(struct dial *dial)
 {
 	char why[sizeof((struct err *)0)->text];
@@ -75,26 +75,26 @@ static void dial_fail(struct dial *dial)
 	dial_finish(dial, &result);
 }
 
-static void fail_unresolved(struct dial *dial, const char *why)
+static void dial_fail_unresolved(struct dial *dial, const char *why)
 {
 	struct dial_result result = {.fd = -1, .unresolved = true, .why = why};
 	dial_finish(dial, &result);
 }
 
-static void next_attempt(struct dial *dial);
+static void dial_next_attempt(struct dial *dial);
 
-static void attempt_failed(struct dial *dial, int error)
+static void dial_attempt_failed(struct dial *dial, int error)
 {
 	dial->failed++;
 	if (!dial->error)
 		dial->error = error;
 	if (dial->next < dial->count)
-		next_attempt(dial);
+		dial_next_attempt(dial);
 	else if (dial->failed == dial->count)
 		dial_fail(dial);
 }
 
-static void on_answer(struct ev_loop *loop, ev_io *attempt, int events)
+static void on_connected(struct ev_loop *loop, ev_io *attempt, int events)
 {
 	struct dial *dial = attempt->data;
 	int error = socket_error(attempt->fd);
@@ -104,10 +104,10 @@ static void on_answer(struct ev_loop *loop, ev_io *attempt, int events)
 		return;
 	}
 	attempt_close(dial, attempt);
-	attempt_failed(dial, error);
+	dial_attempt_failed(dial, error);
 }
 
-static void note_tried(struct dial *dial, const struct address *address)
+static void dial_note_tried(struct dial *dial, const struct address *address)
 {
 	char text[ADDRESS_TEXT_MAX];
 	size_t used = strlen(dial->tried);
@@ -117,16 +117,16 @@ static void note_tried(struct dial *dial, const struct address *address)
 			text);
 }
 
-static void next_attempt(struct dial *dial)
+static void dial_next_attempt(struct dial *dial)
 {
 	const struct address *address = &dial->addresses[dial->next];
 	ev_io *attempt = &dial->attempts[dial->next++];
 	ev_timer_stop(dial->setup.loop, &dial->timer);
-	note_tried(dial, address);
-	ev_io_init(attempt, on_answer, socket_connect(address), EV_WRITE);
+	dial_note_tried(dial, address);
+	ev_io_init(attempt, on_connected, socket_connect(address), EV_WRITE);
 	attempt->data = dial;
 	if (attempt->fd < 0) {
-		attempt_failed(dial, errno);
+		dial_attempt_failed(dial, errno);
 		return;
 	}
 	ev_io_start(dial->setup.loop, attempt);
@@ -136,7 +136,7 @@ static void next_attempt(struct dial *dial)
 	}
 }
 
-static void add_address(struct dial *dial, const struct address *address)
+static void dial_add_address(struct dial *dial, const struct address *address)
 {
 	sa_family_t family = address->any.sa_family;
 	bool is_wanted = dial->setup.family == AF_UNSPEC || family == AF_UNIX ||
@@ -145,14 +145,14 @@ static void add_address(struct dial *dial, const struct address *address)
 		dial->addresses[dial->count++] = *address;
 }
 
-static void connect_to_them(struct dial *dial)
+static void dial_connect(struct dial *dial)
 {
 	if (dial->count > 0)
-		next_attempt(dial);
+		dial_next_attempt(dial);
 	else if (dial->setup.family == AF_INET6)
-		fail_unresolved(dial, "it has no IPv6 address");
+		dial_fail_unresolved(dial, "it has no IPv6 address");
 	else
-		fail_unresolved(dial, "it has no IPv4 address");
+		dial_fail_unresolved(dial, "it has no IPv4 address");
 }
 
 static void on_resolved(
@@ -161,22 +161,22 @@ static void on_resolved(
 	struct dial *dial = owner;
 	dial->lookup = NULL;
 	for (size_t i = 0; i < count; i++)
-		add_address(dial, &addresses[i]);
+		dial_add_address(dial, &addresses[i]);
 	if (count == 0)
-		fail_unresolved(dial, error);
+		dial_fail_unresolved(dial, error);
 	else
-		connect_to_them(dial);
+		dial_connect(dial);
 }
 
-static void begin(struct dial *dial)
+static void dial_begin(struct dial *dial)
 {
 	struct address address;
 	if (address_of_endpoint(&dial->endpoint, &address)) {
-		add_address(dial, &address);
-		connect_to_them(dial);
+		dial_add_address(dial, &address);
+		dial_connect(dial);
 		return;
 	}
-	/* An answer at once may have ended the dial: NULL is not to be kept. */
+	/* An immediate answer may have ended the dial: then there is no place for the NULL. */
 	struct lookup *lookup = resolver_lookup(
 		dial->setup.resolver, dial->endpoint.host, dial->endpoint.port, on_resolved, dial);
 	if (lookup)
@@ -188,9 +188,9 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	struct dial *dial = timer->data;
 	(void)loop, (void)events;
 	if (dial->count > 0)
-		next_attempt(dial);
+		dial_next_attempt(dial);
 	else
-		begin(dial);
+		dial_begin(dial);
 }
 
 struct dial *dial_start(const struct dial_setup *setup, struct err *err)
@@ -203,7 +203,7 @@ struct dial *dial_start(const struct dial_setup *setup, struct err *err)
 	dial->setup = *setup;
 	dial->endpoint = *setup->endpoint;
 	dial->setup.endpoint = &dial->endpoint;
-	/* From the loop, so that no answer comes before the caller knows of the dial. */
+	/* From the loop, so that the caller has its handle before the dial can end. */
 	ev_timer_init(&dial->timer, on_timer, 0., 0.);
 	dial->timer.data = dial;
 	ev_timer_start(setup->loop, &dial->timer);

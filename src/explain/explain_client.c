@@ -1,15 +1,10 @@
 #include "explain/explain.h"
 
+#include "base/date.h"
 #include "route/acl.h"
 #include "tls/inspect.h"
 
 #include <time.h>
-
-static void date_text(time_t when, char out[32])
-{
-	struct tm parts;
-	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
-}
 
 static bool tell_name(void *owner, const struct server_name *name)
 {
@@ -27,14 +22,14 @@ static const char *state_of(const struct credential *credential)
 
 static void explain_certificate(struct out *out, const struct credential *credential)
 {
-	char date[32];
+	char date[DATE_SIZE];
 	out_object(out, NULL);
 	out_text(out, "file", credential->cert_stamp.path);
 	out_list(out, "names");
 	credential_each_name(credential, tell_name, out);
 	out_close(out);
 	out_text(out, "key_type", credential_key_type(credential));
-	date_text(credential->not_after, date);
+	date_write(credential->not_after, date);
 	out_text(out, "expires", date);
 	out_text(out, "state", state_of(credential));
 	out_close(out);

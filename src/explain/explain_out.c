@@ -1,243 +1,186 @@
 #include "explain/explain_out.h"
 
-static struct out_level *top(struct out *out)
-{
-	return &out->levels[out->depth];
-}
+#include "base/utf8.h"
 
-static void push(struct out *out, struct out_level level)
+void out_begin(struct out *out, struct strbuf *text, bool is_json)
 {
-	if (out->depth + 1 < OUT_DEPTH_MAX)
-		out->levels[++out->depth] = level;
-}
-
-void out_begin(struct out *out, FILE *file, bool is_json)
-{
-	*out = (struct out){.file = file, .is_json = is_json};
+	*out = (struct out){.text = text, .is_json = is_json, .json = {.text = text}};
 	if (is_json)
-		fputc('{', file);
+		json_out_object(&out->json, NULL);
 }
 
 void out_end(struct out *out)
 {
 	if (out->is_json)
-		fputs("}\n", out->file);
+		json_out_close(&out->json);
 }
 
 /* For people. */
 
-static void text_indent(struct out *out, unsigned levels)
+static void put(struct out *out, const char *text)
 {
-	for (unsigned i = 0; i < levels; i++)
-		fputs("  ", out->file);
+	strbuf_append(out->text, text, strlen(text));
 }
 
-static void text_key(struct out *out, const char *key)
+static struct out_level *level_of(struct out *out)
 {
-	const struct out_level *level = top(out);
+	return &out->levels[out->depth];
+}
+
+static void level_open(struct out *out, struct out_level level)
+{
+	if (out->depth + 1 < OUT_DEPTH_MAX)
+		out->levels[++out->depth] = level;
+}
+
+static void line_key(struct out *out, const char *key)
+{
+	const struct out_level *level = level_of(out);
 	bool is_dashed = level->is_item && level->count == 0;
-	text_indent(out, out->depth - is_dashed);
+	for (unsigned i = is_dashed; i < out->depth; i++)
+		put(out, "  ");
 	if (is_dashed)
-		fputs("- ", out->file);
+		put(out, "- ");
 	for (; *key; key++)
-		fputc(*key == '_' ? ' ' : *key, out->file);
-	fputc(':', out->file);
+		strbuf_append(out->text, *key == '_' ? " " : key, 1);
+	put(out, ":");
 }
 
-/* What stands between this value and what was told before it. */
-static void text_before(struct out *out, const char *key)
+/* Ends where the value is to be written: behind its key, or behind the item before it. */
+static void line_begin(struct out *out, const char *key)
 {
-	struct out_level *level = top(out);
+	struct out_level *level = level_of(out);
 	if (key)
-		text_key(out, key);
+		line_key(out, key);
 	else if (level->count > 0)
-		fputc(',', out->file);
-	fputc(' ', out->file);
+		put(out, ",");
+	put(out, " ");
 	level->count++;
 }
 
-static void text_after(struct out *out)
+static void line_end(struct out *out)
 {
-	if (!top(out)->is_list)
-		fputc('\n', out->file);
+	if (!level_of(out)->is_list)
+		put(out, "\n");
 }
 
-/* For scripts. */
-
-static void json_char(struct out *out, unsigned byte)
+static void line_word(struct out *out, const char *key, const char *word)
 {
-	if (byte == '"' || byte == '\\')
-		fprintf(out->file, "\\%c", (int)byte);
-	else if (byte < 0x20 || byte == 0x7f)
-		fprintf(out->file, "\\u%04x", byte);
-	else
-		fputc((int)byte, out->file);
+	line_begin(out, key);
+	put(out, word);
+	line_end(out);
 }
 
-static void latin_char(struct out *out, unsigned byte)
+/* A terminal gets no control characters, whatever the text is. */
+static void line_text(struct out *out, const char *key, struct span value, bool is_utf8)
 {
-	if (byte < 0x80) {
-		json_char(out, byte);
-		return;
-	}
-	fputc((int)(0xc0 | byte >> 6), out->file);
-	fputc((int)(0x80 | (byte & 0x3f)), out->file);
-}
-
-static void json_before(struct out *out, const char *key)
-{
-	if (top(out)->count++ > 0)
-		fputs(", ", out->file);
-	if (key)
-		fprintf(out->file, "\"%s\": ", key);
-}
-
-static void before(struct out *out, const char *key)
-{
-	if (out->is_json)
-		json_before(out, key);
-	else
-		text_before(out, key);
-}
-
-static void after(struct out *out)
-{
-	if (!out->is_json)
-		text_after(out);
-}
-
-/* The length of a sound UTF-8 sequence (RFC 3629 section 4), or 0. */
-static size_t utf8_sequence(struct span text)
-{
-	const uint8_t *at = text.data;
-	size_t len = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
-	if (len == 0 || len > text.len || at[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < len; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	bool is_long = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-	bool is_beyond = (at[0] == 0xed && at[1] > 0x9f) || (at[0] == 0xf4 && at[1] > 0x8f);
-	return is_long || is_beyond ? 0 : len;
-}
-
-static bool is_utf8(struct span text)
-{
-	for (size_t len; text.len > 0; text = span_of(text.data + len, text.len - len))
-		if ((len = utf8_sequence(text)) == 0)
-			return false;
-	return true;
-}
-
-/* A terminal gets no control characters from us, whoever chose the text. */
-static void text_char(struct out *out, unsigned byte, bool is_in_utf8)
-{
-	if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !is_in_utf8))
-		fprintf(out->file, "\\x%02x", byte);
-	else
-		fputc((int)byte, out->file);
-}
-
-static void write_chars(struct out *out, struct span value, bool is_in_utf8)
-{
-	for (size_t i = 0; i < value.len; i++) {
-		if (!out->is_json)
-			text_char(out, value.data[i], is_in_utf8);
-		else if (is_in_utf8)
-			json_char(out, value.data[i]);
+	line_begin(out, key);
+	for (struct span rest = value; rest.len > 0;) {
+		const uint8_t *at = rest.data;
+		uint32_t point = *at;
+		size_t len = is_utf8 ? utf8_decode(rest, &point) : 1;
+		rest = span_of(at + len, rest.len - len);
+		if (len == 1 && (point >= 0x7f || point < 0x20))
+			strbuf_printf(out->text, "\\x%02x", (unsigned)point);
+		else if (utf8_is_control(point))
+			strbuf_printf(out->text, "\\u%04x", (unsigned)point);
 		else
-			latin_char(out, value.data[i]);
+			strbuf_append(out->text, (const char *)at, len);
 	}
+	line_end(out);
 }
 
-static void write_string(struct out *out, const char *key, struct span value, bool is_in_utf8)
+static void lines_object(struct out *out, const char *key)
 {
-	before(out, key);
-	if (out->is_json)
-		fputc('"', out->file);
-	write_chars(out, value, is_in_utf8);
-	if (out->is_json)
-		fputc('"', out->file);
-	after(out);
+	struct out_level *level = level_of(out);
+	if (!level->is_list)
+		line_key(out, key);
+	if (!level->is_list || level->count == 0)
+		put(out, "\n");
+	level->count++;
+	level->holds_objects = true;
+	level_open(out, (struct out_level){.is_item = level->is_list});
 }
 
-static void write_word(struct out *out, const char *key, const char *json, const char *text)
+static void lines_list(struct out *out, const char *key)
 {
-	before(out, key);
-	fputs(out->is_json ? json : text, out->file);
-	after(out);
+	line_key(out, key);
+	level_of(out)->count++;
+	level_open(out, (struct out_level){.is_list = true});
 }
+
+/* A list of objects ended its last line already. */
+static void lines_close(struct out *out)
+{
+	struct out_level closed = *level_of(out);
+	if (out->depth > 0)
+		out->depth--;
+	if (closed.is_list && !closed.holds_objects)
+		put(out, closed.count == 0 ? " none\n" : "\n");
+}
+
+/* For either. */
 
 void out_bytes(struct out *out, const char *key, struct span value)
 {
-	write_string(out, key, value, false);
+	if (out->is_json)
+		json_out_bytes(&out->json, key, value);
+	else
+		line_text(out, key, value, false);
 }
 
 void out_text(struct out *out, const char *key, const char *value)
 {
-	if (value)
-		write_string(out, key, span_of_string(value), is_utf8(span_of_string(value)));
+	bool is_utf8 = value && utf8_is_valid(span_of_string(value));
+	if (value && !is_utf8)
+		out_bytes(out, key, span_of_string(value));
+	else if (out->is_json)
+		json_out_text(&out->json, key, value);
+	else if (value)
+		line_text(out, key, span_of_string(value), true);
 	else
-		write_word(out, key, "null", "none");
+		line_word(out, key, "none");
 }
 
 void out_number(struct out *out, const char *key, long long value)
 {
-	before(out, key);
-	fprintf(out->file, "%lld", value);
-	after(out);
+	if (out->is_json) {
+		json_out_number(&out->json, key, value);
+		return;
+	}
+	line_begin(out, key);
+	strbuf_printf(out->text, "%lld", value);
+	line_end(out);
 }
 
 void out_flag(struct out *out, const char *key, bool value)
 {
-	write_word(out, key, value ? "true" : "false", value ? "yes" : "no");
+	if (out->is_json)
+		json_out_flag(&out->json, key, value);
+	else
+		line_word(out, key, value ? "yes" : "no");
 }
 
 void out_object(struct out *out, const char *key)
 {
-	bool is_item = top(out)->is_list;
-	if (out->is_json) {
-		json_before(out, key);
-		fputc('{', out->file);
-	} else if (is_item) {
-		top(out)->holds_objects = true;
-		if (top(out)->count++ == 0)
-			fputc('\n', out->file);
-	} else {
-		text_key(out, key);
-		fputc('\n', out->file);
-		top(out)->count++;
-	}
-	push(out, (struct out_level){.is_item = is_item});
+	if (out->is_json)
+		json_out_object(&out->json, key);
+	else
+		lines_object(out, key);
 }
 
 void out_list(struct out *out, const char *key)
 {
-	if (out->is_json) {
-		json_before(out, key);
-		fputc('[', out->file);
-	} else {
-		text_key(out, key);
-		top(out)->count++;
-	}
-	push(out, (struct out_level){.is_list = true});
-}
-
-/* A list of objects ended its last line already. */
-static void text_close(struct out *out, struct out_level closed)
-{
-	if (!closed.is_list || closed.holds_objects)
-		return;
-	fputs(closed.count == 0 ? " none\n" : "\n", out->file);
+	if (out->is_json)
+		json_out_list(&out->json, key);
+	else
+		lines_list(out, key);
 }
 
 void out_close(struct out *out)
 {
-	struct out_level closed = *top(out);
-	if (out->depth > 0)
-		out->depth--;
 	if (out->is_json)
-		fputc(closed.is_list ? ']' : '}', out->file);
+		json_out_close(&out->json);
 	else
-		text_close(out, closed);
+		lines_close(out);
 }

@@ -305,7 +305,7 @@ static const struct rule *find_email(const struct acl *acl, struct span value)
 
 static const struct rule *find_value(const struct acl *acl, const struct identity_value *value)
 {
-	if (!value->is_sound)
+	if (!value->is_valid)
 		return NULL;
 	switch (value->kind) {
 	case IDENTITY_CN:

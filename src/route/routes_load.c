@@ -1,3 +1,4 @@
+#include "base/date.h"
 #include "route/acl.h"
 #include "route/routes_build.h"
 
@@ -33,10 +34,9 @@ static void warn_of_dates(struct builder *builder, const struct route_config *co
 	struct credential *cred)
 {
 	time_t now = time(NULL);
-	char date[32];
+	char date[DATE_SIZE];
 	time_t when = now < cred->not_before ? cred->not_before : cred->not_after;
-	struct tm parts;
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &parts));
+	date_write(when, date);
 	if (now < cred->not_before)
 		route_config_warning(config, builder->report, "cert", index,
 			"the certificate is not valid before %s", date);

@@ -37,7 +37,7 @@ static const char *on_or_off(bool is_on)
 	return is_on ? "on" : "off";
 }
 
-static void enter(const struct config *config, const struct path_set *paths)
+static void sandbox_restrict(const struct config *config, const struct path_set *paths)
 {
 	struct err no_files, no_calls;
 	struct log_line line;
@@ -70,7 +70,7 @@ void sandbox_enter(const struct config *config, const struct path_set *paths)
 		: IS_SANITIZED             ? "built with a sanitizer"
 					   : NULL;
 	if (!why) {
-		enter(config, paths);
+		sandbox_restrict(config, paths);
 		return;
 	}
 	struct log_line line;

@@ -23,12 +23,12 @@ static const char *const calls[] = {
 	"bind",               /* a reload's new listeners */
 	"connect",            /* to backends, to name servers */
 	"getsockname",        /* where a connection came in */
-	"getsockopt",         /* how a connect went; who asks at the control socket */
+	"getsockopt",         /* the outcome of a connect; the peer of the control socket */
 	"listen",             /* a reload's new listeners */
 	"pipe2",              /* for splice */
 	"recvfrom",           /* all reading, peeking included */
 	"sendmsg",            /* sockets to the launcher; libmicrohttpd's answers */
-	"sendto",             /* all writing; what systemd is told */
+	"sendto",             /* all writing; notifications to systemd */
 	"setsockopt",         /* what a relay needs; SO_RCVLOWAT for a part of a hello */
 	"shutdown",           /* the end of a direction */
 	"splice",             /* passthrough */
@@ -94,10 +94,10 @@ static const char *const calls[] = {
 	"rt_sigreturn",       /* the end of a handler */
 
 	/* time and chance */
-	"clock_gettime",      /* where the vDSO cannot tell */
+	"clock_gettime",      /* where the vDSO cannot answer */
 	"getrandom",          /* OpenSSL, c-ares */
-	"gettimeofday",       /* where the vDSO cannot tell */
-	"time",               /* where the vDSO cannot tell */
+	"gettimeofday",       /* where the vDSO cannot answer */
+	"time",               /* where the vDSO cannot answer */
 
 	/* who we are, and how much we use */
 	"geteuid",            /* may he ask, at the control socket */
@@ -147,7 +147,7 @@ const char *sandbox_call(size_t index)
 	return NULL;
 }
 
-static int add_calls(scmp_filter_ctx filter)
+static int filter_add_calls(scmp_filter_ctx filter)
 {
 	int error = 0;
 	for (size_t i = 0; i < CALLS && error == 0; i++) {
@@ -158,7 +158,7 @@ static int add_calls(scmp_filter_ctx filter)
 	return error;
 }
 
-static int add_limited_calls(scmp_filter_ctx filter)
+static int filter_add_limited_calls(scmp_filter_ctx filter)
 {
 	int error = 0;
 	for (size_t i = 0; i < LIMITED && error == 0; i++) {
@@ -171,8 +171,8 @@ static int add_limited_calls(scmp_filter_ctx filter)
 	return error;
 }
 
-/* abort(3) signals its own thread; nobody else is to be signalled. */
-static int add_abort(scmp_filter_ctx filter)
+/* abort(3) signals its own thread; no other process may be signalled. */
+static int filter_add_abort(scmp_filter_ctx filter)
 {
 	struct scmp_arg_cmp this_process = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &this_process);
@@ -182,18 +182,18 @@ static int add_abort(scmp_filter_ctx filter)
  * clone3 has its flags in memory, where no filter sees them; without it the C
  * library uses clone.
  */
-static int add_absent(scmp_filter_ctx filter)
+static int filter_add_absent(scmp_filter_ctx filter)
 {
 	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int fill(scmp_filter_ctx filter)
+static int filter_fill(scmp_filter_ctx filter)
 {
-	int error = add_calls(filter);
-	error = error ? error : add_limited_calls(filter);
-	error = error ? error : add_abort(filter);
-	error = error ? error : add_absent(filter);
-	/* Older kernels cannot tell of refusals, and older libraries search in a line. */
+	int error = filter_add_calls(filter);
+	error = error ? error : filter_add_limited_calls(filter);
+	error = error ? error : filter_add_abort(filter);
+	error = error ? error : filter_add_absent(filter);
+	/* Older kernels cannot log refusals, and older libraries search linearly. */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	return error ? error : seccomp_load(filter);
@@ -206,7 +206,7 @@ bool sandbox_limit_calls(struct err *err)
 		err_set(err, "out of memory");
 		return false;
 	}
-	int error = fill(filter);
+	int error = filter_fill(filter);
 	if (error == -EINVAL || error == -ECANCELED)
 		err_set(err, "the kernel has no seccomp filters");
 	else if (error != 0)

@@ -45,19 +45,19 @@ static const char *const always[] = {
 	"/var/lib",
 };
 
-static int version_here(void)
+static int landlock_version(void)
 {
 	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 }
 
-static size_t size_for(int version)
+static size_t attribute_size(int version)
 {
 	return version < 4    ? offsetof(struct rules_wanted, network)
 		: version < 6 ? offsetof(struct rules_wanted, scopes)
 			      : sizeof(struct rules_wanted);
 }
 
-static struct rules_wanted everything(int version)
+static struct rules_wanted all_rights(int version)
 {
 	struct rules_wanted wanted = {.files = (1ULL << 13) - 1}; /* version 1 */
 	if (version >= 2)
@@ -78,7 +78,7 @@ static void allow_at(int rules, int fd, uint64_t what)
 }
 
 /* False: there is no such directory. */
-static bool allow(int rules, const char *directory, uint64_t what)
+static bool allow_directory(int rules, const char *directory, uint64_t what)
 {
 	int fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
@@ -111,9 +111,9 @@ static void allow_around(int rules, const char *path, uint64_t what)
 	do
 		directory = dirname(copy);
 	while (strcmp(directory, "/") != 0 && strcmp(directory, ".") != 0 &&
-		!allow(rules, directory, what));
+		!allow_directory(rules, directory, what));
 	if (strcmp(directory, ".") == 0)
-		allow(rules, directory, what);
+		allow_directory(rules, directory, what);
 	else if (strcmp(directory, "/") == 0 && what == READ)
 		allow_file(rules, path);
 }
@@ -134,7 +134,7 @@ static void without_backslashes(char *path)
 static void allow_reading(int rules, const char *path)
 {
 	char plain[PATH_MAX], real[PATH_MAX];
-	if (allow(rules, path, READ) || strlen(path) >= sizeof plain)
+	if (allow_directory(rules, path, READ) || strlen(path) >= sizeof plain)
 		return; /* a directory of CAs */
 	allow_around(rules, path, READ);
 	strcpy(plain, path);
@@ -159,7 +159,7 @@ static void allow_runtime(int rules)
 		size_t len = strcspn(directories, ":");
 		char one[PATH_MAX];
 		snprintf(one, sizeof one, "%.*s", (int)len, directories);
-		allow(rules, one, SOCKETS);
+		allow_directory(rules, one, SOCKETS);
 		directories += len + (directories[len] == ':');
 	}
 }
@@ -201,7 +201,7 @@ static void allow_neighbours(int rules, const char *config_path)
 static void allow_all(int rules, const struct config *config, const struct path_set *paths)
 {
 	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
-		allow(rules, always[i], READ);
+		allow_directory(rules, always[i], READ);
 	allow_reading(rules, "/etc/resolv.conf"); /* often a link into /run */
 	for (size_t i = 0; i < paths->count; i++)
 		allow_reading(rules, paths->paths[i]);
@@ -218,11 +218,11 @@ static void allow_all(int rules, const struct config *config, const struct path_
 
 int sandbox_limit_files(const struct config *config, const struct path_set *paths, struct err *err)
 {
-	int version = version_here();
-	struct rules_wanted wanted = everything(version);
+	int version = landlock_version();
+	struct rules_wanted wanted = all_rights(version);
 	int rules = version < 1
 		? -1
-		: (int)syscall(SYS_landlock_create_ruleset, &wanted, size_for(version), 0);
+		: (int)syscall(SYS_landlock_create_ruleset, &wanted, attribute_size(version), 0);
 	if (rules < 0) {
 		err_set(err, "%s",
 			errno == ENOSYS || errno == EOPNOTSUPP

@@ -1,6 +1,6 @@
 #include "tls/inspect.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 #include "tls/verify_client.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ static bool read_pem(struct client_certificate *certificate, FILE *file, struct 
 	ERR_clear_error();
 	certificate->leaf = PEM_read_X509_AUX(file, NULL, NULL, NULL);
 	if (!certificate->leaf) {
-		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+		err_set(err, "no PEM certificate in it (%s)", ossl_error_take());
 		return false;
 	}
 	X509 *next;

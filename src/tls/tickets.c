@@ -40,7 +40,7 @@ static _Thread_local struct {
 	struct kept_keys of[KEPT_MAX];
 } kept;
 
-static bool draw(struct epoch *epoch)
+static bool epoch_draw(struct epoch *epoch)
 {
 	epoch->drawn = RAND_bytes(epoch->name, sizeof epoch->name) == 1 &&
 		RAND_priv_bytes(epoch->secret, sizeof epoch->secret) == 1;
@@ -56,7 +56,7 @@ struct tickets *tickets_create(struct err *err)
 	}
 	pthread_rwlock_init(&tickets->lock, NULL);
 	tickets->cipher = EVP_CIPHER_fetch(NULL, "AES-256-CBC", NULL);
-	if (!tickets->cipher || !draw(&tickets->current)) {
+	if (!tickets->cipher || !epoch_draw(&tickets->current)) {
 		err_set(err, "no random bytes for session ticket keys");
 		tickets_destroy(tickets);
 		return NULL;
@@ -77,7 +77,7 @@ void tickets_destroy(struct tickets *tickets)
 void tickets_rotate(struct tickets *tickets)
 {
 	struct epoch next;
-	if (!draw(&next))
+	if (!epoch_draw(&next))
 		return;
 	pthread_rwlock_wrlock(&tickets->lock);
 	tickets->previous = tickets->current;
@@ -86,7 +86,7 @@ void tickets_rotate(struct tickets *tickets)
 	OPENSSL_cleanse(&next, sizeof next);
 }
 
-static bool derive(
+static bool keys_derive(
 	const struct epoch *epoch, const struct ticket_binding *binding, struct ticket_keys *keys)
 {
 	unsigned len = sizeof *keys;
@@ -94,7 +94,7 @@ static bool derive(
 		       sizeof binding->bytes, (uint8_t *)keys, &len) != NULL;
 }
 
-static const struct ticket_keys *keys_of(
+static const struct ticket_keys *keys_for(
 	const struct epoch *epoch, const struct ticket_binding *binding, bool is_newest)
 {
 	struct kept_keys *place = &kept.of[(epoch->name[0] ^ binding->bytes[0]) % KEPT_MAX];
@@ -107,14 +107,14 @@ static const struct ticket_keys *keys_of(
 		return &place->keys;
 	memcpy(place->epoch, epoch->name, sizeof epoch->name);
 	place->binding = *binding;
-	if (derive(epoch, binding, &place->keys))
+	if (keys_derive(epoch, binding, &place->keys))
 		return &place->keys;
 	OPENSSL_cleanse(place, sizeof *place);
 	return NULL;
 }
 
-static bool arm(struct tickets *tickets, const struct ticket_keys *keys, const uint8_t *iv,
-	EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
+static bool contexts_init(struct tickets *tickets, const struct ticket_keys *keys,
+	const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
 {
 	char digest[] = "SHA256";
 	OSSL_PARAM params[] = {
@@ -128,7 +128,7 @@ static bool arm(struct tickets *tickets, const struct ticket_keys *keys, const u
 }
 
 /* The epoch of a name, copied out so that nothing long happens under the lock; 0: unknown. */
-static int find(struct tickets *tickets, const uint8_t *name, struct epoch *out)
+static int epoch_find(struct tickets *tickets, const uint8_t *name, struct epoch *out)
 {
 	int found = 0;
 	pthread_rwlock_rdlock(&tickets->lock);
@@ -144,11 +144,12 @@ static int find(struct tickets *tickets, const uint8_t *name, struct epoch *out)
 	return found;
 }
 
-static int apply(struct tickets *tickets, const struct ticket_binding *binding, struct epoch *epoch,
-	int found, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal)
+static int ticket_apply(struct tickets *tickets, const struct ticket_binding *binding,
+	struct epoch *epoch, int found, const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac,
+	bool seal)
 {
-	const struct ticket_keys *keys = keys_of(epoch, binding, found == 1);
-	bool ok = keys && arm(tickets, keys, iv, cipher, mac, seal);
+	const struct ticket_keys *keys = keys_for(epoch, binding, found == 1);
+	bool ok = keys && contexts_init(tickets, keys, iv, cipher, mac, seal);
 	OPENSSL_cleanse(epoch, sizeof *epoch);
 	return ok ? found : -1;
 }
@@ -157,19 +158,19 @@ int tickets_seal(struct tickets *tickets, const struct ticket_binding *binding, 
 	uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
 	struct epoch epoch;
-	int found = find(tickets, NULL, &epoch);
+	int found = epoch_find(tickets, NULL, &epoch);
 	memcpy(name, epoch.name, TICKET_NAME_SIZE);
 	if (RAND_bytes(iv, EVP_CIPHER_get_iv_length(tickets->cipher)) != 1)
 		return -1;
-	return apply(tickets, binding, &epoch, found, iv, cipher, mac, true);
+	return ticket_apply(tickets, binding, &epoch, found, iv, cipher, mac, true);
 }
 
 int tickets_open(struct tickets *tickets, const struct ticket_binding *binding, const uint8_t *name,
 	const uint8_t *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac)
 {
 	struct epoch epoch;
-	int found = find(tickets, name, &epoch);
+	int found = epoch_find(tickets, name, &epoch);
 	if (found == 0)
 		return 0;
-	return apply(tickets, binding, &epoch, found, iv, cipher, mac, false);
+	return ticket_apply(tickets, binding, &epoch, found, iv, cipher, mac, false);
 }

@@ -1,7 +1,7 @@
 #include "tls/tls_client.h"
 
+#include "tls/cert/ossl_error.h"
 #include "tls/tls_conn.h"
-#include "tls/tls_error.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -32,11 +32,11 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 	return 1;
 }
 
-static bool configure(struct tls_client *client)
+static bool client_configure(struct tls_client *client)
 {
 	const struct tls_client_policy *policy = &client->policy;
 	SSL_CTX *ctx = client->ssl_ctx;
-	/* A TLS 1.2 server that asks and then does not answer would keep every write waiting to read. */
+	/* A TLS 1.2 server that requests one and does not continue would block every write on a read. */
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(ctx, policy->unverified ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
@@ -78,9 +78,9 @@ struct tls_client *tls_client_create(const struct tls_client_policy *policy, str
 		trust_ref(policy->trust);
 	ERR_clear_error();
 	client->ssl_ctx = SSL_CTX_new(TLS_client_method());
-	if (client->ssl_ctx && configure(client))
+	if (client->ssl_ctx && client_configure(client))
 		return client;
-	err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+	err_set(err, "OpenSSL refuses it: %s", ossl_error_take());
 	tls_client_unref(client);
 	return NULL;
 }
@@ -151,7 +151,7 @@ static bool is_reusable(const SSL_SESSION *session)
 	return SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION;
 }
 
-static SSL_SESSION *take_session(struct tls_peer *peer)
+static SSL_SESSION *peer_take_session(struct tls_peer *peer)
 {
 	SSL_SESSION *session = NULL;
 	pthread_mutex_lock(&peer->lock);
@@ -180,7 +180,7 @@ void tls_peer_keep_session(struct tls_peer *peer, SSL_SESSION *session)
 	SSL_SESSION_free(oldest);
 }
 
-static bool expect_name(SSL *ssl, const struct tls_peer *peer)
+static bool peer_expect_name(SSL *ssl, const struct tls_peer *peer)
 {
 	if (peer->is_address)
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), peer->name) == 1;
@@ -190,9 +190,9 @@ static bool expect_name(SSL *ssl, const struct tls_peer *peer)
 }
 
 /* A resumed session skips the verification: a certificate that has expired since does not resume. */
-static void resume(SSL *ssl, struct tls_peer *peer)
+static void peer_resume(SSL *ssl, struct tls_peer *peer)
 {
-	SSL_SESSION *session = take_session(peer);
+	SSL_SESSION *session = peer_take_session(peer);
 	X509 *leaf = session ? SSL_SESSION_get0_peer(session) : NULL;
 	if (leaf && X509_cmp_current_time(X509_get0_notAfter(leaf)) > 0)
 		SSL_set_session(ssl, session);
@@ -202,8 +202,8 @@ static void resume(SSL *ssl, struct tls_peer *peer)
 SSL *tls_peer_ssl(struct tls_peer *peer)
 {
 	SSL *ssl = SSL_new(peer->client->ssl_ctx);
-	if (ssl && expect_name(ssl, peer)) {
-		resume(ssl, peer);
+	if (ssl && peer_expect_name(ssl, peer)) {
+		peer_resume(ssl, peer);
 		SSL_set_connect_state(ssl);
 		return ssl;
 	}

@@ -1,5 +1,6 @@
 #include "tls/tls_conn.h"
 
+#include "base/date.h"
 #include "wire/server_name.h"
 
 #include <openssl/err.h>
@@ -7,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define TEXT_MAX       400
 #define NAMES_TEXT_MAX 160
@@ -155,12 +155,12 @@ static void write_names(X509 *leaf, char out[NAMES_TEXT_MAX])
 		snprintf(out, NAMES_TEXT_MAX, "none");
 }
 
-static void write_date(const ASN1_TIME *time, char *out, size_t size)
+static void write_date(const ASN1_TIME *time, char out[DATE_SIZE])
 {
 	struct tm parts;
 	out[0] = '\0';
 	if (ASN1_TIME_to_tm(time, &parts) == 1)
-		strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
+		date_write(timegm(&parts), out);
 }
 
 /* Why the server's certificate was refused, in words that help whoever is to mend it. */
@@ -174,10 +174,10 @@ static const char *explain_refusal(struct tls_conn *conn, X509 *leaf, int error)
 		return tls_conn_format(conn, "server certificate: not for \"%s\"; its names: %s",
 			conn->peer_name, detail);
 	case X509_V_ERR_CERT_HAS_EXPIRED:
-		write_date(X509_get0_notAfter(leaf), detail, sizeof detail);
+		write_date(X509_get0_notAfter(leaf), detail);
 		return tls_conn_format(conn, "server certificate: expired at %s", detail);
 	case X509_V_ERR_CERT_NOT_YET_VALID:
-		write_date(X509_get0_notBefore(leaf), detail, sizeof detail);
+		write_date(X509_get0_notBefore(leaf), detail);
 		return tls_conn_format(conn, "server certificate: not valid before %s", detail);
 	default:
 		return tls_conn_format(

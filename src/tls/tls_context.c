@@ -1,7 +1,7 @@
 #include "tls/tls_context.h"
 
+#include "tls/cert/ossl_error.h"
 #include "tls/tls_conn.h"
-#include "tls/tls_error.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -129,7 +129,7 @@ SSL_CTX *tls_context_ssl(struct tls_context *context)
 		return there;
 	SSL_CTX *made = SSL_CTX_new(TLS_server_method());
 	bool ok = made && configure(made, context);
-	tls_error_clear();
+	ossl_error_clear();
 	if (ok && atomic_compare_exchange_strong(&context->ssl_ctx, &there, made))
 		return made;
 	SSL_CTX_free(made);

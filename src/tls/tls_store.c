@@ -1,25 +1,19 @@
 #include "tls/tls_store.h"
 
+#include "base/strbuf.h"
 #include "tls/cert/keypair_check.h"
 
 #include <search.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum kind { KIND_CREDENTIAL, KIND_TRUST, KIND_CONTEXT, KIND_CLIENT, KIND_PEER };
 
 /* One thing loaded; found by its kind and a key of bytes. */
 struct item {
 	enum kind kind;
-	struct buf key;
-	unsigned generation; /* of the load that last asked for it */
-	union {
-		struct credential *credential;
-		struct trust *trust;
-		struct tls_context *context;
-		struct tls_client *client;
-		struct tls_peer *peer;
-	};
+	struct strbuf key;
+	unsigned generation; /* of the load that last used it */
+	void *object;        /* of the kind's type; the store has one reference */
 	struct item *next;
 };
 
@@ -27,74 +21,90 @@ struct tls_store {
 	struct tickets *tickets;
 	struct credential_readers readers;   /* its issuers are of one load: NULL between two */
 	struct keypair_check *keypair_check; /* of one load; NULL until it is needed */
-	void *index;                         /* a tree (tsearch) over `entries` */
-	struct item *entries;
+	void *index;                         /* a tree (tsearch) over `items` */
+	struct item *items;
 	unsigned generation;
 	struct tls_store_counts counts;
 };
 
-static int compare(const void *one, const void *other)
+static int item_compare(const void *one, const void *other)
 {
 	const struct item *a = one, *b = other;
 	if (a->kind != b->kind)
 		return a->kind < b->kind ? -1 : 1;
-	if (a->key.end != b->key.end)
-		return a->key.end < b->key.end ? -1 : 1;
-	return memcmp(a->key.data, b->key.data, a->key.end);
+	if (a->key.len != b->key.len)
+		return a->key.len < b->key.len ? -1 : 1;
+	return memcmp(a->key.at, b->key.at, a->key.len);
 }
 
-static void release(struct item *entry)
+static void object_unref(enum kind kind, void *object)
 {
-	switch (entry->kind) {
+	switch (kind) {
 	case KIND_CREDENTIAL:
-		credential_unref(entry->credential);
+		credential_unref(object);
 		break;
 	case KIND_TRUST:
-		trust_unref(entry->trust);
+		trust_unref(object);
 		break;
 	case KIND_CONTEXT:
-		tls_context_unref(entry->context);
+		tls_context_unref(object);
 		break;
 	case KIND_CLIENT:
-		tls_client_unref(entry->client);
+		tls_client_unref(object);
 		break;
 	case KIND_PEER:
-		tls_peer_unref(entry->peer);
+		tls_peer_unref(object);
 		break;
 	}
 }
 
-static void entry_free(struct item *entry)
+/* Whether its files are still what was loaded, which is not looked at twice in one load. */
+static bool item_is_current(const struct tls_store *store, const struct item *item)
 {
-	release(entry);
-	free(entry->key.data);
-	free(entry);
+	if (item->generation == store->generation)
+		return true;
+	switch (item->kind) {
+	case KIND_CREDENTIAL:
+		return credential_is_current(item->object);
+	case KIND_TRUST:
+		return trust_is_current(item->object);
+	case KIND_CONTEXT:
+	case KIND_CLIENT:
+	case KIND_PEER:
+		break;
+	}
+	return true;
+}
+
+static void item_free(struct item *item)
+{
+	object_unref(item->kind, item->object);
+	strbuf_finish(&item->key);
+	free(item);
 }
 
 struct tls_store *tls_store_create(struct err *err)
 {
 	struct tls_store *store = calloc(1, sizeof *store);
-	if (store && (store->readers.keys = key_reader_create()) != NULL) {
-		if ((store->tickets = tickets_create(err)) != NULL)
-			return store;
-	} else {
-		err_set(err, "out of memory");
-	}
+	err_set(err, "out of memory");
+	if (store && (store->readers.keys = key_reader_create()) != NULL &&
+		(store->tickets = tickets_create(err)) != NULL)
+		return store;
 	tls_store_destroy(store);
 	return NULL;
 }
 
-static void keep_entries_since(struct tls_store *store, unsigned generation)
+static void store_drop_before(struct tls_store *store, unsigned generation)
 {
-	for (struct item **at = &store->entries; *at;) {
-		struct item *entry = *at;
-		if (entry->generation >= generation) {
-			at = &entry->next;
+	for (struct item **at = &store->items; *at;) {
+		struct item *item = *at;
+		if (item->generation >= generation) {
+			at = &item->next;
 			continue;
 		}
-		*at = entry->next;
-		tdelete(entry, &store->index, compare);
-		entry_free(entry);
+		*at = item->next;
+		tdelete(item, &store->index, item_compare);
+		item_free(item);
 	}
 }
 
@@ -102,7 +112,7 @@ void tls_store_destroy(struct tls_store *store)
 {
 	if (!store)
 		return;
-	keep_entries_since(store, store->generation + 1);
+	store_drop_before(store, store->generation + 1);
 	tickets_destroy(store->tickets);
 	key_reader_destroy(store->readers.keys);
 	issuers_destroy(store->readers.issuers);
@@ -131,132 +141,141 @@ void tls_store_end(struct tls_store *store, bool published)
 	store->readers.issuers = NULL;
 	if (!published)
 		return;
-	keep_entries_since(store, store->generation);
+	store_drop_before(store, store->generation);
 	store->counts.changed = false;
 }
 
-static void key_add(struct buf *key, const void *data, size_t len)
+static void key_add(struct strbuf *key, const void *data, size_t len)
 {
-	uint8_t *more = realloc(key->data, key->end + len);
-	if (!more)
-		abort(); /* a few hundred bytes */
-	memcpy(more + key->end, data, len);
-	key->data = more;
-	key->end += len;
+	strbuf_append(key, data, len);
 }
 
-static void key_add_text(struct buf *key, const char *text)
+/* With its NUL, which ends it among others. */
+static void key_add_text(struct strbuf *key, const char *text)
 {
 	key_add(key, text, strlen(text) + 1);
 }
 
-static struct item *find(struct tls_store *store, enum kind kind, const struct buf *key)
+static struct item *store_find(struct tls_store *store, enum kind kind, const struct strbuf *key)
 {
 	struct item wanted = {.kind = kind, .key = *key};
-	struct item **found = tfind(&wanted, &store->index, compare);
+	struct item **found = tfind(&wanted, &store->index, item_compare);
 	return found ? *found : NULL;
 }
 
-/* Takes the key over. */
-static struct item *insert(struct tls_store *store, enum kind kind, struct buf *key)
+static void item_use(struct tls_store *store, struct item *item)
 {
-	struct item *entry = calloc(1, sizeof *entry);
-	if (!entry)
-		abort();
-	entry->kind = kind;
-	entry->key = *key;
-	key->data = NULL;
-	entry->next = store->entries;
-	store->entries = entry;
-	if (!tsearch(entry, &store->index, compare))
-		abort();
-	return entry;
+	if (item->kind == KIND_CREDENTIAL && item->generation != store->generation)
+		store->counts.credentials++;
+	item->generation = store->generation;
 }
 
-static struct credential *credential_refresh(struct tls_store *store, struct item **entry,
-	struct buf *key, enum credential_part *at_fault, struct err *err)
+/* What is there already and may be used by this load; NULL: it is to be made, and added. */
+static void *store_use(struct tls_store *store, enum kind kind, const struct strbuf *key)
 {
-	const char *cert_path = (const char *)key->data;
-	const char *key_path = cert_path + strlen(cert_path) + 1;
-	if (*entry && credential_is_current((*entry)->credential))
-		return (*entry)->credential;
-	struct credential *loaded =
-		credential_load(cert_path, key_path, &store->readers, at_fault, err);
-	if (!loaded)
+	struct item *item = key->failed ? NULL : store_find(store, kind, key);
+	if (!item || !item_is_current(store, item))
 		return NULL;
-	store->counts.parsed++;
-	store->counts.changed = true;
-	if (*entry) {
-		store->counts.renewed++;
-		release(*entry);
-	} else {
-		*entry = insert(store, KIND_CREDENTIAL, key);
+	item_use(store, item);
+	return item->object;
+}
+
+/* A new item without an object; takes the key over. NULL: no memory. */
+static struct item *store_insert(struct tls_store *store, enum kind kind, struct strbuf *key)
+{
+	struct item *item = key->failed ? NULL : calloc(1, sizeof *item);
+	if (!item)
+		return NULL;
+	item->kind = kind;
+	item->key = *key;
+	item->generation = store->generation - 1; /* not used yet */
+	if (!tsearch(item, &store->index, item_compare)) {
+		free(item);
+		return NULL;
 	}
-	return (*entry)->credential = loaded;
+	char *fitted = realloc(key->at, key->len); /* there may be many thousands */
+	if (fitted)
+		item->key.at = fitted;
+	*key = (struct strbuf){0};
+	item->next = store->items;
+	store->items = item;
+	return item;
+}
+
+/*
+ * Adds what was made, in place of an older one of that key; takes the reference and returns it, lent.
+ * NULL: `object` is NULL, or there is no memory.
+ */
+static void *store_add(
+	struct tls_store *store, enum kind kind, struct strbuf *key, void *object, struct err *err)
+{
+	if (!object)
+		return NULL;
+	struct item *item = key->failed ? NULL : store_find(store, kind, key);
+	if (!item)
+		item = store_insert(store, kind, key);
+	if (!item) {
+		err_set(err, "out of memory");
+		object_unref(kind, object);
+		return NULL;
+	}
+	if (kind == KIND_CREDENTIAL && item->object)
+		store->counts.renewed++;
+	object_unref(kind, item->object);
+	item->object = object;
+	item_use(store, item);
+	return object;
 }
 
 struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,
 	const char *key_path, enum credential_part *at_fault, struct err *err)
 {
-	struct buf key = {0};
+	struct strbuf key = {0};
 	key_add_text(&key, cert_path);
 	key_add_text(&key, key_path);
-	struct item *entry = find(store, KIND_CREDENTIAL, &key);
-	struct credential *credential = NULL;
-	if (entry && entry->generation == store->generation)
-		credential = entry->credential;
-	else if ((credential = credential_refresh(store, &entry, &key, at_fault, err)) != NULL) {
-		store->counts.credentials++;
-		entry->generation = store->generation;
+	struct credential *credential = store_use(store, KIND_CREDENTIAL, &key);
+	if (!credential) {
+		credential = credential_load(cert_path, key_path, &store->readers, at_fault, err);
+		credential = store_add(store, KIND_CREDENTIAL, &key, credential, err);
+		store->counts.parsed += credential != NULL;
+		store->counts.changed |= credential != NULL;
 	}
-	free(key.data);
+	strbuf_finish(&key);
 	return credential;
 }
 
 struct trust *tls_store_trust(struct tls_store *store, const struct trust_files *files,
 	enum trust_part *at_fault, int *index, struct err *err)
 {
-	struct buf key = {0};
+	struct strbuf key = {0};
 	for (size_t i = 0; i < files->ca_count; i++)
 		key_add_text(&key, files->ca[i]);
 	key_add_text(&key, "");
 	for (size_t i = 0; i < files->crl_count; i++)
 		key_add_text(&key, files->crl[i]);
-	struct item *entry = find(store, KIND_TRUST, &key);
-	bool current =
-		entry && (entry->generation == store->generation || trust_is_current(entry->trust));
-	if (!current) {
-		struct trust *loaded = trust_load(files, at_fault, index, err);
-		if (loaded && entry)
-			release(entry);
-		else if (loaded)
-			entry = insert(store, KIND_TRUST, &key);
-		else
-			entry = NULL;
-		if (loaded) {
-			entry->trust = loaded;
-			store->counts.trusts_parsed++;
-			store->counts.changed = true;
-		}
+	struct trust *trust = store_use(store, KIND_TRUST, &key);
+	if (!trust) {
+		trust = trust_load(files, at_fault, index, err);
+		trust = store_add(store, KIND_TRUST, &key, trust, err);
+		store->counts.trusts_parsed += trust != NULL;
+		store->counts.changed |= trust != NULL;
 	}
-	if (entry)
-		entry->generation = store->generation;
-	free(key.data);
-	return entry ? entry->trust : NULL;
+	strbuf_finish(&key);
+	return trust;
 }
 
 /* Equal pointers mean equal files: the store hands out one object for each. */
-static void policy_key(struct buf *key, const struct tls_policy *policy)
+static void key_add_policy(struct strbuf *key, const struct tls_policy *policy)
 {
 	unsigned numbers[] = {policy->min_version, policy->verify, policy->verify_depth,
 		policy->refuse_expired_crl, policy->tickets};
 	key_add(key, numbers, sizeof numbers);
 	key_add(key, &policy->trust, sizeof policy->trust);
-	for (size_t i = 0; i < policy->credential_count; i++)
-		key_add(key, &policy->credentials[i], sizeof policy->credentials[i]);
+	key_add(key, policy->credentials, policy->credential_count * sizeof *policy->credentials);
 }
 
-static bool passes(struct tls_store *store, const struct tls_policy *policy, struct err *err)
+static bool check_keypairs(
+	struct tls_store *store, const struct tls_policy *policy, struct err *err)
 {
 	if (!store->keypair_check && !(store->keypair_check = keypair_check_create())) {
 		err_set(err, "out of memory");
@@ -271,65 +290,54 @@ static bool passes(struct tls_store *store, const struct tls_policy *policy, str
 struct tls_context *tls_store_context(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err)
 {
-	struct buf key = {0};
-	policy_key(&key, policy);
-	struct item *entry = find(store, KIND_CONTEXT, &key);
-	if (!entry) {
-		struct tls_context *context = NULL;
-		if (passes(store, policy, err))
-			context = tls_context_create(policy, store->tickets, err);
-		if (context) {
-			entry = insert(store, KIND_CONTEXT, &key);
-			entry->context = context;
-		}
+	struct strbuf key = {0};
+	key_add_policy(&key, policy);
+	struct tls_context *context = store_use(store, KIND_CONTEXT, &key);
+	if (!context && check_keypairs(store, policy, err)) {
+		context = tls_context_create(policy, store->tickets, err);
+		context = store_add(store, KIND_CONTEXT, &key, context, err);
 	}
-	if (entry)
-		entry->generation = store->generation;
-	free(key.data);
-	return entry ? entry->context : NULL;
+	strbuf_finish(&key);
+	return context;
+}
+
+static void key_add_client_policy(struct strbuf *key, const struct tls_client_policy *policy)
+{
+	unsigned numbers[] = {policy->min_version, policy->unverified};
+	key_add(key, numbers, sizeof numbers);
+	key_add(key, &policy->trust, sizeof policy->trust);
+	key_add(key, &policy->credential, sizeof policy->credential);
+	key_add(key, policy->pins.sha256, policy->pins.count * sizeof *policy->pins.sha256);
 }
 
 struct tls_client *tls_store_client(
 	struct tls_store *store, const struct tls_client_policy *policy, struct err *err)
 {
-	struct buf key = {0};
-	key_add(&key, &policy->min_version, sizeof policy->min_version);
-	key_add(&key, &policy->unverified, sizeof policy->unverified);
-	key_add(&key, &policy->trust, sizeof policy->trust);
-	key_add(&key, &policy->credential, sizeof policy->credential);
-	struct item *entry = find(store, KIND_CLIENT, &key);
-	if (!entry) {
-		struct tls_client *client = tls_client_create(policy, err);
-		if (client) {
-			entry = insert(store, KIND_CLIENT, &key);
-			entry->client = client;
-		}
+	struct strbuf key = {0};
+	key_add_client_policy(&key, policy);
+	struct tls_client *client = store_use(store, KIND_CLIENT, &key);
+	if (!client) {
+		client = tls_client_create(policy, err);
+		client = store_add(store, KIND_CLIENT, &key, client, err);
 	}
-	if (entry)
-		entry->generation = store->generation;
-	free(key.data);
-	return entry ? entry->client : NULL;
+	strbuf_finish(&key);
+	return client;
 }
 
 struct tls_peer *tls_store_peer(struct tls_store *store, struct tls_client *client,
 	const char *address, const char *name, struct err *err)
 {
-	struct buf key = {0};
+	struct strbuf key = {0};
 	key_add(&key, &client, sizeof client);
 	key_add_text(&key, address);
 	key_add_text(&key, name);
-	struct item *entry = find(store, KIND_PEER, &key);
-	if (!entry) {
-		struct tls_peer *peer = tls_peer_create(client, name, err);
-		if (peer) {
-			entry = insert(store, KIND_PEER, &key);
-			entry->peer = peer;
-		}
+	struct tls_peer *peer = store_use(store, KIND_PEER, &key);
+	if (!peer) {
+		peer = tls_peer_create(client, name, err);
+		peer = store_add(store, KIND_PEER, &key, peer, err);
 	}
-	if (entry)
-		entry->generation = store->generation;
-	free(key.data);
-	return entry ? entry->peer : NULL;
+	strbuf_finish(&key);
+	return peer;
 }
 
 struct tls_store_counts tls_store_counts(const struct tls_store *store)

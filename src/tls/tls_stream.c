@@ -1,7 +1,7 @@
 #include "tls/tls_stream.h"
 
+#include "tls/cert/ossl_error.h"
 #include "tls/tls_client.h"
-#include "tls/tls_error.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -45,20 +45,20 @@ static enum io tls_fail(struct tls_stream *tls)
 	if (!tls->is_failed)
 		tls->reason = ERR_GET_LIB(code) == ERR_LIB_SSL ? reason : 0;
 	if (tls->conn.refusal) {
-		tls_error_clear();
+		ossl_error_clear();
 		return tls_fail_with(tls, tls->conn.refusal);
 	}
 	if (tls->io.error && !said_by_peer) {
-		tls_error_clear();
+		ossl_error_clear();
 		return tls_fail_with(tls, stream_error_text(tls->io.error));
 	}
 	if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || (code == 0 && tls->io.eof)) {
-		tls_error_clear();
+		ossl_error_clear();
 		return tls_fail_with(tls,
 			tls->is_secured ? "closed without close_notify"
 					: "closed during the handshake");
 	}
-	const char *text = tls_error_take();
+	const char *text = ossl_error_take();
 	return tls_fail_with(
 		tls, said_by_peer ? tls_conn_format(&tls->conn, "peer sent: %s", text) : text);
 }
@@ -106,7 +106,7 @@ static enum io tls_handshake(struct stream *stream)
 	if (tls->is_failed)
 		return IO_FAIL;
 	record_io_open(&tls->io);
-	tls_error_clear();
+	ossl_error_clear();
 	int result = SSL_do_handshake(tls->conn.ssl);
 	enum io io = result == 1 ? IO_DONE : tls_outcome(tls, result);
 	if (result == 1)
@@ -128,7 +128,7 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		return IO_FAIL;
 	size_t before = buf->end;
 	record_io_open(&tls->io);
-	tls_error_clear();
+	ossl_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_room(buf) > 0) {
 		size_t n = 0;
@@ -162,7 +162,7 @@ static enum io tls_write(struct stream *stream, struct buf *buf)
 			return sent == IO_FAIL ? tls_fail(tls) : sent;
 		record_io_open(&tls->io);
 	}
-	tls_error_clear();
+	ossl_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_used(buf) > 0) {
 		size_t n = 0;
@@ -184,9 +184,9 @@ static enum io tls_end(struct stream *stream, enum closing closing)
 	if (tls->is_failed || !tls->is_secured)
 		return IO_FAIL;
 	record_io_open(&tls->io);
-	tls_error_clear();
+	ossl_error_clear();
 	if (!tls->is_close_sent && SSL_shutdown(tls->conn.ssl) < 0)
-		tls_error_clear();
+		ossl_error_clear();
 	tls->is_close_sent = true;
 	tls->io.more_follows = true; /* the FIN goes in the same segment */
 	enum io sent = record_io_close(&tls->io);

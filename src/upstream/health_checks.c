@@ -69,7 +69,7 @@ static void conclude_try(struct check *check, const char *why)
 static size_t write_local_header(void *owner, uint8_t *out, size_t size)
 {
 	const struct check *check = owner;
-	const struct proxy_told nobody = {0};
+	const struct proxy_info nobody = {0};
 	return check->proxy_protocol == PROXY_OUT_V1 ? proxy_v1_encode(&nobody, out, size)
 						     : proxy_v2_encode(&nobody, out, size);
 }

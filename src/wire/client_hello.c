@@ -19,7 +19,7 @@ enum {
 	TLS_1_3 = 0x0304,
 };
 
-static enum hello_verdict fail(
+static enum hello_verdict hello_fail(
 	struct client_hello *hello, enum hello_verdict verdict, const char *error)
 {
 	hello->error = error;
@@ -28,8 +28,8 @@ static enum hello_verdict fail(
 
 /*
  * A cursor over a body of which only the front may have arrived. What does not fit in the declared
- * `rest` is broken, whatever comes; what only is not there yet is more. The first trouble sticks,
- * and reading goes on to give zeros.
+ * `rest` is broken, whatever arrives later; what has not arrived yet is more. The first failure stays,
+ * and later reads return zeros.
  */
 struct reader {
 	struct span have;
@@ -142,7 +142,7 @@ static void parse_versions(struct span body, struct client_hello *hello)
 	}
 }
 
-/* Without supported_versions a client says only the highest: it takes the lower ones too. */
+/* Without supported_versions a client names its highest version, and accepts the lower ones too. */
 static void use_legacy_version(unsigned version, struct client_hello *hello)
 {
 	if (version < TLS_1_0)
@@ -172,10 +172,10 @@ static enum hello_verdict parse_extensions(struct reader *block, struct client_h
 		if (block->verdict != HELLO_WHOLE)
 			return block->verdict;
 		if (at_last)
-			return fail(
+			return hello_fail(
 				hello, HELLO_BROKEN, "pre_shared_key is not the last extension");
 		if (seen_before(&seen, type))
-			return fail(hello, HELLO_BROKEN, "an extension is there twice");
+			return hello_fail(hello, HELLO_BROKEN, "an extension occurs twice");
 		at_last = type == EXTENSION_PRE_SHARED_KEY;
 		use_extension(type, body, hello);
 	}
@@ -189,7 +189,7 @@ static enum hello_verdict parse_body(struct reader *body, struct client_hello *h
 	read_bytes(body, RANDOM_SIZE);
 	unsigned session_id = read_u8(body);
 	if (session_id > SESSION_ID_MAX)
-		return fail(hello, HELLO_BROKEN, "its session id is longer than 32 bytes");
+		return hello_fail(hello, HELLO_BROKEN, "the session id is longer than 32 bytes");
 	read_bytes(body, session_id);
 	read_bytes(body, read_u16(body)); /* cipher suites */
 	read_bytes(body, read_u8(body));  /* compression methods */
@@ -197,7 +197,8 @@ static enum hello_verdict parse_body(struct reader *body, struct client_hello *h
 		return body->verdict;
 	unsigned extensions = read_u16(body);
 	if (body->verdict == HELLO_WHOLE && extensions != body->rest)
-		return fail(hello, HELLO_BROKEN, "its extensions do not end where it ends");
+		return hello_fail(hello, HELLO_BROKEN,
+			"the extensions do not end where the ClientHello ends");
 	return parse_extensions(body, hello);
 }
 
@@ -235,23 +236,23 @@ static enum hello_verdict read_record_header(
 	size_t have = wire.len - at;
 	enum hello_verdict unlike = at == 0 ? HELLO_NOT_TLS : HELLO_BROKEN;
 	if (have >= 1 && header[0] != RECORD_HANDSHAKE)
-		return fail(hello, unlike,
+		return hello_fail(hello, unlike,
 			at == 0 ? "it does not begin with a handshake record"
 				: "another kind of record comes before it is whole");
 	if (have >= 2 && header[1] != 3)
-		return fail(hello, unlike, "a record is of no version of TLS");
+		return hello_fail(hello, unlike, "a record has no version of TLS");
 	if (have < RECORD_HEADER)
 		return HELLO_MORE;
 	*len = (size_t)header[3] << 8 | header[4];
 	if (*len == 0)
-		return fail(hello, HELLO_BROKEN, "a handshake record is empty");
+		return hello_fail(hello, HELLO_BROKEN, "a handshake record is empty");
 	if (*len > RECORD_MAX)
-		return fail(hello, HELLO_BROKEN, "a record is longer than 16384 bytes");
+		return hello_fail(hello, HELLO_BROKEN, "a record is longer than 16384 bytes");
 	return HELLO_WHOLE;
 }
 
 /* Too little to know the hello's length: the next bytes that can bring a verdict. */
-static size_t need_of_start(const struct message *message)
+static size_t bytes_until_header(const struct message *message)
 {
 	size_t have = message->bytes.len;
 	size_t missing = have == 0 ? 1 : MESSAGE_HEADER - have;
@@ -261,17 +262,18 @@ static size_t need_of_start(const struct message *message)
 }
 
 /* After the fragment of a record, or of its front, was appended. */
-static enum hello_verdict judge(struct message *message, struct client_hello *hello)
+static enum hello_verdict message_check(struct message *message, struct client_hello *hello)
 {
 	if (message->bytes.len >= 1 && message->bytes.data[0] != MESSAGE_CLIENT_HELLO)
-		return fail(hello, HELLO_BROKEN, "its first handshake message is no ClientHello");
+		return hello_fail(
+			hello, HELLO_BROKEN, "the first handshake message is not a ClientHello");
 	if (message->bytes.len < MESSAGE_HEADER) {
-		message->need = need_of_start(message);
+		message->need = bytes_until_header(message);
 		return HELLO_MORE;
 	}
 	size_t len = message_len(message);
 	if (len < MESSAGE_HEADER + BODY_MIN)
-		return fail(hello, HELLO_BROKEN, "it is too short to be one");
+		return hello_fail(hello, HELLO_BROKEN, "the ClientHello is too short");
 	bool is_record_whole = message->wire.len >= message->record_end;
 	size_t unread = is_record_whole ? 0 : message->record_end - message->wire.len;
 	size_t known = message->bytes.len + unread;
@@ -279,12 +281,12 @@ static enum hello_verdict judge(struct message *message, struct client_hello *he
 	size_t records = (beyond + RECORD_MAX - 1) / RECORD_MAX;
 	message->need = message->record_end + beyond + records * RECORD_HEADER;
 	if (message->need > CLIENT_HELLO_MAX)
-		return fail(hello, HELLO_TOO_LARGE, "it is larger than 64 KiB");
+		return hello_fail(hello, HELLO_TOO_LARGE, "the ClientHello is larger than 64 KiB");
 	return is_record_whole && beyond == 0 ? HELLO_WHOLE : HELLO_MORE;
 }
 
 /* Joins records until the message is whole, the bytes end, or something is wrong. */
-static enum hello_verdict walk_records(
+static enum hello_verdict read_records(
 	struct message *message, uint8_t *joined, struct client_hello *hello)
 {
 	struct span wire = message->wire;
@@ -299,9 +301,9 @@ static enum hello_verdict walk_records(
 		size_t have = wire.len - at < len ? wire.len - at : len;
 		size_t before = message->bytes.len;
 		message_append(message, span_of(wire.data + at, have), joined);
-		verdict = judge(message, hello);
+		verdict = message_check(message, hello);
 		if (verdict == HELLO_BROKEN || verdict == HELLO_TOO_LARGE)
-			message->bytes.len = before; /* what comes after a fault has no say */
+			message->bytes.len = before; /* bytes after a fault do not count */
 		if (verdict != HELLO_MORE)
 			return verdict;
 	}
@@ -309,10 +311,10 @@ static enum hello_verdict walk_records(
 }
 
 /*
- * What has arrived of the body is judged even where the walk has failed: it keeps only bytes from
- * before its fault, so that the earlier of two faults wins at every split.
+ * What has arrived of the body is checked even if reading the records failed: only bytes from before
+ * that fault are kept, so that the earlier of two faults wins at every split.
  */
-static enum hello_verdict judge_body(
+static enum hello_verdict message_check_body(
 	const struct message *message, enum hello_verdict walked, struct client_hello *hello)
 {
 	if (message->bytes.len < MESSAGE_HEADER)
@@ -325,7 +327,7 @@ static enum hello_verdict judge_body(
 	if (parse_body(&body, hello) != HELLO_BROKEN)
 		return walked;
 	if (body.verdict == HELLO_BROKEN)
-		hello->error = "its lengths do not add up";
+		hello->error = "the lengths in the ClientHello do not match";
 	return HELLO_BROKEN;
 }
 
@@ -335,13 +337,13 @@ enum hello_verdict client_hello_parse(struct span wire, uint8_t *joined, struct 
 	struct message message = {.wire = wire};
 	if (wire.len > CLIENT_HELLO_MAX)
 		message.wire.len = CLIENT_HELLO_MAX;
-	enum hello_verdict verdict = walk_records(&message, joined, hello);
-	verdict = judge_body(&message, verdict, hello);
+	enum hello_verdict verdict = read_records(&message, joined, hello);
+	verdict = message_check_body(&message, verdict, hello);
 	if (verdict == HELLO_WHOLE) {
 		hello->wire_len = message.record_end;
 		return verdict;
 	}
-	/* Nobody is to route by half a hello. */
+	/* No decision may rest on half a hello. */
 	const char *error = hello->error;
 	memset(hello, 0, sizeof(*hello));
 	hello->error = error;

@@ -24,7 +24,7 @@ enum {
 	CLIENT_CERT_SESS = 0x04,
 };
 
-static enum proxy_verdict wrong(struct proxy_header *header, const char *error)
+static enum proxy_verdict header_fail(struct proxy_header *header, const char *error)
 {
 	header->error = error;
 	return PROXY_WRONG;
@@ -82,7 +82,7 @@ static enum proxy_verdict v1_address(
 		return PROXY_WHOLE;
 	if (!field.is_whole && begins_address(family, field.text))
 		return PROXY_MORE;
-	return wrong(header, "an address is not of its family's form");
+	return header_fail(header, "an address is not of its family's form");
 }
 
 /* Decimal without leading zeros. The beginning of a port is a port. */
@@ -99,7 +99,7 @@ static enum proxy_verdict v1_port(
 		value = value * 10 + (unsigned)(text.data[i] - '0');
 	}
 	if (!is_good || value > 65535)
-		return wrong(header, "a port is not a decimal number up to 65535");
+		return header_fail(header, "a port is not a decimal number up to 65535");
 	*out = htons((uint16_t)value);
 	return field.is_whole ? PROXY_WHOLE : PROXY_MORE;
 }
@@ -110,7 +110,7 @@ static enum proxy_verdict v1_end(struct span line, struct proxy_header *header)
 	if (line.len == 0)
 		return PROXY_MORE;
 	if (line.data[0] != '\n')
-		return wrong(header, "its line does not end in CRLF");
+		return header_fail(header, "the line does not end in CRLF");
 	return PROXY_WHOLE;
 }
 
@@ -138,10 +138,10 @@ static enum proxy_verdict v1_unknown(struct span line, struct proxy_header *head
 {
 	struct field field = take_field(&line, '\r');
 	if (field.text.len > 0 && field.text.data[0] != ' ')
-		return wrong(header, "its protocol is none of TCP4, TCP6 and UNKNOWN");
+		return header_fail(header, "the protocol is none of TCP4, TCP6 and UNKNOWN");
 	for (size_t i = 0; i < field.text.len; i++)
 		if (field.text.data[i] < 0x20 || field.text.data[i] > 0x7e)
-			return wrong(header, "its line holds a byte that is no text");
+			return header_fail(header, "the line holds a byte that is not text");
 	header->local = true;
 	return field.is_whole ? v1_end(line, header) : PROXY_MORE;
 }
@@ -174,7 +174,7 @@ static enum proxy_verdict v1_protocol(struct span line, struct proxy_header *hea
 		return v1_unknown(line, header);
 	if (v4 == PROXY_MORE || v6 == PROXY_MORE || unknown == PROXY_MORE)
 		return PROXY_MORE;
-	return wrong(header, "its protocol is none of TCP4, TCP6 and UNKNOWN");
+	return header_fail(header, "the protocol is none of TCP4, TCP6 and UNKNOWN");
 }
 
 static enum proxy_verdict parse_v1(struct span bytes, struct proxy_header *header)
@@ -188,7 +188,7 @@ static enum proxy_verdict parse_v1(struct span bytes, struct proxy_header *heade
 	line = span_of(line.data + sizeof(v1_signature), line.len - sizeof(v1_signature));
 	enum proxy_verdict verdict = v1_protocol(line, header);
 	if (verdict == PROXY_MORE && want > PROXY_V1_MAX)
-		return wrong(header, "its line is longer than 107 bytes");
+		return header_fail(header, "the line is longer than 107 bytes");
 	/* No field holds a LF: the first one ends the line. */
 	const uint8_t *end = memchr(bytes.data, '\n', bytes.len);
 	if (verdict == PROXY_WHOLE)
@@ -226,9 +226,9 @@ static bool is_crc_right(struct span whole, struct span sum)
 	uint32_t crc = crc32c(0xffffffff, span_of(whole.data, before));
 	crc = ~crc32c(
 		crc32c(crc, span_of(zeros, 4)), span_of(sum.data + 4, whole.len - before - 4));
-	uint32_t told = (uint32_t)sum.data[0] << 24 | (uint32_t)sum.data[1] << 16 |
+	uint32_t declared = (uint32_t)sum.data[0] << 24 | (uint32_t)sum.data[1] << 16 |
 		(uint32_t)sum.data[2] << 8 | sum.data[3];
-	return crc == told;
+	return crc == declared;
 }
 
 static enum proxy_verdict check_tlvs(struct span whole, struct proxy_header *header)
@@ -237,15 +237,15 @@ static enum proxy_verdict check_tlvs(struct span whole, struct proxy_header *hea
 	unsigned type;
 	while (rest.len > 0) {
 		if (!proxy_tlv_next(&rest, &type, &value))
-			return wrong(header, "a TLV is longer than the header");
+			return header_fail(header, "a TLV is longer than the header");
 		if (type != TLV_CRC32C)
 			continue;
 		if (value.len != 4 || sum.data)
-			return wrong(header, "its CRC32C is not four bytes, once");
+			return header_fail(header, "the CRC32C is not one TLV of four bytes");
 		sum = value;
 	}
 	if (sum.data && !is_crc_right(whole, sum))
-		return wrong(header, "its CRC32C is not right");
+		return header_fail(header, "the CRC32C is wrong");
 	return PROXY_WHOLE;
 }
 
@@ -269,7 +269,7 @@ static void v2_inet6(struct span *block, struct proxy_header *header)
 	memcpy(&destination->sin6_port, block->data + 34, 2);
 }
 
-/* The prefix is sound and all that it declares is there. */
+/* The prefix is valid and everything that it declares has arrived. */
 static enum proxy_verdict parse_v2_block(struct span whole, struct proxy_header *header)
 {
 	static const size_t sizes[] = {0, V2_INET_SIZE, V2_INET6_SIZE, V2_UNIX_SIZE};
@@ -281,7 +281,8 @@ static enum proxy_verdict parse_v2_block(struct span whole, struct proxy_header 
 	if (header->local)
 		return PROXY_WHOLE;
 	if (!span_take(&block, sizes[family], &addresses))
-		return wrong(header, "it is too short for the addresses of its family");
+		return header_fail(
+			header, "the header is too short for the addresses of its family");
 	header->tlvs = block;
 	header->local = family == V2_UNIX;
 	if (family == V2_INET)
@@ -297,14 +298,14 @@ static enum proxy_verdict parse_v2(struct span bytes, struct proxy_header *heade
 	header->version = 2;
 	header->want = V2_HEADER;
 	if (bytes.len > 12 && bytes.data[12] >> 4 != 2)
-		return wrong(header, "its version is not 2");
+		return header_fail(header, "the version is not 2");
 	if (bytes.len > 12 && bytes.data[12] != V2_LOCAL && bytes.data[12] != V2_PROXY)
-		return wrong(header, "its command is neither LOCAL nor PROXY");
+		return header_fail(header, "the command is neither LOCAL nor PROXY");
 	/* 0x00 is UNSPEC; else one of three families over a stream or datagrams. */
 	if (bytes.len > 13 && bytes.data[12] == V2_PROXY && bytes.data[13] != 0) {
 		unsigned family = bytes.data[13] >> 4, transport = bytes.data[13] & 15;
 		if (family < V2_INET || family > V2_UNIX || transport < 1 || transport > 2)
-			return wrong(header, "its address family or transport is unknown");
+			return header_fail(header, "the address family or transport is unknown");
 	}
 	if (bytes.len < V2_HEADER)
 		return PROXY_MORE;
@@ -314,7 +315,7 @@ static enum proxy_verdict parse_v2(struct span bytes, struct proxy_header *heade
 	return parse_v2_block(span_of(bytes.data, header->want), header);
 }
 
-static enum proxy_verdict parse(struct span bytes, struct proxy_header *header)
+static enum proxy_verdict parse_any_version(struct span bytes, struct proxy_header *header)
 {
 	size_t v1 = bytes.len < sizeof(v1_signature) ? bytes.len : sizeof(v1_signature);
 	size_t v2 = bytes.len < sizeof(v2_signature) ? bytes.len : sizeof(v2_signature);
@@ -335,20 +336,20 @@ static enum proxy_verdict parse(struct span bytes, struct proxy_header *header)
 enum proxy_verdict proxy_header_parse(struct span bytes, struct proxy_header *header)
 {
 	memset(header, 0, sizeof(*header));
-	enum proxy_verdict verdict = parse(bytes, header);
+	enum proxy_verdict verdict = parse_any_version(bytes, header);
 	if (verdict == PROXY_WHOLE) {
 		header->want = 0;
 		return verdict;
 	}
-	struct proxy_header told = {.want = verdict == PROXY_MORE ? header->want : 0};
-	told.error = header->error;
-	*header = told;
+	struct proxy_header result = {.want = verdict == PROXY_MORE ? header->want : 0};
+	result.error = header->error;
+	*header = result;
 	return verdict;
 }
 
 /* ---- both, written ---- */
 
-/* The two ends in one family; len 0 when they cannot be told. */
+/* The two ends in one family; len 0 when they cannot be expressed. */
 struct ends {
 	unsigned len; /* 0, 4 or 16 bytes an address */
 	uint8_t source[16], destination[16];
@@ -374,13 +375,13 @@ static bool ends_read(const struct sockaddr *from, struct in6_addr *address, uin
 	return false;
 }
 
-/* A dual-stack listener sees v4 peers as v6-mapped ones: they are told as what they are. */
-static struct ends ends_of(const struct proxy_told *told)
+/* A dual-stack listener sees v4 peers as v6-mapped ones: they are sent as v4. */
+static struct ends ends_of(const struct proxy_info *info)
 {
 	struct ends ends = {0};
 	struct in6_addr source, destination;
-	if (!ends_read(told->source, &source, &ends.source_port) ||
-		!ends_read(told->destination, &destination, &ends.destination_port))
+	if (!ends_read(info->source, &source, &ends.source_port) ||
+		!ends_read(info->destination, &destination, &ends.destination_port))
 		return ends;
 	bool v4 = IN6_IS_ADDR_V4MAPPED(&source) && IN6_IS_ADDR_V4MAPPED(&destination);
 	ends.len = v4 ? 4 : 16;
@@ -389,9 +390,9 @@ static struct ends ends_of(const struct proxy_told *told)
 	return ends;
 }
 
-size_t proxy_v1_encode(const struct proxy_told *told, uint8_t *out, size_t size)
+size_t proxy_v1_encode(const struct proxy_info *info, uint8_t *out, size_t size)
 {
-	struct ends ends = ends_of(told);
+	struct ends ends = ends_of(info);
 	char line[PROXY_V1_MAX + 1], source[INET6_ADDRSTRLEN], destination[INET6_ADDRSTRLEN];
 	int family = ends.len == 4 ? AF_INET : AF_INET6;
 	int len;
@@ -410,31 +411,31 @@ size_t proxy_v1_encode(const struct proxy_told *told, uint8_t *out, size_t size)
 	return (size_t)len;
 }
 
-/* Counts on when there is no room, so that it can be told at the end. */
+/* Counts on when there is no room, so that the end can see it. */
 struct writer {
 	uint8_t *out;
 	size_t size, len;
 };
 
-static void put(struct writer *writer, const void *data, size_t len)
+static void writer_put(struct writer *writer, const void *data, size_t len)
 {
 	if (len > 0 && writer->len <= writer->size && len <= writer->size - writer->len)
 		memcpy(writer->out + writer->len, data, len);
 	writer->len += len;
 }
 
-static void put_tlv_header(struct writer *writer, enum proxy_tlv type, size_t len)
+static void writer_put_tlv_header(struct writer *writer, enum proxy_tlv type, size_t len)
 {
-	put(writer, (const uint8_t[]){(uint8_t)type, (uint8_t)(len >> 8), (uint8_t)len},
+	writer_put(writer, (const uint8_t[]){(uint8_t)type, (uint8_t)(len >> 8), (uint8_t)len},
 		TLV_HEADER);
 }
 
-static void put_tlv(struct writer *writer, enum proxy_tlv type, struct span value)
+static void writer_put_tlv(struct writer *writer, enum proxy_tlv type, struct span value)
 {
 	if (value.len == 0)
 		return;
-	put_tlv_header(writer, type, value.len);
-	put(writer, value.data, value.len);
+	writer_put_tlv_header(writer, type, value.len);
+	writer_put(writer, value.data, value.len);
 }
 
 static struct span text_span(const char *text)
@@ -448,43 +449,44 @@ static size_t tlv_size(struct span value)
 }
 
 /* Section 2.2.6. `verify` is zero for a certificate that was verified, and only then. */
-static void put_ssl(struct writer *writer, const struct proxy_told *told)
+static void writer_put_ssl(struct writer *writer, const struct proxy_info *info)
 {
-	struct span version = text_span(told->tls_version), cipher = text_span(told->cipher);
-	struct span name = told->client_cert ? told->common_name : span_of(NULL, 0);
-	uint8_t client = CLIENT_SSL | (told->client_cert ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0);
-	uint8_t fixed[5] = {client, 0, 0, 0, told->client_cert ? 0 : 1};
-	put_tlv_header(writer, PROXY_TLV_SSL,
+	struct span version = text_span(info->tls_version), cipher = text_span(info->cipher);
+	struct span name = info->client_cert ? info->common_name : span_of(NULL, 0);
+	uint8_t client = CLIENT_SSL | (info->client_cert ? CLIENT_CERT_CONN | CLIENT_CERT_SESS : 0);
+	uint8_t fixed[5] = {client, 0, 0, 0, info->client_cert ? 0 : 1};
+	writer_put_tlv_header(writer, PROXY_TLV_SSL,
 		sizeof(fixed) + tlv_size(version) + tlv_size(cipher) + tlv_size(name));
-	put(writer, fixed, sizeof(fixed));
-	put_tlv(writer, PROXY_TLV_SSL_VERSION, version);
-	put_tlv(writer, PROXY_TLV_SSL_CIPHER, cipher);
-	put_tlv(writer, PROXY_TLV_SSL_CN, name);
+	writer_put(writer, fixed, sizeof(fixed));
+	writer_put_tlv(writer, PROXY_TLV_SSL_VERSION, version);
+	writer_put_tlv(writer, PROXY_TLV_SSL_CIPHER, cipher);
+	writer_put_tlv(writer, PROXY_TLV_SSL_CN, name);
 }
 
-static void put_block(struct writer *writer, const struct ends *ends, const struct proxy_told *told)
+static void writer_put_block(
+	struct writer *writer, const struct ends *ends, const struct proxy_info *info)
 {
-	put(writer, ends->source, ends->len);
-	put(writer, ends->destination, ends->len);
-	put(writer, &ends->source_port, 2);
-	put(writer, &ends->destination_port, 2);
-	put_tlv(writer, PROXY_TLV_ALPN, told->alpn);
-	put_tlv(writer, PROXY_TLV_AUTHORITY, told->authority);
-	if (told->tls)
-		put_ssl(writer, told);
+	writer_put(writer, ends->source, ends->len);
+	writer_put(writer, ends->destination, ends->len);
+	writer_put(writer, &ends->source_port, 2);
+	writer_put(writer, &ends->destination_port, 2);
+	writer_put_tlv(writer, PROXY_TLV_ALPN, info->alpn);
+	writer_put_tlv(writer, PROXY_TLV_AUTHORITY, info->authority);
+	if (info->tls)
+		writer_put_ssl(writer, info);
 }
 
-size_t proxy_v2_encode(const struct proxy_told *told, uint8_t *out, size_t size)
+size_t proxy_v2_encode(const struct proxy_info *info, uint8_t *out, size_t size)
 {
-	struct ends ends = ends_of(told);
+	struct ends ends = ends_of(info);
 	struct writer writer = {out, size, 0};
 	unsigned family = ends.len == 0 ? 0 : ends.len == 4 ? V2_INET : V2_INET6;
 	uint8_t prefix[4] = {
 		family ? V2_PROXY : V2_LOCAL, (uint8_t)(family ? family << 4 | V2_STREAM : 0)};
-	put(&writer, v2_signature, sizeof(v2_signature));
-	put(&writer, prefix, sizeof(prefix));
-	if (family) /* what is told behind LOCAL is discarded */
-		put_block(&writer, &ends, told);
+	writer_put(&writer, v2_signature, sizeof(v2_signature));
+	writer_put(&writer, prefix, sizeof(prefix));
+	if (family) /* a receiver discards what follows LOCAL */
+		writer_put_block(&writer, &ends, info);
 	if (writer.len > size || writer.len > PROXY_HEADER_MAX)
 		return 0;
 	size_t len = writer.len - V2_HEADER;

@@ -29,7 +29,7 @@ static bool is_ipv4(struct span text)
 	return dots == 3 && digits > 0;
 }
 
-/* What can only be meant as one, sound or not: every form has two colons; "%" begins a zone. */
+/* What can only be meant as one, valid or not: every form has two colons; "%" begins a zone. */
 static bool is_ipv6(struct span text)
 {
 	unsigned colons = 0;
@@ -48,7 +48,7 @@ static bool is_ip(struct span text)
 		return false;
 	if (text.data[0] == '[')
 		return memchr(text.data, ']', text.len) != NULL;
-	/* Most names are told apart by their first bytes: a digit, hex digit or colon is needed. */
+	/* The first bytes exclude most names: an address begins with a digit, hex digit or colon. */
 	if (!is_hex(text.data[0]) && text.data[0] != ':')
 		return false;
 	return is_ipv4(text) || is_ipv6(text);

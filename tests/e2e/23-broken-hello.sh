@@ -52,18 +52,18 @@ changed() {
 		dd of="$TMP/changed" bs=1 seek="$1" conv=notrunc status=none
 }
 
-answered "a hello too short to be one" "$DECODE_ERROR" "it is too short to be one" \
+answered "a hello too short to be one" "$DECODE_ERROR" "the ClientHello is too short" \
 	--hex '16 0301 0006 01 000002 0303'
-answered "another handshake message" "$DECODE_ERROR" "its first handshake message is no ClientHello" \
+answered "another handshake message" "$DECODE_ERROR" "the first handshake message is not a ClientHello" \
 	--hex '16 0301 0004 02 000000'
 answered "an empty record" "$DECODE_ERROR" "a handshake record is empty" --hex '16 0301 0000'
 answered "a record that is too long" "$DECODE_ERROR" "a record is longer than 16384 bytes" \
 	--hex '16 0301 4001'
-answered "a hello over 64 KiB" "$DECODE_ERROR" "it is larger than 64 KiB" \
+answered "a hello over 64 KiB" "$DECODE_ERROR" "the ClientHello is larger than 64 KiB" \
 	--hex '16 0301 4000 01 010000 0303'
 changed 43 21 # the length of the session id: 33
 answered "a session id that is too long" "$DECODE_ERROR" \
-	"its session id is longer than 32 bytes" --file "$TMP/changed"
+	"the session id is longer than 32 bytes" --file "$TMP/changed"
 changed 6 "$(printf %06x $((size - 9 - 1)))"
 changed_size=$(printf %04x $((size - 5 - 1)))
 head -c $((size - 1)) "$TMP/changed" >"$TMP/shorter"
@@ -71,7 +71,7 @@ cp "$TMP/shorter" "$TMP/hello.shorter"
 printf '%b' "$(sed 's/../\\x&/g' <<<"$changed_size")" |
 	dd of="$TMP/shorter" bs=1 seek=3 conv=notrunc status=none
 answered "extensions that end beyond it" "$DECODE_ERROR" \
-	"its extensions do not end where it ends" --file "$TMP/shorter"
+	"the extensions do not end where the ClientHello ends" --file "$TMP/shorter"
 head -c 100 "$TMP/hello" >"$TMP/interrupted"
 printf '\x16\x03\x01\x00\x5f' | dd of="$TMP/interrupted" bs=1 conv=notrunc status=none
 printf '\x15\x03\x01\x00\x02\x01\x00' >>"$TMP/interrupted"

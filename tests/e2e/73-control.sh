@@ -80,7 +80,7 @@ like "servers" "$(ctl servers)" "$back +not watched"
 
 is "explain says what the command of that name does" "$(ctl explain --sni app.test)" \
 	"$("$GATEHOUSE" explain -c "$TMP/config.json" --sni app.test)"
-like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni": "no.test".*"why": "no such host"'
+like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni":"no.test".*"why":"no such host"'
 
 # --- what is to be done ---
 
@@ -120,7 +120,7 @@ is "no such command: usage" "$?" 2
 is "a word too few: usage" "$?" 2
 "$GATEHOUSE" ctl -s "$TMP/none.sock" status >/dev/null 2>"$TMP/err"
 is "nobody there: failed" "$?" 1
-like "and why" "$(cat "$TMP/err")" 'none.sock: No such file.*does gatehouse run'
+like "and why" "$(cat "$TMP/err")" 'none.sock: No such file.*is gatehouse running'
 is "help" "$("$GATEHOUSE" ctl --help | head -n 1)" 'usage: gatehouse ctl [-s SOCKET] [--json] COMMAND'
 like "an unknown command" "$(raw '{"command":"dance"}')" '\{"ok":false,"error":"no command \\"dance\\""\}'
 like "an unknown member" "$(raw '{"command":"status","x":1}')" '"error":"\\"x\\" is not for this command"'

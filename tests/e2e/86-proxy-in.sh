@@ -151,28 +151,28 @@ closed() { # DESCRIPTION WHY OPTION of rawclient...
 closed "no header" "PROXY header: it is missing" --file hello.bad
 closed "something else" "PROXY header: it is missing" --text 'GET / HTTP/1.1'
 closed "nearly one" "PROXY header: it is missing" --text 'PROXX TCP4'
-closed "107 bytes without CRLF" "PROXY header: its line is longer than 107 bytes" \
+closed "107 bytes without CRLF" "PROXY header: the line is longer than 107 bytes" \
 	--text "PROXY UNKNOWN $(printf '%093d' 0)" --file hello.bad
-closed "another protocol" "PROXY header: its protocol is none of TCP4, TCP6 and UNKNOWN" \
+closed "another protocol" "PROXY header: the protocol is none of TCP4, TCP6 and UNKNOWN" \
 	--text $'PROXY UDP4 1.2.3.4 1.2.3.4 1 2\r\n' --file hello.bad
 for line in 'TCP4 1.2.3.4 1.2.3.4 1 65536' 'TCP4 1.2.3 1.2.3.4 1 2' 'TCP6 1.2.3.4 1.2.3.4 1 2' \
 	'TCP4 1.2.3.4 1.2.3.4  1 2' 'TCP4 1.2.3.4 1.2.3.4 1 2 ' 'TCP4 01.2.3.4 1.2.3.4 1 2' 'TCP4'; do
 	got=$(rawclient --text "PROXY $line"$'\r\n' --file hello.bad "$at" | sed -n 's/^ended //p')
 	like "\"$line\": closed" "$got" '^(fin|reset)$'
 done
-closed "version 3" "PROXY header: its version is not 2" \
+closed "version 3" "PROXY header: the version is not 2" \
 	--hex "$signature 31 11 000c c0000278 c6336401 1268 01bb" --file hello.bad
-closed "an unknown command" "PROXY header: its command is neither LOCAL nor PROXY" \
+closed "an unknown command" "PROXY header: the command is neither LOCAL nor PROXY" \
 	--hex "$signature 22 11 000c c0000278 c6336401 1268 01bb" --file hello.bad
-closed "an unknown family" "PROXY header: its address family or transport is unknown" \
+closed "an unknown family" "PROXY header: the address family or transport is unknown" \
 	--hex "$signature 21 41 000c c0000278 c6336401 1268 01bb" --file hello.bad
-closed "too short for its addresses" "PROXY header: it is too short for the addresses of its family" \
+closed "too short for its addresses" "PROXY header: the header is too short for the addresses of its family" \
 	--hex "$signature 21 21 000c c0000278 c6336401 1268 01bb" --file hello.bad
 closed "a TLV past its end" "PROXY header: a TLV is longer than the header" \
 	--hex "$signature 21 11 0011 c0000278 c6336401 1268 01bb 02 0003 6161" --file hello.bad
 closed "half a TLV" "PROXY header: a TLV is longer than the header" \
 	--hex "$signature 21 11 000e c0000278 c6336401 1268 01bb 02 00" --file hello.bad
-closed "a sum that is not right" "PROXY header: its CRC32C is not right" \
+closed "a sum that is not right" "PROXY header: the CRC32C is wrong" \
 	--hex "$signature 21 11 0013 c0000278 c6336401 1268 01bb 03 0004 00000000" --file hello.bad
 closed "cut off by a FIN" "client closed within ClientHello" \
 	--hex "$signature 21 11 00ff c0000278" --half-close

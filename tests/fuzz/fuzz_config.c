@@ -97,7 +97,7 @@ static void check_host(void *owner, const struct host_config *host)
 		check_route(&host->alpn[i].route);
 	}
 	/* The line of a field must be found wherever it stands, or is missing. */
-	struct report ignored = {.tell = check_line, .owner = seen};
+	struct report ignored = {.on_finding = check_line, .owner = seen};
 	host_config_error(host, &ignored, "a finding");
 	route_config_error(&host->route, &ignored, "cert", 1, "a finding");
 	for (size_t i = 0; i < host->alpn_count; i++)
@@ -121,7 +121,7 @@ static void check_config(const struct config *config, const struct seen *seen)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	struct seen seen = {0};
-	struct report report = {.tell = check_line, .owner = &seen};
+	struct report report = {.on_finding = check_line, .owner = &seen};
 	if (memmem(data, len, "include", 7))
 		return 0;
 	int fd = memfd_create("config", MFD_CLOEXEC);

@@ -67,7 +67,7 @@ static void check_identity(const struct identity *identity)
 		CHECK((uint8_t)text[i] >= 0x20 && text[i] != 0x7f);
 	for (size_t i = 0; i < identity->count; i++) {
 		const struct identity_value *value = &identity->values[i];
-		CHECK(!value->is_sound ||
+		CHECK(!value->is_valid ||
 			(value->text.len > 0 && !memchr(value->text.data, 0, value->text.len)));
 	}
 }

@@ -88,7 +88,7 @@ static void check_told(const struct proxy_header *header, const uint8_t *data, s
 {
 	static uint8_t out[PROXY_HEADER_MAX];
 	size_t part = len < 200 ? len : 200;
-	struct proxy_told told = {
+	struct proxy_info told = {
 		.source = header->local ? NULL : &header->source.any,
 		.destination = header->local ? NULL : &header->destination.any,
 		.alpn = span_of(data, part / 2),

@@ -148,7 +148,7 @@ static void test_embedded_nul_never_matches(void **state)
 	assert_string_equal(verdict.why, "no rule admits this certificate");
 	/* Nor where somebody takes such a value for a sound one. */
 	for (size_t i = 0; i < identity->count; i++)
-		identity->values[i].is_sound = i != 6; /* only a path below may be any bytes */
+		identity->values[i].is_valid = i != 6; /* only a path below may be any bytes */
 	assert_false(acl_check(acl, identity, &verdict));
 	acl_free(acl);
 	identity_free(identity);

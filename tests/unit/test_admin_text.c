@@ -11,29 +11,6 @@
 
 #include <cmocka.h>
 
-static void json_has_its_commas_and_escapes(void **state)
-{
-	struct strbuf text = {0};
-	(void)state;
-	json_open(&text, NULL, '{');
-	json_text(&text, "a", "x\"\\\n\x7f\xc3\xa9\xff\xed\xa0\x80");
-	json_text(&text, "b", NULL);
-	json_open(&text, "list", '[');
-	json_number(&text, NULL, -1);
-	json_flag(&text, NULL, true);
-	json_open(&text, NULL, '{');
-	json_close(&text, '}');
-	json_text(&text, NULL, "[");
-	json_real(&text, NULL, 1.5);
-	json_close(&text, ']');
-	json_date(&text, "d", 86399);
-	json_close(&text, '}');
-	assert_string_equal(text.at,
-		"{\"a\":\"x\\\"\\\\\\u000a\\u007f\xc3\xa9\\ufffd\\ufffd\\ufffd\\ufffd\",\"b\":null,"
-		"\"list\":[-1,true,{},\"[\",1.500],\"d\":\"1970-01-01T23:59:59Z\"}");
-	strbuf_finish(&text);
-}
-
 static void a_label_cannot_leave_its_quotes(void **state)
 {
 	struct strbuf text = {0};
@@ -132,7 +109,6 @@ static void answers_are_judged(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_has_its_commas_and_escapes),
 		cmocka_unit_test(a_label_cannot_leave_its_quotes),
 		cmocka_unit_test(requests_are_objects_of_plain_values),
 		cmocka_unit_test(answers_are_pairs_and_tables),

@@ -415,7 +415,7 @@ static void keeps_to_the_first_fault(void **state)
 	for (size_t i = 0; i < 300; i++)
 		add_number(&wire, 1, 0xff);
 	assert_int_equal(ask_at_every_split(&wire, &hello), HELLO_BROKEN);
-	assert_string_equal(hello.error, "its session id is longer than 32 bytes");
+	assert_string_equal(hello.error, "the session id is longer than 32 bytes");
 	free(wire.data);
 }
 

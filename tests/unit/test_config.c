@@ -38,7 +38,8 @@ static void on_host(void *owner, const struct host_config *host)
 
 static struct config *read_path(struct reading *reading, const char *path, check_host *check)
 {
-	*reading = (struct reading){.check = check, .report = {.tell = tell, .owner = reading}};
+	*reading =
+		(struct reading){.check = check, .report = {.on_finding = tell, .owner = reading}};
 	return config_read(path, on_host, reading, &reading->report);
 }
 
@@ -172,7 +173,7 @@ static void has_defaults(void **state)
 	assert_false(config->health.enabled || config->metrics.enabled || config->logging.json);
 	assert_string_equal(config->health.listen, "127.0.0.1:9000");
 	assert_string_equal(config->metrics.listen, "127.0.0.1:9001");
-	assert_int_equal(config->logging.level, LEVEL_INFO);
+	assert_int_equal(config->logging.level, LOG_INFO_LEVEL);
 	assert_int_equal(config->files.count, 1);
 	assert_here(config->files.items[0], "config.json");
 	config_free(config);
@@ -348,7 +349,7 @@ static void reads_every_field_of_the_whole(void **state)
 	assert_string_equal(config->health.listen, ":9000");
 	assert_here(config->metrics.listen + strlen("unix:"), "m.sock");
 	assert_here(config->control_socket, "c.sock");
-	assert_int_equal(config->logging.level, LEVEL_DEBUG);
+	assert_int_equal(config->logging.level, LOG_DEBUG_LEVEL);
 	config_free(config);
 }
 

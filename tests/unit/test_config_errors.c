@@ -67,7 +67,7 @@ static void hide_directory(struct told *told)
 static void check_one(const char *text, const char *errors)
 {
 	static struct told told;
-	struct report report = {.tell = tell, .owner = &told};
+	struct report report = {.on_finding = tell, .owner = &told};
 	clear(&told);
 	put_file(text);
 	struct config *config = config_read("config.json", NULL, NULL, &report);

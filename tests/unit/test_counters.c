@@ -58,7 +58,7 @@ static void the_newest_refusals_are_kept(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-			cmocka_unit_test(end_reasons_have_names_of_their_own),
+		cmocka_unit_test(end_reasons_have_names_of_their_own),
 		cmocka_unit_test(a_histogram_counts_up_to_its_bounds),
 		cmocka_unit_test(the_newest_refusals_are_kept),
 	};

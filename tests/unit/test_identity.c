@@ -39,11 +39,11 @@ static struct identity *identity_with(void **state, const struct made_name *name
 }
 
 static void assert_value(const struct identity *identity, size_t i, enum identity_kind kind,
-	bool is_sound, struct span text)
+	bool is_valid, struct span text)
 {
 	assert_true(i < identity->count);
 	assert_int_equal(identity->values[i].kind, kind);
-	assert_int_equal(identity->values[i].is_sound, is_sound);
+	assert_int_equal(identity->values[i].is_valid, is_valid);
 	assert_int_equal(identity->values[i].text.len, text.len);
 	assert_memory_equal(identity->values[i].text.data, text.data, text.len);
 }
@@ -127,7 +127,7 @@ static void test_unsound_values_are_marked(void **state)
 	struct identity *identity = identity_with(state, names, count);
 	assert_int_equal(identity->count, count);
 	for (size_t i = 0; i < count; i++)
-		if (identity->values[i].is_sound)
+		if (identity->values[i].is_valid)
 			fail_msg("value %zu passes as sound", i);
 	assert_int_equal(identity_first(identity, IDENTITY_CN).len, 0);
 	identity_free(identity);
@@ -186,7 +186,7 @@ static void test_invalid_encodings(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		X509 *certificate = certificate_with_cn(state, cases[i].tag, cases[i].value);
 		identity = certificate ? identity_of(certificate) : NULL;
-		if (identity && identity->values[0].is_sound)
+		if (identity && identity->values[0].is_valid)
 			fail_msg("case %zu passes as sound", i);
 		identity_free(identity);
 		X509_free(certificate);
@@ -250,7 +250,7 @@ static void test_huge_subject(void **state)
 	struct identity *identity = identity_with(state, names, 2);
 	char text[IDENTITY_TEXT_MAX];
 	assert_int_equal(identity->values[0].text.len, 2 * SIZE);
-	assert_true(identity->values[0].is_sound);
+	assert_true(identity->values[0].is_valid);
 	identity_text(identity, text);
 	assert_non_null(strstr(text, "...,O=ops"));
 	identity_free(identity);

@@ -215,6 +215,21 @@ static void json_values_read_back(void **state)
 	cJSON_Delete(line);
 }
 
+static void levels_have_the_names_of_the_configuration(void **state)
+{
+	enum log_level level;
+
+	(void)state;
+	assert_true(log_level_parse("error", &level));
+	assert_int_equal(level, LOG_ERROR_LEVEL);
+	assert_true(log_level_parse("warn", &level));
+	assert_int_equal(level, LOG_WARNING_LEVEL);
+	assert_true(log_level_parse("debug", &level));
+	assert_int_equal(level, LOG_DEBUG_LEVEL);
+	assert_false(log_level_parse("warning", &level));
+	assert_false(log_level_parse("", &level));
+}
+
 static void log_at_all_levels(void)
 {
 	log_error("error %d", 1);
@@ -629,6 +644,7 @@ int main(void)
 		cmocka_unit_test(a_json_line_holds_its_pairs),
 		cmocka_unit_test(text_values_are_quoted_where_needed),
 		cmocka_unit_test(json_values_read_back),
+		cmocka_unit_test(levels_have_the_names_of_the_configuration),
 		cmocka_unit_test(only_what_the_level_admits_is_written),
 		cmocka_unit_test(a_long_line_is_cut_at_a_pair),
 		cmocka_unit_test(a_long_message_is_cut_in_good_order),

@@ -285,7 +285,7 @@ static struct sockaddr_in6 v6_of(const char *address, unsigned port)
 static void assert_line(const void *source, const void *destination, const char *line)
 {
 	uint8_t out[PROXY_V1_MAX];
-	struct proxy_told told = {.source = source, .destination = destination};
+	struct proxy_info told = {.source = source, .destination = destination};
 	size_t len = proxy_v1_encode(&told, out, sizeof(out));
 	assert_int_equal(len, strlen(line));
 	assert_memory_equal(out, line, len);
@@ -313,7 +313,7 @@ static void tells_headers(void **state)
 	(void)state;
 	uint8_t out[1024];
 	struct sockaddr_in source = v4_of("192.0.2.1", 56324), to = v4_of("198.51.100.7", 443);
-	struct proxy_told told = {.source = (struct sockaddr *)&source};
+	struct proxy_info told = {.source = (struct sockaddr *)&source};
 	struct span local = BYTES(SIGNATURE "\x20\0\0\0");
 	assert_int_equal(proxy_v2_encode(&told, out, sizeof(out)), 16);
 	assert_memory_equal(out, local.data, 16);
@@ -330,7 +330,7 @@ static void tells_about_tls(void **state)
 	(void)state;
 	uint8_t out[1024];
 	struct sockaddr_in source = v4_of("192.0.2.1", 56324), to = v4_of("198.51.100.7", 443);
-	struct proxy_told told = {(struct sockaddr *)&source, (struct sockaddr *)&to,
+	struct proxy_info told = {(struct sockaddr *)&source, (struct sockaddr *)&to,
 		span_of_string("app.test"), span_of_string("h2"), true, true, "TLSv1.3", "X",
 		span_of_string("ann")};
 	struct span expected = BYTES(SIGNATURE "\x21\x11\0\x38" V4_ENDS "\1\0\2h2\2\0\x08"
@@ -355,7 +355,7 @@ static void tells_no_more_than_fits_its_length(void **state)
 	(void)state;
 	static uint8_t out[2 * PROXY_HEADER_MAX], name[70000];
 	struct sockaddr_in end = v4_of("192.0.2.1", 1);
-	struct proxy_told told = {.source = (struct sockaddr *)&end,
+	struct proxy_info told = {.source = (struct sockaddr *)&end,
 		.destination = (struct sockaddr *)&end,
 		.authority = span_of(name, 65535 - 12 - 3)};
 	assert_int_equal(proxy_v2_encode(&told, out, sizeof(out)), PROXY_HEADER_MAX);

@@ -81,8 +81,8 @@ static void rig_open(struct rig *rig)
 
 static void rig_start(struct rig *rig)
 {
-	relay_start(&rig->relay, &rig->ctx, rig->streams[CLIENT], rig->streams[SERVER], on_ended,
-		rig);
+	relay_start(
+		&rig->relay, &rig->ctx, rig->streams[CLIENT], rig->streams[SERVER], on_ended, rig);
 }
 
 static void turn(struct rig *rig)

@@ -1,4 +1,5 @@
 /* The resolver against a name server of our own: UDP and TCP on loopback, in the same loop. */
+#include "dial/name_cache.h"
 #include "dial/resolver.h"
 
 #include <arpa/inet.h>
@@ -279,7 +280,7 @@ static int setup(void **state)
 	server_start(&bench->second, bench->loop, fds[2], fds[3]);
 	snprintf(bench->resolv_conf, sizeof bench->resolv_conf, "/tmp/test_resolver.%d", getpid());
 	write_resolv_conf(bench, "127.0.0.1");
-	struct resolver_source source = {bench->resolv_conf, bench->port};
+	struct dns_source source = {bench->resolv_conf, bench->port};
 	bench->resolver = resolver_create(bench->loop, &source, &err);
 	assert_non_null(bench->resolver);
 	*state = bench;
@@ -618,6 +619,7 @@ static void test_destroyed_with_pending(void **state)
 	look_up(bench, "silent.test", &asked[1]);
 	look_up(bench, "short.test", &asked[2]);
 	run(bench, NULL, 0.05);
+	write_resolv_conf(bench, "127.0.0.2");
 	look_up(bench, "one.test", &asked[3]);
 	lookup_cancel(look_up(bench, "silent2.test", &asked[3]));
 }
@@ -637,6 +639,29 @@ static void test_changed_resolv_conf_is_read(void **state)
 	assert_int_equal(bench->first.queries, 2);
 }
 
+/* A question that the old server never answers does not keep the new one from being used. */
+static void test_changed_resolv_conf_is_read_under_demand(void **state)
+{
+	struct bench *bench = *state;
+	struct asked silent = {0}, more = {0}, after = {0};
+	zone_add(bench, "one.test", A, 1, "192.0.2.1");
+	assert_non_null(look_up(bench, "silent.test", &silent));
+	bench->second.zone.records[bench->second.zone.count++] =
+		(struct record){"one.test", A, 1, "192.0.2.2"};
+	write_resolv_conf(bench, "127.0.0.2");
+	run(bench, NULL, 0.1);
+	assert_non_null(look_up(bench, "silent2.test", &more));
+	assert_non_null(look_up(bench, "one.test", &after));
+	run(bench, &after.is_told, 1.0);
+	assert_address(&after, 0, "192.0.2.2:443");
+	assert_false(silent.is_told);
+	run(bench, &silent.is_told, 10.0);
+	assert_string_equal(silent.error, "the name server does not answer");
+	run(bench, &more.is_told, 10.0);
+	assert_string_equal(more.error, "the name server does not answer");
+	assert_int_equal(bench->second.queries, 2 + 4);
+}
+
 /* Names that fail at once fill the cache; the one in use stays, the oldest goes. */
 static void test_unused_names_leave(void **state)
 {
@@ -652,7 +677,7 @@ static void test_unused_names_leave(void **state)
 		run(bench, NULL, 0.01);
 	}
 	assert_true(never.is_told);
-	for (unsigned i = 0; i < RESOLVER_NAMES + 10; i++) {
+	for (unsigned i = 0; i < NAME_CACHE_MAX + 10; i++) {
 		char name[100];
 		snprintf(name, sizeof name, "%065u.test", i);
 		struct asked asked = {0}, used = {0};
@@ -660,7 +685,7 @@ static void test_unused_names_leave(void **state)
 		if (i % 1000 == 0)
 			assert_null(look_up(bench, "used.test", &used));
 	}
-	assert_int_equal(resolver_names(bench->resolver), RESOLVER_NAMES);
+	assert_int_equal(resolver_names(bench->resolver), NAME_CACHE_MAX);
 	struct asked used = {0}, old = {0};
 	assert_null(look_up(bench, "used.test", &used));
 	const char *forgotten[] = {"old.test", "dropped.test"};
@@ -692,6 +717,7 @@ int main(void)
 		TEST(test_silent_server),
 		TEST(test_destroyed_with_pending),
 		TEST(test_changed_resolv_conf_is_read),
+		TEST(test_changed_resolv_conf_is_read_under_demand),
 		TEST(test_unused_names_leave),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static void tell(struct report *report, enum severity severity, const char *text
 
 static struct routes *load(const struct fixture *fixture, char findings[4096])
 {
-	struct report report = {.tell = tell, .owner = findings};
+	struct report report = {.on_finding = tell, .owner = findings};
 	struct path_set paths = {0};
 	struct routes_setup setup = {fixture->path, fixture->store, fixture->servers};
 	findings[0] = '\0';

@@ -27,7 +27,7 @@ static void silent(struct report *report, enum severity severity, const char *te
 static struct routes *load(struct fixture *fixture, unsigned from, unsigned to)
 {
 	struct routes_setup setup = {fixture->path, fixture->store, fixture->servers};
-	struct report report = {.tell = silent};
+	struct report report = {.on_finding = silent};
 	struct path_set paths = {0};
 	FILE *file = fopen(fixture->path, "w");
 	assert_non_null(file);

@@ -7,9 +7,7 @@
 #define GATEHOUSE_TLS_CERT_CLIENT_KEY_H
 
 #include "tls/cert/credential.h"
-
-/* The passphrase, or PIN, of `what`, with a NUL; false with `err` when there is none to be had. */
-typedef bool passphrase_fn(void *owner, const char *what, char *out, size_t size, struct err *err);
+#include "tls/cert/key_prompt.h"
 
 struct client_key_setup {
 	const char *cert, *key; /* files or URIs; where one is NULL the other has both */
@@ -20,7 +18,7 @@ struct client_key_setup {
 /* NULL with `err`, which names the file at fault. The caller has the only reference. */
 struct credential *client_key_load(const struct client_key_setup *setup, struct err *err);
 
-/* Are its files still what was loaded? What is on a token does not change under us. */
+/* Whether its files are still what was loaded. What is on a token does not change. */
 bool client_key_is_current(struct credential *credential);
 
 bool client_key_is_uri(const char *source);

@@ -17,7 +17,7 @@
 struct credential {
 	atomic_uint refs;
 	struct file_stamp cert_stamp, key_stamp;
-	X509 *leaf;            /* light (tls/lazy_cert) where credential_load read it */
+	X509 *leaf;            /* without its key (tls/cert/lazy_cert) if credential_load read it */
 	STACK_OF(X509) *chain; /* what follows the leaf in its file */
 	EVP_PKEY *key;
 	time_t not_before, not_after;
@@ -37,10 +37,14 @@ struct credential_readers {
  */
 struct credential *credential_load(const char *cert_path, const char *key_path,
 	const struct credential_readers *readers, enum credential_part *at_fault, struct err *err);
+
+/* For those who load one by other means: takes both references, and the dates from the leaf. */
+void credential_set_leaf(struct credential *credential, X509 *leaf, STACK_OF(X509) *chain);
+
 struct credential *credential_ref(struct credential *credential);
 void credential_unref(struct credential *credential);
 
-/* Are both files still what was loaded? */
+/* Whether both files are still what was loaded. */
 bool credential_is_current(struct credential *credential);
 
 /* Gives it to a context. False with OpenSSL's errors. */

@@ -4,7 +4,7 @@
  * email, and the SHA-256 of the certificate and of its public key (RFC 5280 sections 4.1.2.6 and
  * 4.2.1.6). Names of different types are never mixed up: a CN is no DNS name.
  *
- * Nothing here is judged: that the chain is good is for the verification to say.
+ * Nothing is judged here: the verification decides whether the chain is valid.
  */
 #ifndef GATEHOUSE_TLS_CERT_IDENTITY_H
 #define GATEHOUSE_TLS_CERT_IDENTITY_H
@@ -23,13 +23,13 @@ enum identity_kind {
 };
 
 /*
- * A sound value is UTF-8 (of a SAN: ASCII), has a length and holds no NUL. Any other is kept as its
+ * A valid value is UTF-8 (of a SAN: ASCII), has a length and holds no NUL. Any other is kept as its
  * raw bytes for the log, and must never match anything.
  */
 struct identity_value {
 	struct span text;
 	enum identity_kind kind;
-	bool is_sound;
+	bool is_valid;
 };
 
 #define FINGERPRINT_SIZE 32
@@ -46,7 +46,7 @@ struct identity {
 struct identity *identity_of(const struct x509_st *certificate);
 void identity_free(struct identity *identity);
 
-/* The first sound value of a kind; an empty span when there is none. */
+/* The first valid value of a kind; an empty span when there is none. */
 struct span identity_first(const struct identity *identity, enum identity_kind kind);
 
 /*

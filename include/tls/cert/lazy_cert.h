@@ -1,7 +1,7 @@
 /*
  * Certificates read without their public keys. OpenSSL decodes the key while it reads a certificate,
  * which is nine tenths of that work; a server shows its certificate and signs with the private key,
- * and nobody needs the other one before a first handshake.
+ * and nothing needs the other one before a first handshake.
  *
  * A light certificate has everything else: names, dates, extensions, the encoded key. What needs a
  * digest of it (fingerprints, purposes, X509_cmp, which finds any two equal) is for the whole one.
@@ -12,7 +12,7 @@
 #include <openssl/x509.h>
 #include <stdbool.h>
 
-/* The next certificate of the PEM text. NULL: none, or broken; OpenSSL's errors tell. */
+/* The next certificate of the PEM text. NULL: none, or malformed; OpenSSL's errors say which. */
 X509 *lazy_cert_read(BIO *pem);
 
 /* The same with its public key, the caller's. NULL with OpenSSL's errors. A whole one is copied. */

@@ -1,5 +1,6 @@
 #include "config/read/place.h"
 
+#include "base/json_out.h"
 #include "base/json_scan.h"
 
 #include <stdint.h>
@@ -105,33 +106,13 @@ bool place_find(const struct place *place, size_t *value_at)
 	return locate(place, &at, value_at);
 }
 
-static bool prints(unsigned char c)
-{
-	return c >= 0x20 && c != 0x7f;
-}
-
-/* U+0080 to U+009F are control characters too, and terminals obey them. */
-static size_t escape(const char *text, char out[8])
-{
-	unsigned char c = (unsigned char)text[0];
-	if (c == '"' || c == '\\')
-		return snprintf(out, 8, "\\%c", c), 1;
-	if (!prints(c))
-		return snprintf(out, 8, "\\u%04x", c), 1;
-	if (c == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80)
-		return snprintf(out, 8, "\\u%04x", (unsigned char)text[1]), 2;
-	size_t len = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
-	return snprintf(out, 8, "%.*s", (int)len, text), strnlen(text, len);
-}
-
 void place_quote(const char *text, char *out, size_t size)
 {
-	char piece[8];
+	char piece[JSON_ESCAPE_MAX];
 	size_t used = 0;
 	out[used++] = '"';
-	while (*text) {
-		size_t step = escape(text, piece);
-		size_t len = strlen(piece);
+	for (struct span rest = span_of_string(text); rest.len > 0;) {
+		size_t len = json_escape_next(&rest, piece);
 		if (used + len + sizeof "...\"" > size) {
 			memcpy(out + used, "...", 3);
 			used += 3;
@@ -139,7 +120,6 @@ void place_quote(const char *text, char *out, size_t size)
 		}
 		memcpy(out + used, piece, len);
 		used += len;
-		text += step;
 	}
 	memcpy(out + used, "\"", 2);
 }
@@ -197,7 +177,7 @@ void place_tell(const struct place *place, struct report *report, enum severity 
 	vsnprintf(message, sizeof message, format, args);
 	/* A value that went into the message as it is must not break the line. */
 	for (char *c = message; *c; c++)
-		if (!prints((unsigned char)*c))
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
 	switch (severity) {
 	case SEVERITY_ERROR:

@@ -19,7 +19,7 @@ static const struct sockaddr *destination_for_header(
 	return &local->any;
 }
 
-static void add_tls(const struct session *session, struct proxy_told *told)
+static void add_tls(const struct session *session, struct proxy_info *told)
 {
 	struct stream_facts facts;
 	stream_facts(session->client, &facts);
@@ -38,7 +38,7 @@ size_t write_proxy_header(void *owner, uint8_t *out, size_t size)
 {
 	const struct session *session = owner;
 	struct address local;
-	struct proxy_told told = {.source = source_for_header(session),
+	struct proxy_info told = {.source = source_for_header(session),
 		.destination = destination_for_header(session, &local)};
 	if (session->hello)
 		told.authority = span_of_string(session->hello->sni);

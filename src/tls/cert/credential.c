@@ -1,7 +1,7 @@
 #include "tls/cert/credential.h"
 
 #include "tls/cert/lazy_cert.h"
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -14,26 +14,36 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
+void credential_set_leaf(struct credential *credential, X509 *leaf, STACK_OF(X509) *chain)
+{
+	credential->leaf = leaf;
+	credential->chain = chain;
+	credential->not_before = time_of(X509_get0_notBefore(leaf));
+	credential->not_after = time_of(X509_get0_notAfter(leaf));
+}
+
 /* A PEM reader ends with "no start line", which is no error once something was read. */
 static bool read_chain(
 	struct credential *credential, BIO *pem, struct issuers *issuers, struct err *err)
 {
 	ERR_clear_error();
-	credential->leaf = lazy_cert_read(pem);
-	if (!credential->leaf) {
-		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+	X509 *leaf = lazy_cert_read(pem), *next;
+	STACK_OF(X509) *chain = leaf ? sk_X509_new_null() : NULL;
+	if (!chain) {
+		err_set(err, "no PEM certificate in it (%s)", ossl_error_take());
+		X509_free(leaf);
 		return false;
 	}
-	X509 *next;
+	credential_set_leaf(credential, leaf, chain);
 	while ((next = issuers_read(issuers, pem)) != NULL)
-		sk_X509_push(credential->chain, next);
+		sk_X509_push(chain, next);
 	unsigned long code = ERR_peek_last_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
 		ERR_clear_error();
 		return true;
 	}
-	err_set(err, "certificate %d of its chain cannot be read (%s)",
-		sk_X509_num(credential->chain) + 2, tls_error_take());
+	err_set(err, "certificate %d of its chain cannot be read (%s)", sk_X509_num(chain) + 2,
+		ossl_error_take());
 	return false;
 }
 
@@ -41,28 +51,24 @@ static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
 	const struct credential_readers *readers, struct err *err)
 {
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
-	credential->chain = sk_X509_new_null();
-	bool ok = pem && credential->chain && read_chain(credential, pem, readers->issuers, err);
+	err_set(err, "out of memory");
+	bool ok = pem && read_chain(credential, pem, readers->issuers, err);
 	BIO_free(pem);
-	if (!ok)
-		return false;
-	credential->not_before = time_of(X509_get0_notBefore(credential->leaf));
-	credential->not_after = time_of(X509_get0_notAfter(credential->leaf));
-	return true;
+	return ok;
 }
 
-/* Nobody sits at a daemon's terminal: a key that asks for a passphrase is refused. */
-static int on_passphrase(char *out, int size, int writing, void *asked)
+/* A daemon has no terminal to ask at: a key that needs a passphrase is refused. */
+static int on_passphrase(char *out, int size, int writing, void *is_asked)
 {
 	(void)out, (void)size, (void)writing;
-	*(bool *)asked = true;
+	*(bool *)is_asked = true;
 	return -1;
 }
 
 static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	const struct credential_readers *readers, struct err *err)
 {
-	bool asked = false;
+	bool is_asked = false;
 	const char *type = lazy_cert_key_type(credential->leaf);
 	credential->key = key_reader_read(readers->keys, type, data, len);
 	if (credential->key)
@@ -70,12 +76,12 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
 	ERR_clear_error();
 	if (pem)
-		credential->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, &asked);
+		credential->key = PEM_read_bio_PrivateKey(pem, NULL, on_passphrase, &is_asked);
 	BIO_free(pem);
 	if (credential->key)
 		return true;
-	const char *reason = tls_error_take();
-	if (asked)
+	const char *reason = ossl_error_take();
+	if (is_asked)
 		err_set(err, "is encrypted, expected a key without a passphrase");
 	else
 		err_set(err, "no PEM private key in it (%s)", reason);
@@ -85,12 +91,12 @@ static bool parse_key(struct credential *credential, uint8_t *data, size_t len,
 typedef bool parse_fn(struct credential *, uint8_t *data, size_t len,
 	const struct credential_readers *, struct err *);
 
-static bool load_part(struct credential *credential, struct file_stamp *mark, const char *path,
+static bool load_part(struct credential *credential, struct file_stamp *stamp, const char *path,
 	const struct credential_readers *readers, parse_fn *parse, struct err *err)
 {
 	uint8_t *data;
 	size_t len;
-	bool ok = file_stamp_read(mark, path, &data, &len, err);
+	bool ok = file_stamp_read(stamp, path, &data, &len, err);
 	if (ok) {
 		ok = parse(credential, data, len, readers, err);
 		OPENSSL_cleanse(data, len);
@@ -109,7 +115,7 @@ static bool is_pair(const struct credential *credential)
 	X509 *whole = lazy_cert_whole(credential->leaf);
 	bool same = whole && X509_check_private_key(whole, credential->key) == 1;
 	X509_free(whole);
-	tls_error_clear();
+	ossl_error_clear();
 	return same;
 }
 
@@ -229,7 +235,7 @@ bool credential_each_name(
 	return done;
 }
 
-static bool covers(void *owner, const struct server_name *pattern)
+static bool pattern_covers(void *owner, const struct server_name *pattern)
 {
 	const struct server_name *name = owner;
 	return strcmp(pattern->text, name->text) == 0 || server_name_covered(pattern, name);
@@ -237,5 +243,5 @@ static bool covers(void *owner, const struct server_name *pattern)
 
 bool credential_covers(const struct credential *credential, const struct server_name *name)
 {
-	return credential_each_name(credential, covers, (void *)name);
+	return credential_each_name(credential, pattern_covers, (void *)name);
 }

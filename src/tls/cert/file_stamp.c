@@ -11,7 +11,7 @@
 /* Time stamps of files move in steps of the kernel's tick, and some file systems know only seconds. */
 #define SETTLED_AFTER_SECONDS 2
 
-static void note(struct file_stamp *mark, const struct stat *st)
+static void stamp_set(struct file_stamp *mark, const struct stat *st)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -91,7 +91,7 @@ static bool read_open(struct file_stamp *mark, int fd, uint8_t **data, size_t *l
 		free(bytes);
 		return false;
 	}
-	note(mark, &st);
+	stamp_set(mark, &st);
 	*data = bytes;
 	return true;
 }
@@ -136,7 +136,7 @@ bool file_stamp_holds(struct file_stamp *mark)
 	free(data);
 	bool same = file_stamp_same_content(mark, &now);
 	if (same) {
-		note(mark, &st);
+		stamp_set(mark, &st);
 		mark->settled = now.settled;
 	}
 	file_stamp_finish(&now);

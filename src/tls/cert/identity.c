@@ -1,9 +1,12 @@
 #include "tls/cert/identity.h"
 
+#include "base/utf8.h"
+
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -16,14 +19,14 @@ struct collector {
 	size_t count, bytes;
 };
 
-static void collect(
-	struct collector *to, enum identity_kind kind, const void *data, size_t len, bool is_sound)
+static void collect_value(
+	struct collector *to, enum identity_kind kind, const void *data, size_t len, bool is_valid)
 {
 	if (to->out) {
 		if (len > 0)
 			memcpy(to->free, data, len);
 		to->out->values[to->count] = (struct identity_value){
-			.text = span_of(to->free, len), .kind = kind, .is_sound = is_sound};
+			.text = span_of(to->free, len), .kind = kind, .is_valid = is_valid};
 		to->free += len;
 	}
 	to->count++;
@@ -77,9 +80,9 @@ static void collect_subject_value(
 	unsigned char *text = NULL;
 	int len = is_text(string, raw) ? ASN1_STRING_to_UTF8(&text, string) : -1;
 	if (len < 0)
-		collect(to, kind, raw.data, raw.len, false);
+		collect_value(to, kind, raw.data, raw.len, false);
 	else
-		collect(to, kind, text, (size_t)len, is_whole(span_of(text, (size_t)len)));
+		collect_value(to, kind, text, (size_t)len, is_whole(span_of(text, (size_t)len)));
 	OPENSSL_free(text);
 }
 
@@ -107,7 +110,7 @@ static void collect_subject(struct collector *to, const X509_NAME *subject)
 static void collect_san(struct collector *to, enum identity_kind kind, const ASN1_STRING *string)
 {
 	struct span raw = span_of_asn1(string);
-	collect(to, kind, raw.data, raw.len, is_whole(raw) && is_ascii(raw));
+	collect_value(to, kind, raw.data, raw.len, is_whole(raw) && is_ascii(raw));
 }
 
 static void collect_sans(struct collector *to, const GENERAL_NAMES *sans)
@@ -136,7 +139,7 @@ static int64_t seconds_of(const ASN1_TIME *time)
 	return ASN1_TIME_to_tm(time, &parts) ? (int64_t)timegm(&parts) : 0;
 }
 
-static struct identity *gather(const X509 *certificate, const GENERAL_NAMES *sans)
+static struct identity *identity_collect(const X509 *certificate, const GENERAL_NAMES *sans)
 {
 	const X509_NAME *subject = X509_get_subject_name(certificate);
 	struct collector all = {0};
@@ -165,7 +168,7 @@ struct identity *identity_of(const struct x509_st *certificate)
 {
 	ERR_set_mark();
 	GENERAL_NAMES *sans = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	struct identity *identity = gather(certificate, sans);
+	struct identity *identity = identity_collect(certificate, sans);
 	GENERAL_NAMES_free(sans);
 	ERR_pop_to_mark();
 	return identity;
@@ -179,7 +182,7 @@ void identity_free(struct identity *identity)
 struct span identity_first(const struct identity *identity, enum identity_kind kind)
 {
 	for (size_t i = 0; i < identity->count; i++)
-		if (identity->values[i].kind == kind && identity->values[i].is_sound)
+		if (identity->values[i].kind == kind && identity->values[i].is_valid)
 			return identity->values[i].text;
 	return span_of("", 0);
 }
@@ -194,7 +197,7 @@ struct text {
 static const char dots[] = "...";
 
 /* All or nothing; there is always room left for the dots and the NUL. */
-static bool put(struct text *text, const char *bytes, size_t len)
+static bool text_put(struct text *text, const char *bytes, size_t len)
 {
 	if (text->len + len + sizeof dots > IDENTITY_TEXT_MAX)
 		return false;
@@ -203,65 +206,43 @@ static bool put(struct text *text, const char *bytes, size_t len)
 	return true;
 }
 
-static uint32_t code_point(const uint8_t *bytes, size_t len)
+/* How many bytes of `rest` stand for one character of text; 0: the first byte is none. */
+static size_t shown_length(struct span rest, bool is_valid)
 {
-	uint32_t code = len == 1 ? bytes[0] : bytes[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++)
-		code = code << 6 | (bytes[i] & 0x3f);
-	return code;
+	uint32_t point;
+	size_t len = is_valid || rest.data[0] < 0x80 ? utf8_decode(rest, &point) : 0;
+	return len > 0 && !utf8_is_control(point) ? len : 0;
 }
 
-/* Not so: controls, and what turns the direction of the text around it. */
-static bool is_shown(uint32_t code)
+/* One character as it is, or one byte escaped. Moves `rest`; returns the length of what it wrote. */
+static size_t escape_next(struct span *rest, bool is_valid, char out[8])
 {
-	return code >= 0x20 && (code < 0x7f || code > 0x9f) && (code < 0x2028 || code > 0x202e) &&
-		(code < 0x2066 || code > 0x2069) && code != 0x200e && code != 0x200f &&
-		code != 0xfeff;
-}
-
-static size_t length_of_character(const struct identity_value *value, size_t at)
-{
-	uint8_t first = value->text.data[at];
-	size_t len = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	return value->is_sound && len <= value->text.len - at ? len : 1;
-}
-
-/* One character as it is, or each of its bytes escaped. Returns the length of what it wrote. */
-static size_t render(const uint8_t *bytes, size_t len, bool is_sound, char out[16])
-{
-	size_t used = 0;
-	if (is_shown(code_point(bytes, len)) && (is_sound || bytes[0] < 0x80)) {
-		if (bytes[0] == ',' || bytes[0] == '\\')
-			out[used++] = '\\';
-		memcpy(out + used, bytes, len);
-		return used + len;
-	}
-	for (size_t i = 0; i < len; i++) {
+	const uint8_t *at = rest->data;
+	size_t len = shown_length(*rest, is_valid), used = 0;
+	*rest = span_of(at + (len ? len : 1), rest->len - (len ? len : 1));
+	if (len == 0)
+		return (size_t)snprintf(out, 8, "\\x%02x", *at);
+	if (*at == ',' || *at == '\\')
 		out[used++] = '\\';
-		out[used++] = 'x';
-		out[used++] = "0123456789abcdef"[bytes[i] >> 4];
-		out[used++] = "0123456789abcdef"[bytes[i] & 15];
-	}
-	return used;
+	memcpy(out + used, at, len);
+	return used + len;
 }
 
-static bool put_value(struct text *text, const struct identity_value *value)
+static bool text_put_value(struct text *text, const struct identity_value *value)
 {
 	size_t limit = text->len + VALUE_SHOWN;
-	for (size_t at = 0; at < value->text.len;) {
-		char piece[16];
-		size_t step = length_of_character(value, at);
-		size_t len = render(value->text.data + at, step, value->is_sound, piece);
+	for (struct span rest = value->text; rest.len > 0;) {
+		char piece[8];
+		size_t len = escape_next(&rest, value->is_valid, piece);
 		if (text->len + len > limit)
-			return put(text, dots, sizeof dots - 1);
-		if (!put(text, piece, len))
+			return text_put(text, dots, sizeof dots - 1);
+		if (!text_put(text, piece, len))
 			return false;
-		at += step;
 	}
 	return true;
 }
 
-static bool put_named_value(struct text *text, const struct identity_value *value)
+static bool text_put_named_value(struct text *text, const struct identity_value *value)
 {
 	static const char *const names[] = {[IDENTITY_CN] = "CN=",
 		[IDENTITY_ORG] = "O=",
@@ -270,8 +251,8 @@ static bool put_named_value(struct text *text, const struct identity_value *valu
 		[IDENTITY_URI] = "URI=",
 		[IDENTITY_EMAIL] = "email="};
 	const char *name = names[value->kind];
-	return (text->len == 0 || put(text, ",", 1)) && put(text, name, strlen(name)) &&
-		put_value(text, value);
+	return (text->len == 0 || text_put(text, ",", 1)) && text_put(text, name, strlen(name)) &&
+		text_put_value(text, value);
 }
 
 void identity_text(const struct identity *identity, char out[IDENTITY_TEXT_MAX])
@@ -279,12 +260,12 @@ void identity_text(const struct identity *identity, char out[IDENTITY_TEXT_MAX])
 	struct text text = {.out = out};
 	bool is_whole_text = true;
 	for (size_t i = 0; i < identity->count && is_whole_text; i++)
-		is_whole_text = put_named_value(&text, &identity->values[i]);
+		is_whole_text = text_put_named_value(&text, &identity->values[i]);
 	if (identity->count == 0) {
 		char hex[FINGERPRINT_HEX_SIZE];
 		fingerprint_hex(identity->certificate, hex);
-		put(&text, "SHA256=", 7);
-		put(&text, hex, sizeof hex - 1);
+		text_put(&text, "SHA256=", 7);
+		text_put(&text, hex, sizeof hex - 1);
 	}
 	memcpy(out + text.len, is_whole_text ? "" : dots, is_whole_text ? 1 : sizeof dots);
 }

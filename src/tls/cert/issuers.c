@@ -15,7 +15,7 @@ struct issuers {
 	void *index; /* a tree (tsearch) */
 };
 
-static int compare(const void *one, const void *other)
+static int issuer_compare(const void *one, const void *other)
 {
 	const struct issuer *a = one, *b = other;
 	if (a->len != b->len)
@@ -43,7 +43,7 @@ void issuers_destroy(struct issuers *issuers)
 }
 
 /* Without the memory for it the next one is decoded again, and that is all. */
-static void keep(struct issuers *issuers, const struct issuer *read)
+static void issuers_keep(struct issuers *issuers, const struct issuer *read)
 {
 	struct issuer *kept = malloc(sizeof *kept + read->len);
 	if (!kept)
@@ -51,13 +51,13 @@ static void keep(struct issuers *issuers, const struct issuer *read)
 	*kept = *read;
 	kept->der = memcpy(kept + 1, read->der, read->len);
 	X509_up_ref(kept->certificate);
-	if (!tsearch(kept, &issuers->index, compare))
+	if (!tsearch(kept, &issuers->index, issuer_compare))
 		issuer_free(kept);
 }
 
-static X509 *decode(struct issuers *issuers, struct issuer *read)
+static X509 *issuers_decode(struct issuers *issuers, struct issuer *read)
 {
-	struct issuer **found = issuers ? tfind(read, &issuers->index, compare) : NULL;
+	struct issuer **found = issuers ? tfind(read, &issuers->index, issuer_compare) : NULL;
 	if (found) {
 		X509_up_ref((*found)->certificate);
 		return (*found)->certificate;
@@ -65,7 +65,7 @@ static X509 *decode(struct issuers *issuers, struct issuer *read)
 	const unsigned char *at = read->der;
 	read->certificate = d2i_X509(NULL, &at, (long)read->len);
 	if (read->certificate && issuers)
-		keep(issuers, read);
+		issuers_keep(issuers, read);
 	return read->certificate;
 }
 
@@ -76,7 +76,7 @@ X509 *issuers_read(struct issuers *issuers, BIO *pem)
 	if (PEM_bytes_read_bio(&der, &len, NULL, PEM_STRING_X509, pem, NULL, NULL) != 1)
 		return NULL;
 	struct issuer read = {.der = der, .len = (size_t)len};
-	X509 *certificate = decode(issuers, &read);
+	X509 *certificate = issuers_decode(issuers, &read);
 	OPENSSL_free(der);
 	return certificate;
 }

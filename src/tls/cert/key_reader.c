@@ -42,8 +42,8 @@ static void need_decoder(struct key_reader *reader, const char *type)
 		OSSL_KEYMGMT_SELECT_KEYPAIR, NULL, NULL);
 }
 
-/* What a failure leaves in a decoder is nobody's business: the next key gets a new one. */
-static EVP_PKEY *decode(
+/* A decoder that failed is not used again: the next key gets a new one. */
+static EVP_PKEY *decode_key(
 	struct key_reader *reader, const char *type, const unsigned char *der, size_t len)
 {
 	need_decoder(reader, type);
@@ -65,7 +65,7 @@ EVP_PKEY *key_reader_read(
 	EVP_PKEY *key = NULL;
 	if (type && bio && PEM_read_bio(bio, &label, &header, &der, &der_len) == 1 &&
 		strcmp(label, PEM_STRING_PKCS8INF) == 0)
-		key = decode(reader, type, der, (size_t)der_len);
+		key = decode_key(reader, type, der, (size_t)der_len);
 	OPENSSL_free(label);
 	OPENSSL_free(header);
 	OPENSSL_clear_free(der, (size_t)der_len);

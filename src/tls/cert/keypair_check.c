@@ -1,6 +1,6 @@
 #include "tls/cert/keypair_check.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/x509v3.h>
 #include <search.h>
@@ -22,7 +22,7 @@ struct keypair_check {
 	void *passed; /* a tree (tsearch) of classes */
 };
 
-static int compare(const void *one, const void *other)
+static int class_compare(const void *one, const void *other)
 {
 	const struct class *a = one, *b = other;
 	if (a->len != b->len)
@@ -42,7 +42,7 @@ struct keypair_check *keypair_check_create(void)
 	struct keypair_check *trial = calloc(1, sizeof *trial);
 	if (trial && (trial->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
 		return trial;
-	tls_error_clear();
+	ossl_error_clear();
 	free(trial);
 	return NULL;
 }
@@ -56,7 +56,7 @@ void keypair_check_destroy(struct keypair_check *trial)
 	free(trial);
 }
 
-static bool add(struct class *class, const void *data, size_t len)
+static bool class_add(struct class *class, const void *data, size_t len)
 {
 	if (len > sizeof class->bytes - class->len)
 		return false;
@@ -65,47 +65,47 @@ static bool add(struct class *class, const void *data, size_t len)
 	return true;
 }
 
-static bool add_text(struct class *class, const char *text)
+static bool class_add_text(struct class *class, const char *text)
 {
-	return add(class, text, strlen(text) + 1);
+	return class_add(class, text, strlen(text) + 1);
 }
 
-static bool add_key(struct class *class, const EVP_PKEY *key)
+static bool class_add_key(struct class *class, const EVP_PKEY *key)
 {
 	char group[80] = "";
 	const char *type = EVP_PKEY_get0_type_name(key);
 	int bits = EVP_PKEY_get_bits(key);
 	size_t len;
 	EVP_PKEY_get_group_name(key, group, sizeof group, &len); /* "" where there is none */
-	return type && add_text(class, type) && add(class, &bits, sizeof bits) &&
-		add_text(class, group);
+	return type && class_add_text(class, type) && class_add(class, &bits, sizeof bits) &&
+		class_add_text(class, group);
 }
 
-static bool add_signature(struct class *class, const X509 *leaf)
+static bool class_add_signature(struct class *class, const X509 *leaf)
 {
 	const X509_ALGOR *algorithm;
 	unsigned char *der = NULL;
 	X509_get0_signature(NULL, &algorithm, leaf);
 	int len = i2d_X509_ALGOR(algorithm, &der);
-	bool ok = len > 0 && add(class, der, (size_t)len);
+	bool ok = len > 0 && class_add(class, der, (size_t)len);
 	OPENSSL_free(der);
 	return ok;
 }
 
-/* The signature of one that signed itself does not count; whether it did is told by more than a name. */
-static bool add_issuer(struct class *class, const X509 *leaf)
+/* The signature of one that signed itself does not count; its name alone does not show whether it did. */
+static bool class_add_issuer(struct class *class, const X509 *leaf)
 {
 	bool itself = X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0;
 	if (itself && X509_get_ext_by_NID(leaf, NID_authority_key_identifier, -1) >= 0)
 		return false;
-	return add(class, &itself, sizeof itself);
+	return class_add(class, &itself, sizeof itself);
 }
 
-static bool add_chain(struct class *class, const STACK_OF(X509) *chain)
+static bool class_add_chain(struct class *class, const STACK_OF(X509) *chain)
 {
 	for (int i = 0; i < sk_X509_num(chain); i++) {
 		const X509 *issuer = sk_X509_value(chain, i);
-		if (!add(class, &issuer, sizeof issuer))
+		if (!class_add(class, &issuer, sizeof issuer))
 			return false;
 	}
 	return true;
@@ -115,9 +115,11 @@ static bool class_of(struct class *class, const struct credential *credential)
 {
 	class->len = 0;
 	class->chain = NULL;
-	bool ok = add_key(class, credential->key) && add_signature(class, credential->leaf) &&
-		add_issuer(class, credential->leaf) && add_chain(class, credential->chain);
-	tls_error_clear();
+	bool ok = class_add_key(class, credential->key) &&
+		class_add_signature(class, credential->leaf) &&
+		class_add_issuer(class, credential->leaf) &&
+		class_add_chain(class, credential->chain);
+	ossl_error_clear();
 	return ok;
 }
 
@@ -129,7 +131,7 @@ static void note_passed(
 		return;
 	*copy = *class;
 	copy->chain = X509_chain_up_ref(chain);
-	if (!copy->chain || !tsearch(copy, &trial->passed, compare))
+	if (!copy->chain || !tsearch(copy, &trial->passed, class_compare))
 		class_free(copy);
 }
 
@@ -138,11 +140,11 @@ bool keypair_check_passes(
 {
 	struct class class;
 	bool has_class = class_of(&class, credential);
-	if (has_class && tfind(&class, &trial->passed, compare))
+	if (has_class && tfind(&class, &trial->passed, class_compare))
 		return true;
-	tls_error_clear();
+	ossl_error_clear();
 	if (!credential_use(credential, trial->ctx)) {
-		err_set(err, "OpenSSL refuses it: %s", tls_error_take());
+		err_set(err, "OpenSSL refuses it: %s", ossl_error_take());
 		return false;
 	}
 	if (has_class)

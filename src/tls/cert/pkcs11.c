@@ -2,9 +2,9 @@
  * used. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
-#include "tls/cert/client_key_inside.h"
+#include "tls/cert/pkcs11.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/engine.h>
 #include <openssl/err.h>
@@ -25,9 +25,9 @@ static void take_info(struct key_parts *parts, OSSL_STORE_INFO *info)
 }
 
 /* False: no provider knows such URIs, or it does not know this one. */
-static bool load_by_provider(struct key_parts *parts, const char *uri, UI_METHOD *ui, void *asking)
+static bool load_by_provider(struct key_parts *parts, const char *uri, UI_METHOD *ui, void *prompt)
 {
-	OSSL_STORE_CTX *store = OSSL_STORE_open(uri, ui, asking, NULL, NULL);
+	OSSL_STORE_CTX *store = OSSL_STORE_open(uri, ui, prompt, NULL, NULL);
 	while (store && !OSSL_STORE_eof(store)) {
 		OSSL_STORE_INFO *info = OSSL_STORE_load(store);
 		if (!info && OSSL_STORE_error(store))
@@ -42,7 +42,7 @@ static bool load_by_provider(struct key_parts *parts, const char *uri, UI_METHOD
 }
 
 static void load_by_engine(
-	struct key_parts *parts, ENGINE *engine, const char *uri, UI_METHOD *ui, void *asking)
+	struct key_parts *parts, ENGINE *engine, const char *uri, UI_METHOD *ui, void *prompt)
 {
 	struct {
 		const char *uri;
@@ -50,40 +50,41 @@ static void load_by_engine(
 	} query = {uri, NULL}; /* as the engine's LOAD_CERT_CTRL has it */
 	if (ENGINE_ctrl_cmd(engine, "LOAD_CERT_CTRL", 0, &query, NULL, 1) == 1)
 		parts->leaf = query.certificate;
-	parts->key = ENGINE_load_private_key(engine, uri, ui, asking);
+	parts->key = ENGINE_load_private_key(engine, uri, ui, prompt);
 }
 
-static bool try_engine(struct key_parts *parts, const char *uri, UI_METHOD *ui, void *asking)
+static bool try_engine(struct key_parts *parts, const char *uri, UI_METHOD *ui, void *prompt)
 {
 	ENGINE *engine = ENGINE_by_id("pkcs11");
 	if (!engine)
 		return false;
-	ENGINE_ctrl_cmd(engine, "QUIET", 0, NULL, NULL, 1); /* what is wrong we tell ourselves */
+	ENGINE_ctrl_cmd(engine, "QUIET", 0, NULL, NULL, 1); /* we report what is wrong ourselves */
 	bool ok = ENGINE_init(engine) == 1;
 	if (ok) {
-		load_by_engine(parts, engine, uri, ui, asking);
+		load_by_engine(parts, engine, uri, ui, prompt);
 		ENGINE_finish(engine); /* a key holds a reference of its own */
 	}
 	ENGINE_free(engine);
 	return ok;
 }
 
-bool pkcs11_load(struct key_parts *parts, const char *uri, struct asking *asking, struct err *err)
+bool pkcs11_load(
+	struct key_parts *parts, const char *uri, struct key_prompt *prompt, struct err *err)
 {
-	UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(on_passphrase, 0);
+	UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(key_prompt_ask, 0);
 	OSSL_PROVIDER *provider = OSSL_PROVIDER_try_load(NULL, "pkcs11", 1);
 	ERR_clear_error();
-	bool ok = load_by_provider(parts, uri, ui, asking);
-	bool has_engine = !ok && !asking->failed && try_engine(parts, uri, ui, asking);
+	bool ok = load_by_provider(parts, uri, ui, prompt);
+	bool has_engine = !ok && !prompt->has_failed && try_engine(parts, uri, ui, prompt);
 	ok = parts->key || parts->leaf;
-	if (asking->failed)
-		*err = asking->err;
+	if (prompt->has_failed)
+		*err = prompt->err;
 	else if (!ok && !provider && !has_engine)
 		err_set(err, "%s", nothing_installed);
 	else if (!ok)
 		err_set(err, "the token has no such key or certificate, or did not open (%s)",
-			tls_error_take());
+			ossl_error_take());
 	ERR_clear_error();
 	UI_destroy_method(ui);
-	return ok && !asking->failed;
+	return ok && !prompt->has_failed;
 }

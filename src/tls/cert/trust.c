@@ -1,6 +1,6 @@
 #include "tls/cert/trust.h"
 
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -46,7 +46,7 @@ static bool add_ca(struct trust *trust, X509 *ca, struct err *err)
 		sk_X509_NAME_push(trust->names, name) > 0)
 		return true;
 	X509_NAME_free(name);
-	err_set(err, "%s", tls_error_take());
+	err_set(err, "%s", ossl_error_take());
 	return false;
 }
 
@@ -66,9 +66,9 @@ static bool parse_cas(struct trust *trust, BIO *pem, struct err *err)
 		return true;
 	}
 	if (found == 0)
-		err_set(err, "no PEM certificate in it (%s)", tls_error_take());
+		err_set(err, "no PEM certificate in it (%s)", ossl_error_take());
 	else
-		err_set(err, "certificate %d cannot be read (%s)", found + 1, tls_error_take());
+		err_set(err, "certificate %d cannot be read (%s)", found + 1, ossl_error_take());
 	return false;
 }
 
@@ -76,7 +76,7 @@ static bool add_crl(struct trust *trust, X509_CRL *crl, struct err *err)
 {
 	time_t next = time_of(X509_CRL_get0_nextUpdate(crl));
 	if (X509_STORE_add_crl(trust->store, crl) != 1) {
-		err_set(err, "%s", tls_error_take());
+		err_set(err, "%s", ossl_error_take());
 		return false;
 	}
 	struct trust_crl *more = realloc(trust->crls, (trust->crl_count + 1) * sizeof *more);
@@ -106,7 +106,8 @@ static bool parse_crls(struct trust *trust, BIO *bio, struct err *err)
 		return true;
 	}
 	if (found > 0) {
-		err_set(err, "revocation list %d cannot be read (%s)", found + 1, tls_error_take());
+		err_set(err, "revocation list %d cannot be read (%s)", found + 1,
+			ossl_error_take());
 		return false;
 	}
 	BIO_reset(bio);
@@ -116,7 +117,7 @@ static bool parse_crls(struct trust *trust, BIO *bio, struct err *err)
 		ERR_clear_error();
 		return ok;
 	}
-	err_set(err, "no CRL in it, PEM or DER (%s)", tls_error_take());
+	err_set(err, "no CRL in it, PEM or DER (%s)", ossl_error_take());
 	return false;
 }
 

@@ -1,9 +1,9 @@
-#include "tls/tls_error.h"
+#include "tls/cert/ossl_error.h"
 
 #include <openssl/err.h>
 #include <string.h>
 
-const char *tls_error_take(void)
+const char *ossl_error_take(void)
 {
 	unsigned long code = ERR_peek_last_error();
 	const char *reason = "unknown error";

@@ -1,0 +1,130 @@
+/* What the store shares and what it keeps apart. */
+#include "tls/tls_store.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct err err;
+
+static int create_store(void **state)
+{
+	*state = tls_store_create(&err);
+	if (*state)
+		tls_store_begin(*state);
+	return *state ? 0 : -1;
+}
+
+static int destroy_store(void **state)
+{
+	tls_store_end(*state, true);
+	tls_store_destroy(*state);
+	return 0;
+}
+
+static struct tls_client_policy pinned(uint8_t first_byte)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303};
+	policy.pins.count = 1;
+	policy.pins.sha256[0][0] = first_byte;
+	return policy;
+}
+
+static void clients_of_one_policy_are_one(void **state)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303};
+	struct tls_client *client = tls_store_client(*state, &policy, &err);
+	assert_non_null(client);
+	assert_ptr_equal(tls_store_client(*state, &policy, &err), client);
+	policy.min_version = 0x0304;
+	assert_ptr_not_equal(tls_store_client(*state, &policy, &err), client);
+	policy.min_version = 0x0303;
+	policy.unverified = true;
+	assert_ptr_not_equal(tls_store_client(*state, &policy, &err), client);
+}
+
+static void clients_with_other_pins_are_others(void **state)
+{
+	struct tls_client_policy none = {.min_version = 0x0303};
+	struct tls_client_policy one = pinned(1), other = pinned(2), both = pinned(1);
+	both.pins.count = 2;
+	both.pins.sha256[1][0] = 2;
+	struct tls_client *clients[] = {
+		tls_store_client(*state, &none, &err),
+		tls_store_client(*state, &one, &err),
+		tls_store_client(*state, &other, &err),
+		tls_store_client(*state, &both, &err),
+	};
+	for (size_t i = 0; i < 4; i++)
+		for (size_t j = 0; j < i; j++)
+			assert_ptr_not_equal(clients[i], clients[j]);
+	assert_ptr_equal(tls_store_client(*state, &one, &err), clients[1]);
+	assert_int_equal(clients[2]->policy.pins.sha256[0][0], 2);
+}
+
+static void peers_are_of_one_client_address_and_name(void **state)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303}, pins = pinned(1);
+	struct tls_client *client = tls_store_client(*state, &policy, &err);
+	struct tls_client *other = tls_store_client(*state, &pins, &err);
+	struct tls_peer *peer = tls_store_peer(*state, client, "a:1", "a", &err);
+	assert_non_null(peer);
+	assert_ptr_equal(tls_store_peer(*state, client, "a:1", "a", &err), peer);
+	assert_ptr_not_equal(tls_store_peer(*state, client, "a:2", "a", &err), peer);
+	assert_ptr_not_equal(tls_store_peer(*state, client, "a:1", "b", &err), peer);
+	assert_ptr_not_equal(tls_store_peer(*state, other, "a:1", "a", &err), peer);
+}
+
+static void what_a_published_load_did_not_use_is_dropped(void **state)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303};
+	struct tls_client *client = tls_client_ref(tls_store_client(*state, &policy, &err));
+	tls_store_end(*state, true);
+	tls_store_begin(*state);
+	assert_ptr_equal(tls_store_client(*state, &policy, &err), client);
+	tls_store_end(*state, true);
+	tls_store_begin(*state);
+	tls_store_end(*state, false); /* refused: all stays */
+	tls_store_begin(*state);
+	assert_ptr_equal(tls_store_client(*state, &policy, &err), client);
+	tls_store_end(*state, true);
+	tls_store_begin(*state);
+	tls_store_end(*state, true);
+	assert_int_equal(atomic_load(&client->refs), 1);
+	tls_store_begin(*state);
+	assert_ptr_not_equal(tls_store_client(*state, &policy, &err), client);
+	tls_client_unref(client);
+}
+
+static void failures_leave_nothing_behind(void **state)
+{
+	enum credential_part part;
+	enum trust_part trust_part;
+	int index;
+	const char *missing[] = {"/nonexistent/ca.crt"};
+	struct trust_files files = {.ca = missing, .ca_count = 1};
+	for (int i = 0; i < 2; i++) {
+		assert_null(tls_store_credential(
+			*state, "/nonexistent/a.crt", "/nonexistent/a.key", &part, &err));
+		assert_non_null(strstr(err.text, "/nonexistent/a.crt"));
+		assert_null(tls_store_trust(*state, &files, &trust_part, &index, &err));
+	}
+	assert_int_equal(tls_store_counts(*state).credentials, 0);
+	assert_false(tls_store_counts(*state).changed);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, create_store, destroy_store)
+		TEST(clients_of_one_policy_are_one),
+		TEST(clients_with_other_pins_are_others),
+		TEST(peers_are_of_one_client_address_and_name),
+		TEST(what_a_published_load_did_not_use_is_dropped),
+		TEST(failures_leave_nothing_behind),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
