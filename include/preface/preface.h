@@ -1,6 +1,6 @@
 /*
  * What may come before TLS on a connection: a PROXY header, or a protocol's own way to ask for TLS
- * (STARTTLS). Each protocol is one file of src/preface and one line of the registry; nothing else changes
+ * (STARTTLS). Each protocol is one file of src/preface and one line of preface/entries.h; nothing else changes
  * when one is added. An entry is a conversation, pure: bytes in, bytes and a verdict out. One step drives
  * it towards clients (session/steps/preface), the connector towards servers (upstream/connector).
  *

@@ -1,14 +1,14 @@
 #include "preface/preface.h"
 
-/* A protocol is a file of this folder and a line here: it defines `const struct preface NAME_preface`. */
-#define REGISTRY(ENTRY) ENTRY(proxy)
+#define PREFACE(name) extern const struct preface name##_preface;
+#include "preface/entries.h"
+#undef PREFACE
 
-#define DECLARE(name) extern const struct preface name##_preface;
-#define ADDRESS(name) &name##_preface,
-
-REGISTRY(DECLARE)
-
-static const struct preface *const registry[] = {REGISTRY(ADDRESS) NULL};
+#define PREFACE(name) &name##_preface,
+static const struct preface *const registry[] = {
+#include "preface/entries.h"
+	NULL};
+#undef PREFACE
 
 #define ENTRIES (sizeof registry / sizeof *registry - 1)
 _Static_assert(ENTRIES <= PREFACES_MAX, "PREFACES_MAX");
