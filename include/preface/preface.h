@@ -51,6 +51,7 @@ struct preface {
 	const char *name;  /* the word of the configuration, the log and the metrics */
 	const char *title; /* for messages: "PROXY header" */
 	bool is_starttls;  /* TLS follows in the same connection, and no byte before it */
+	bool is_web;       /* an unknown server name may be answered with a page */
 	bool speaks_first; /* the server sends a greeting before the client sends anything */
 	size_t heard_max;  /* bytes of one piece at most; 0: PREFACE_HEARD_MAX */
 	talk_fn *front;    /* we are the server */

@@ -42,7 +42,8 @@ static bool keep_facts(struct session *session, const struct client_hello *hello
 
 static enum step_result answer_unknown(struct session *session, const struct client_hello *hello)
 {
-	const struct route *closest = routes_answering(session->routes, hello);
+	bool is_web = !session->preface || session->preface->is_web;
+	const struct route *closest = is_web ? routes_answering(session->routes, hello) : NULL;
 	if (!closest)
 		return session_refuse_alert(
 			session, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, "unknown server name");
