@@ -3,3 +3,4 @@
  * Included by src/preface/registry.c alone, which says what PREFACE is. The PROXY header stays the first.
  */
 PREFACE(proxy)
+PREFACE(ldap)

@@ -1,0 +1,217 @@
+#!/bin/bash
+# LDAP's StartTLS, in front and behind, with the real slapd and ldapsearch: TLS ends at gatehouse, or at
+# slapd, end to end. A client that goes on without TLS is refused in the words of LDAP; a server that
+# declines is passed over.
+# needs: slapd ldap-utils libnss-wrapper
+# shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
+. "${0%/*}/lib.sh"
+
+# ldapsearch sends a server name only if it is not "localhost"; these are names of this test alone.
+cat >"$TMP/hosts" <<-HOSTS
+	127.0.0.1 plain.test secure.test through.test strict.test declined.test pool.test no.test
+HOSTS
+
+pki_ca root
+pki_ca inner
+pki_cert root site '*.test' plain.test secure.test strict.test declined.test pool.test
+pki_cert inner slapd slapd.test through.test
+pki_cert root alice --cn alice --eku client
+pki_cert root mallory --cn mallory --eku client
+
+# start_slapd NAME [CERT]: sets NAME to its address and NAME_pid. Its entry dc=test says o: NAME.
+start_slapd() {
+	local port dir=$TMP/$1.d
+	free_port port
+	mkdir -p "$dir/data"
+	cat >"$dir/slapd.conf" <<-CONFIG
+		include /etc/ldap/schema/core.schema
+		modulepath /usr/lib/ldap
+		moduleload back_mdb
+		${2:+TLSCertificateFile $PKI/$2.crt}
+		${2:+TLSCertificateKeyFile $PKI/$2.key}
+		database mdb
+		suffix dc=test
+		rootdn cn=admin,dc=test
+		rootpw secret
+		directory $dir/data
+		maxsize 10485760
+	CONFIG
+	slapadd -f "$dir/slapd.conf" <<-LDIF || bail_out "slapadd $1"
+		dn: dc=test
+		objectClass: dcObject
+		objectClass: organization
+		dc: test
+		o: $1
+	LDIF
+	spawn "$1" slapd -d stats -f "$dir/slapd.conf" -h "ldap://127.0.0.1:$port"
+	wait_for "$PATIENCE" is_listening "127.0.0.1:$port" ||
+		bail_out "slapd $1 did not start" "$(tail -n 20 "$TMP/$1.err")"
+	printf -v "$1" %s "127.0.0.1:$port"
+}
+
+# search URI OPTION...: the value of o, or what ldapsearch says is wrong
+search() {
+	local uri=$1 ca=${CA:-root}
+	shift
+	LD_PRELOAD=libnss_wrapper.so NSS_WRAPPER_HOSTS=$TMP/hosts LDAPTLS_CACERT=$PKI/$ca.crt \
+		timeout "$PATIENCE" ldapsearch -x -LLL -H "$uri" -o nettimeout=10 "$@" \
+		-b dc=test -s base o >"$TMP/search" 2>&1
+	sed -n 's/^o: //p' "$TMP/search" | grep . || grep . "$TMP/search"
+}
+
+start_slapd bare         # slapd without TLS
+start_slapd guarded slapd
+
+# --- the test itself: both servers as they are, without gatehouse ---
+
+is "slapd without TLS answers" "$(search "ldap://$bare")" bare
+is "slapd with TLS answers" "$(CA=inner search "ldap://through.test:${guarded##*:}" -ZZ)" guarded
+like "slapd without TLS declines StartTLS" "$(search "ldap://plain.test:${bare##*:}" -ZZ)" \
+	'ldap_start_tls: Protocol error'
+
+# --- gatehouse ---
+
+free_port front
+free_port direct
+free_port admin
+site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
+inner='"starttls": "ldap", "tls": {"ca": "pki/inner.crt", "server_name": "slapd.test"}'
+check='"health_check": {"type": "tls", "interval": "100ms", "rise": 1, "fall": 1}'
+write_config() { # [HOSTS]: more of them
+	cat >"$TMP/next" <<-CONFIG
+		{
+			"listen": [{"address": "127.0.0.1:$front", "starttls": "ldap"}, "127.0.0.1:$direct"],
+			"hosts": { ${1:-}
+				"plain.test": {$site, "backend": "$bare"},
+				"secure.test": {$site, "backend": {"servers": ["$guarded"], $inner}},
+				"strict.test": {$site, "client_auth": "required", "ca": "pki/root.crt",
+					"acl": {"allow_cn": ["alice"]},
+					"backend": {"servers": ["$guarded"], $inner}},
+				"declined.test": {$site, "backend": {"servers": ["$bare"], $inner}},
+				"through.test": {"mode": "passthrough",
+					"backend": {"servers": ["$guarded"], "starttls": "ldap"}}
+			},
+			"proxy": {"hello_timeout": "2s"},
+			"metrics": {"enabled": true, "listen": "127.0.0.1:$admin"}
+		}
+	CONFIG
+	mv "$TMP/next" "$TMP/config.json"
+}
+write_config
+start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
+uri() { # HOST
+	echo "ldap://$1:$front"
+}
+
+# --- who requests TLS is served ---
+
+is "StartTLS in front, a plain server behind" "$(search "$(uri plain.test)" -ZZ)" bare
+logs "the log: what preceded TLS" msg=connection sni=plain.test route=plain.test preface=ldap \
+	mode=terminate tls reason=done
+is "StartTLS in front, StartTLS behind" "$(search "$(uri secure.test)" -ZZ)" guarded
+is "StartTLS in front, passed through to StartTLS behind" \
+	"$(CA=inner search "$(uri through.test)" -ZZ)" guarded
+logs "the log: passed through" msg=connection sni=through.test preface=ldap mode=passthrough reason=done
+like "the certificate is slapd's own: our CA is not its issuer" \
+	"$(search "$(uri through.test)" -ZZ)" 'ldap_start_tls: Connect error'
+is "TLS from the first byte in front, StartTLS behind" \
+	"$(search "ldaps://secure.test:$direct")" guarded
+is "a simple bind under TLS" \
+	"$(search "$(uri secure.test)" -ZZ -D cn=admin,dc=test -w secret)" guarded
+like "the server judges the password" \
+	"$(search "$(uri secure.test)" -ZZ -D cn=admin,dc=test -w wrong)" 'Invalid credentials \(49\)'
+is "a client certificate" "$(LDAPTLS_CERT=$PKI/alice.crt LDAPTLS_KEY=$PKI/alice.key \
+	search "$(uri strict.test)" -ZZ)" guarded
+logs "the log: who it was" msg=connection sni=strict.test identity=CN=alice reason=done
+unlike "one that no rule admits" "$(LDAPTLS_CERT=$PKI/mallory.crt LDAPTLS_KEY=$PKI/mallory.key \
+	search "$(uri strict.test)" -ZZ)" guarded
+logs "the log: no rule" msg=connection sni=strict.test reason=not_admitted
+unlike "an unknown name" "$(search "$(uri no.test)" -ZZ)" '^(bare|guarded)$'
+logs "the log: an unknown name" msg=connection sni=no.test preface=ldap reason=no_host
+metric() { # NAME-WITH-LABELS: its value; a regular expression
+	curl -s "http://127.0.0.1:$admin/metrics" | sed -nE "s/^$1 //p"
+}
+is_counted() { # NAME-WITH-LABELS AT-LEAST
+	local value
+	value=$(metric "$1")
+	((${value:-0} >= $2))
+}
+ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_total\{[^}]*"ldap"[^}]*\}' 1
+
+# --- bytes: requests as they are on the wire (RFC 4511) ---
+
+oid=312e332e362e312e342e312e313436362e3230303337 # 1.3.6.1.4.1.1466.20037
+start_tls="301d 020101 7718 8016 $oid"
+bind='300c 020101 6007 020103 0400 8000'
+# send HEX [OPTION...]: what comes back, in hex, and how it ended
+send() {
+	rawclient --hex "$1" --timeout 8 "${@:2}" "127.0.0.1:$front" >"$TMP/answer" 2>&1
+	tr '\n' ' ' <"$TMP/answer"
+}
+refusals=0
+refused() { # DESCRIPTION ANSWER
+	refusals=$((refusals + 1))
+	like "$1: the connection is closed" "$2" 'ended (fin|reset)'
+	ok "$1: it counts as a bad preface" wait_for "$PATIENCE" is_counted \
+		'gatehouse_connections_ended_total\{reason="bad_preface"\}' "$refusals"
+}
+
+# An ExtendedResponse of the same message ID, resultCode success (0).
+like "StartTLS is accepted" "$(send "$start_tls" --until 14)" '^received 30..02010178..0a0100'
+like "whatever the message ID" "$(send "301e 02020123 7718 8016 $oid" --until 15)" \
+	'^received 30..0202012378..0a0100'
+like "and in single bytes" "$(send "$start_tls" --every 1 --until 14)" '^received 30..02010178..0a0100'
+
+# resultCode confidentialityRequired (13), to the bind or as a Notice of Disconnection.
+answer=$(send "$bind")
+like "a bind in the clear: confidentialityRequired" "$answer" '^received 30[0-9a-f]*0a010d'
+refused "a bind in the clear" "$answer"
+like "ldapsearch without -ZZ gets no entry" "$(search "$(uri plain.test)" -D cn=admin,dc=test -w secret)" \
+	"Confidentiality required|Can't contact LDAP server|Server is unavailable"
+refusals=$((refusals + 1))
+
+# Bytes behind the request could be an attacker's, injected into the session of the client.
+answer=$(send "$start_tls $bind")
+unlike "bytes behind the request: no success" "$answer" '^received 30[0-9a-f]*78..0a0100'
+refused "bytes behind the request" "$answer"
+hello --sni plain.test >"$TMP/hello"
+answer=$(send "$start_tls $(od -An -v -tx1 "$TMP/hello" | tr -d '\n')")
+unlike "even a ClientHello" "$answer" '160303'
+refused "even a ClientHello" "$answer"
+
+# Another extended request; messages that are none: too long, without content, of indefinite length.
+for bytes in '300a 020101 7705 8003 312e33' '3084ffffffff' '3000' '3080 020101'; do
+	refused "no request for TLS: $bytes" "$(send "$bytes")"
+done
+like "no LDAP at all" "$(send '474554202f20485454502f312e300d0a0d0a')" 'ended (fin|reset)'
+answer=$(send "${start_tls:0:16}")
+like "half a request and silence: closed at hello_timeout" "$answer" 'ended (fin|reset)'
+is "others are served" "$(search "$(uri plain.test)" -ZZ)" bare
+
+# --- a server that declines ---
+
+heard() { # how many operations that server has had, besides StartTLS
+	grep -cE ' op=[0-9]+ (BIND|SRCH) ' "$TMP/bare.err"
+}
+before=$(heard)
+unlike "a server that declines: no entry" "$(search "$(uri declined.test)" -ZZ)" '^(bare|guarded)$'
+logs "the log: it declines" msg=connection sni=declined.test reason=upstream_preface
+is "and has heard nothing of the client's" "$(heard)" "$before"
+
+# The next one serves. Health checks speak StartTLS too: they find which one it is.
+write_config "\"pool.test\": {$site, \"backend\": {\"servers\": [\"$bare\", \"$guarded\"],
+	\"balance\": \"round_robin\", $inner}},"
+logs "a reload: a pool" msg=reloaded
+served=0
+for i in {1..6}; do [[ $(search "$(uri pool.test)" -ZZ) != guarded ]] || served=$((served + 1)); done
+is "one of two servers declines: six of six clients are served" "$served" 6
+write_config "\"pool.test\": {$site, \"backend\": {\"servers\": [\"$bare\", \"$guarded\"], $check, $inner}},"
+logs "a health check with StartTLS: the one that declines is down" "msg=server marked down" "server=$bare"
+logs_not "and the other is not" "msg=server marked down" "server=$guarded"
+stop "$guarded_pid"
+logs "until it is" "msg=server marked down" "server=$guarded"
+spawn guarded slapd -d stats -f "$TMP/guarded.d/slapd.conf" -h "ldap://$guarded"
+logs "and it comes back" "msg=server marked up" "server=$guarded"
+is "and serves" "$(search "$(uri pool.test)" -ZZ)" guarded
+ok "stops" stop_gatehouse
+done_testing
