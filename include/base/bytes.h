@@ -1,7 +1,7 @@
 /*
  * Bytes with a length. A `span` points into memory of another owner; parsers take one and
  * move it forward as a cursor that cannot pass its end. A `buf` is a window over memory that its
- * holder owns: the bytes between `start` and `end` wait, the room behind `end` is free.
+ * holder owns: the bytes between `start` and `end` are in use, those behind `end` are free.
  */
 #ifndef GATEHOUSE_BASE_BYTES_H
 #define GATEHOUSE_BASE_BYTES_H
@@ -36,7 +36,7 @@ static inline bool span_equal(struct span a, struct span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-/* Each span_take_* moves the cursor past what it took; false, and no move, when too little is left. */
+/* Each span_take_* moves the cursor past what it took; false without a move if too little is left. */
 static inline bool span_take(struct span *cursor, size_t len, struct span *out)
 {
 	if (cursor->len < len)
@@ -74,7 +74,7 @@ static inline bool span_take_u24(struct span *cursor, unsigned *out)
 	return true;
 }
 
-/* A vector with a length in front (RFC 8446 section 3.4). On failure the cursor is not to be used. */
+/* A vector behind its length (RFC 8446 section 3.4). After a failure the cursor is undefined. */
 static inline bool span_take_vector8(struct span *cursor, struct span *out)
 {
 	unsigned len;

@@ -1,6 +1,6 @@
 /*
- * One failure, in words for the person who can act on it. The function that fails says what it expected
- * and what it got; each level above prefixes its own part of the path:
+ * A failure, in words for the person who can act on it. The function that fails says what it
+ * expected and what it got; each level above prefixes its own part of the path:
  *
  *     config.json:14: hosts["app.test"].backend: expected "host:port", got "127.0.0.1"
  *

@@ -1,6 +1,6 @@
 /*
- * Writes JSON into a strbuf, in one line without spaces. Commas come by themselves; what is opened is
- * closed in reverse order.
+ * Writes JSON into a strbuf, on one line without spaces, with its commas. What is opened is closed in
+ * reverse order.
  *
  *     struct json_out out = {.text = &text};
  *     json_out_object(&out, NULL);

@@ -6,12 +6,12 @@
  *     {"time":"2026-03-28T23:07:44.000Z","level":"info","msg":"reloaded","routes":12,"added":1}
  *
  * Lines are whole or absent: one that does not fit in LOG_LINE_MAX is cut at a pair and says so
- * ("cut=true"). Bytes that are not valid UTF-8 and control characters are escaped, so that a stranger's
+ * ("cut=true"). Bytes that are not valid UTF-8 and control characters are escaped, so that a client's
  * server name can neither break a line nor a terminal. Under journald (JOURNAL_STREAM names our
  * standard error) each line starts with its priority, "<6>", and has no time of its own.
  *
- * Until log_start, a line is written at once by its caller. After it a thread of its own writes, so
- * that a standard error that blocks (a full pipe, a slow journal) never stops a worker: lines gather
+ * Until log_start, its caller writes a line at once. After it a separate thread writes, so
+ * that a blocked standard error (a full pipe, a slow journal) never stops a worker: lines wait
  * in a buffer of a megabyte, and what finds no room is counted and logged when there is room again.
  * Every function may be called by every thread.
  */
@@ -71,7 +71,7 @@ void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_batch(bool on);
 void log_flush(void);
 
-/* The writing thread. log_stop writes what waits, for at most two seconds. */
+/* The thread that writes. log_stop writes what waits, for at most two seconds. */
 void log_start(void);
 void log_stop(void);
 

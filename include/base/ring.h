@@ -1,4 +1,4 @@
-/* A doubly linked ring; its head is an element too. As the first member of a struct it links that. */
+/* A doubly linked ring; its head is an element too. A struct is linked by its first member. */
 #ifndef GATEHOUSE_BASE_RING_H
 #define GATEHOUSE_BASE_RING_H
 

@@ -1,6 +1,5 @@
 /*
- * Text that grows. Without memory it fails once and for all: appending then does nothing, and `failed`
- * is true at the end.
+ * Text that grows. After a lack of memory appending does nothing, and `failed` is true at the end.
  */
 #ifndef GATEHOUSE_BASE_STRBUF_H
 #define GATEHOUSE_BASE_STRBUF_H

@@ -1,6 +1,6 @@
 /*
- * Questions to the name servers that resolv.conf lists now. When that file has changed a new channel is
- * opened for the next question; those under way end on the old one.
+ * Questions to the name servers that resolv.conf lists now. When that file has changed, the next
+ * question opens a new channel; those under way end on the old one.
  */
 #ifndef GATEHOUSE_DIAL_DNS_H
 #define GATEHOUSE_DIAL_DNS_H

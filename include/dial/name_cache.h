@@ -1,6 +1,6 @@
 /*
- * The names that a resolver knows, and what it knows of them. It keeps the NAME_CACHE_MAX names that
- * were used last; those that are held stay, so that for a time there may be more.
+ * A cache of names with their addresses, or the reason why there are none. It keeps the NAME_CACHE_MAX
+ * names that were used last; those that are held stay, so that for a time there may be more.
  */
 #ifndef GATEHOUSE_DIAL_NAME_CACHE_H
 #define GATEHOUSE_DIAL_NAME_CACHE_H

@@ -53,7 +53,7 @@ bool credential_use(const struct credential *credential, SSL_CTX *ctx);
 /* "ECDSA", "RSA", ... : a context takes one of each type. */
 const char *credential_key_type(const struct credential *credential);
 
-/* Does it stand for that name, or for all that a "*.name" pattern means? "*" is never covered. */
+/* Whether it covers that name, or everything that a "*.name" pattern matches. "*" is never covered. */
 bool credential_covers(const struct credential *credential, const struct server_name *name);
 
 /*

@@ -1,6 +1,6 @@
 /*
- * What a file held when it was read, so that the next load can tell an unchanged one without parsing
- * it again: first by what stat says, and where that is not beyond doubt by its digest.
+ * What a file held when it was read, so that the next load recognizes an unchanged file without parsing
+ * it again: by stat, and where that is not certain by its digest.
  */
 #ifndef GATEHOUSE_TLS_CERT_FILE_STAMP_H
 #define GATEHOUSE_TLS_CERT_FILE_STAMP_H
@@ -21,16 +21,16 @@ struct file_stamp {
 };
 
 /*
- * Reads a file of at most FILE_STAMP_MAX bytes and marks it. On true the caller frees `*data`
- * (wiping it first where it is secret) and ends the mark with file_stamp_finish.
+ * Reads a file of at most FILE_STAMP_MAX bytes and stamps it. On true the caller frees `*data`
+ * (wiping it first where it is secret) and ends the stamp with file_stamp_finish.
  */
 #define FILE_STAMP_MAX (16 * 1024 * 1024)
 bool file_stamp_read(
-	struct file_stamp *mark, const char *path, uint8_t **data, size_t *len, struct err *err);
+	struct file_stamp *stamp, const char *path, uint8_t **data, size_t *len, struct err *err);
 
-/* Is what the path names now still what was marked? May refresh the mark. */
-bool file_stamp_holds(struct file_stamp *mark);
+/* Whether the path still names what was read. May refresh the stamp. */
+bool file_stamp_holds(struct file_stamp *stamp);
 bool file_stamp_same_content(const struct file_stamp *a, const struct file_stamp *b);
-void file_stamp_finish(struct file_stamp *mark);
+void file_stamp_finish(struct file_stamp *stamp);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Who a certificate names, taken out of it once, in memory of its own: the subject's CN,
- * Organization and OU (each may stand there several times), the SAN names of type DNS, URI and
+ * The names in a certificate, copied once into memory of their own: the subject's CN,
+ * Organization and OU (each may occur several times), the SAN names of type DNS, URI and
  * email, and the SHA-256 of the certificate and of its public key (RFC 5280 sections 4.1.2.6 and
  * 4.2.1.6). Names of different types are never mixed up: a CN is no DNS name.
  *

@@ -1,6 +1,6 @@
 /*
- * Whom to believe: CA certificates from PEM files or directories of them, and what those CAs have
- * revoked (PEM or DER). Immutable once loaded, and counted. The system's roots never stand in for
+ * What to trust: CA certificates from PEM files or directories of them, and what those CAs have
+ * revoked (PEM or DER). Immutable once loaded, and counted. The system's roots never replace
  * something that could not be read.
  */
 #ifndef GATEHOUSE_TLS_CERT_TRUST_H
@@ -13,7 +13,7 @@
 #include <time.h>
 
 struct trust_crl {
-	const char *path;   /* of its file; lent by its mark */
+	const char *path;   /* of its file; of its stamp */
 	time_t next_update; /* 0: it does not say */
 };
 
@@ -41,10 +41,10 @@ struct trust *trust_load(
 struct trust *trust_ref(struct trust *trust);
 void trust_unref(struct trust *trust);
 
-/* How chains are judged against it: X509_V_FLAG_PARTIAL_CHAIN, and where there are CRLs `crl_flags`. */
+/* The flags of a verification: X509_V_FLAG_PARTIAL_CHAIN, and with CRLs `crl_flags`. */
 unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags);
 
-/* Are all files, and the listing of each directory, still what was loaded? */
+/* Whether all files, and the listing of each directory, are still what was loaded. */
 bool trust_is_current(struct trust *trust);
 
 #endif

@@ -11,16 +11,16 @@
 /* Time stamps of files move in steps of the kernel's tick, and some file systems know only seconds. */
 #define SETTLED_AFTER_SECONDS 2
 
-static void stamp_set(struct file_stamp *mark, const struct stat *st)
+static void stamp_set(struct file_stamp *stamp, const struct stat *st)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
-	mark->dev = st->st_dev;
-	mark->ino = st->st_ino;
-	mark->size = st->st_size;
-	mark->mtime = st->st_mtim;
-	mark->ctime = st->st_ctim;
-	mark->settled = now.tv_sec > st->st_ctim.tv_sec + SETTLED_AFTER_SECONDS;
+	stamp->dev = st->st_dev;
+	stamp->ino = st->st_ino;
+	stamp->size = st->st_size;
+	stamp->mtime = st->st_mtim;
+	stamp->ctime = st->st_ctim;
+	stamp->settled = now.tv_sec > st->st_ctim.tv_sec + SETTLED_AFTER_SECONDS;
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -28,10 +28,10 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-static bool same_stat(const struct file_stamp *mark, const struct stat *st)
+static bool same_stat(const struct file_stamp *stamp, const struct stat *st)
 {
-	return mark->dev == st->st_dev && mark->ino == st->st_ino && mark->size == st->st_size &&
-		same_time(mark->mtime, st->st_mtim) && same_time(mark->ctime, st->st_ctim);
+	return stamp->dev == st->st_dev && stamp->ino == st->st_ino && stamp->size == st->st_size &&
+		same_time(stamp->mtime, st->st_mtim) && same_time(stamp->ctime, st->st_ctim);
 }
 
 static bool check_kind(const struct stat *st, struct err *err)
@@ -49,7 +49,7 @@ static bool check_kind(const struct stat *st, struct err *err)
 	return false;
 }
 
-/* One byte more than fstat said is asked for: a file that grows meanwhile is seen to. */
+/* Reads one byte more than fstat reported, to notice a file that grows meanwhile. */
 static bool read_whole(int fd, size_t size, uint8_t *data, size_t *len)
 {
 	size_t got = 0;
@@ -67,7 +67,8 @@ static bool read_whole(int fd, size_t size, uint8_t *data, size_t *len)
 	return true;
 }
 
-static bool read_open(struct file_stamp *mark, int fd, uint8_t **data, size_t *len, struct err *err)
+static bool read_open(
+	struct file_stamp *stamp, int fd, uint8_t **data, size_t *len, struct err *err)
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0) {
@@ -91,53 +92,53 @@ static bool read_open(struct file_stamp *mark, int fd, uint8_t **data, size_t *l
 		free(bytes);
 		return false;
 	}
-	stamp_set(mark, &st);
+	stamp_set(stamp, &st);
 	*data = bytes;
 	return true;
 }
 
 bool file_stamp_read(
-	struct file_stamp *mark, const char *path, uint8_t **data, size_t *len, struct err *err)
+	struct file_stamp *stamp, const char *path, uint8_t **data, size_t *len, struct err *err)
 {
-	*mark = (struct file_stamp){0};
+	*stamp = (struct file_stamp){0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
 		err_set(err, "%s", errno == ENOENT ? "no such file" : strerror(errno));
 		return false;
 	}
-	bool ok = read_open(mark, fd, data, len, err);
+	bool ok = read_open(stamp, fd, data, len, err);
 	close(fd);
 	if (!ok)
 		return false;
-	mark->path = strdup(path);
-	if (mark->path && EVP_Digest(*data, *len, mark->digest, NULL, EVP_sha256(), NULL) == 1)
+	stamp->path = strdup(path);
+	if (stamp->path && EVP_Digest(*data, *len, stamp->digest, NULL, EVP_sha256(), NULL) == 1)
 		return true;
 	err_set(err, "out of memory");
 	OPENSSL_cleanse(*data, *len);
 	free(*data);
-	file_stamp_finish(mark);
+	file_stamp_finish(stamp);
 	return false;
 }
 
-bool file_stamp_holds(struct file_stamp *mark)
+bool file_stamp_holds(struct file_stamp *stamp)
 {
 	struct stat st;
-	if (stat(mark->path, &st) < 0)
+	if (stat(stamp->path, &st) < 0)
 		return false;
-	if (mark->settled && same_stat(mark, &st))
+	if (stamp->settled && same_stat(stamp, &st))
 		return true;
 	struct file_stamp now;
 	struct err ignored;
 	uint8_t *data;
 	size_t len;
-	if (!file_stamp_read(&now, mark->path, &data, &len, &ignored))
+	if (!file_stamp_read(&now, stamp->path, &data, &len, &ignored))
 		return false;
 	OPENSSL_cleanse(data, len);
 	free(data);
-	bool same = file_stamp_same_content(mark, &now);
+	bool same = file_stamp_same_content(stamp, &now);
 	if (same) {
-		stamp_set(mark, &st);
-		mark->settled = now.settled;
+		stamp_set(stamp, &st);
+		stamp->settled = now.settled;
 	}
 	file_stamp_finish(&now);
 	return same;
@@ -148,8 +149,8 @@ bool file_stamp_same_content(const struct file_stamp *a, const struct file_stamp
 	return a->size == b->size && memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
-void file_stamp_finish(struct file_stamp *mark)
+void file_stamp_finish(struct file_stamp *stamp)
 {
-	free(mark->path);
-	mark->path = NULL;
+	free(stamp->path);
+	stamp->path = NULL;
 }

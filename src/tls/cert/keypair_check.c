@@ -39,21 +39,21 @@ static void class_free(void *item)
 
 struct keypair_check *keypair_check_create(void)
 {
-	struct keypair_check *trial = calloc(1, sizeof *trial);
-	if (trial && (trial->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
-		return trial;
+	struct keypair_check *check = calloc(1, sizeof *check);
+	if (check && (check->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
+		return check;
 	ossl_error_clear();
-	free(trial);
+	free(check);
 	return NULL;
 }
 
-void keypair_check_destroy(struct keypair_check *trial)
+void keypair_check_destroy(struct keypair_check *check)
 {
-	if (!trial)
+	if (!check)
 		return;
-	tdestroy(trial->passed, class_free);
-	SSL_CTX_free(trial->ctx);
-	free(trial);
+	tdestroy(check->passed, class_free);
+	SSL_CTX_free(check->ctx);
+	free(check);
 }
 
 static bool class_add(struct class *class, const void *data, size_t len)
@@ -92,7 +92,7 @@ static bool class_add_signature(struct class *class, const X509 *leaf)
 	return ok;
 }
 
-/* The signature of one that signed itself does not count; its name alone does not show whether it did. */
+/* The signature of one that signed itself does not count; the name alone does not show that. */
 static bool class_add_issuer(struct class *class, const X509 *leaf)
 {
 	bool itself = X509_NAME_cmp(X509_get_subject_name(leaf), X509_get_issuer_name(leaf)) == 0;
@@ -124,30 +124,30 @@ static bool class_of(struct class *class, const struct credential *credential)
 }
 
 static void note_passed(
-	struct keypair_check *trial, const struct class *class, STACK_OF(X509) *chain)
+	struct keypair_check *check, const struct class *class, STACK_OF(X509) *chain)
 {
 	struct class *copy = malloc(sizeof *copy);
 	if (!copy)
 		return;
 	*copy = *class;
 	copy->chain = X509_chain_up_ref(chain);
-	if (!copy->chain || !tsearch(copy, &trial->passed, class_compare))
+	if (!copy->chain || !tsearch(copy, &check->passed, class_compare))
 		class_free(copy);
 }
 
 bool keypair_check_passes(
-	struct keypair_check *trial, const struct credential *credential, struct err *err)
+	struct keypair_check *check, const struct credential *credential, struct err *err)
 {
 	struct class class;
 	bool has_class = class_of(&class, credential);
-	if (has_class && tfind(&class, &trial->passed, class_compare))
+	if (has_class && tfind(&class, &check->passed, class_compare))
 		return true;
 	ossl_error_clear();
-	if (!credential_use(credential, trial->ctx)) {
+	if (!credential_use(credential, check->ctx)) {
 		err_set(err, "OpenSSL refuses it: %s", ossl_error_take());
 		return false;
 	}
 	if (has_class)
-		note_passed(trial, &class, credential->chain);
+		note_passed(check, &class, credential->chain);
 	return true;
 }

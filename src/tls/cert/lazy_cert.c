@@ -18,7 +18,7 @@ static void make_bare(void)
 	bare = OSSL_LIB_CTX_new();
 	if (bare && !OSSL_PROVIDER_load(bare, "null")) {
 		OSSL_LIB_CTX_free(bare);
-		bare = NULL; /* the default one: nothing is light then */
+		bare = NULL; /* the default one: keys are decoded then */
 	}
 }
 

@@ -16,14 +16,14 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return asn1 && ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-static bool keep_mark(struct trust *trust, const struct file_stamp *mark)
+static bool keep_stamp(struct trust *trust, const struct file_stamp *stamp)
 {
 	struct file_stamp *more =
 		realloc(trust->stamps, (trust->stamp_count + 1) * sizeof *trust->stamps);
 	if (!more)
 		return false;
 	trust->stamps = more;
-	trust->stamps[trust->stamp_count++] = *mark;
+	trust->stamps[trust->stamp_count++] = *stamp;
 	return true;
 }
 
@@ -125,14 +125,14 @@ typedef bool parse_fn(struct trust *, BIO *, struct err *);
 
 static bool load_file(struct trust *trust, const char *path, parse_fn *parse, struct err *err)
 {
-	struct file_stamp mark;
+	struct file_stamp stamp;
 	uint8_t *data;
 	size_t len;
-	bool ok = file_stamp_read(&mark, path, &data, &len, err);
+	bool ok = file_stamp_read(&stamp, path, &data, &len, err);
 	if (ok) {
 		BIO *bio = BIO_new_mem_buf(data, (int)len);
 		ERR_clear_error();
-		ok = keep_mark(trust, &mark) && bio && parse(trust, bio, err);
+		ok = keep_stamp(trust, &stamp) && bio && parse(trust, bio, err);
 		BIO_free(bio);
 		free(data);
 	}
@@ -142,16 +142,16 @@ static bool load_file(struct trust *trust, const char *path, parse_fn *parse, st
 }
 
 /* Names that come and go change the times of a directory. */
-static bool mark_directory(struct trust *trust, const char *path, const struct stat *st)
+static bool stamp_directory(struct trust *trust, const char *path, const struct stat *st)
 {
-	struct file_stamp mark = {.path = strdup(path),
+	struct file_stamp stamp = {.path = strdup(path),
 		.dev = st->st_dev,
 		.ino = st->st_ino,
 		.size = st->st_size,
 		.mtime = st->st_mtim,
 		.ctime = st->st_ctim,
 		.settled = true};
-	return mark.path && keep_mark(trust, &mark);
+	return stamp.path && keep_stamp(trust, &stamp);
 }
 
 /* "ca.pem", "ca.crt", "ca.cer", and the hashed names of openssl rehash, "1a2b3c4d.0". */
@@ -181,7 +181,7 @@ static bool load_directory(
 		err_set(err, "\"%s\": %s", path, strerror(errno));
 		return false;
 	}
-	bool ok = count > 0 && mark_directory(trust, path, st);
+	bool ok = count > 0 && stamp_directory(trust, path, st);
 	if (!ok)
 		err_set(err, "\"%s\": no .pem, .crt or .cer file in this directory", path);
 	for (int i = 0; i < count; i++) {
@@ -260,21 +260,21 @@ unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags)
 		(trust->crl_count > 0 ? crl_flags : 0);
 }
 
-static bool directory_holds(const struct file_stamp *mark, const struct stat *st)
+static bool directory_holds(const struct file_stamp *stamp, const struct stat *st)
 {
-	return mark->dev == st->st_dev && mark->ino == st->st_ino &&
-		mark->mtime.tv_sec == st->st_mtim.tv_sec &&
-		mark->mtime.tv_nsec == st->st_mtim.tv_nsec;
+	return stamp->dev == st->st_dev && stamp->ino == st->st_ino &&
+		stamp->mtime.tv_sec == st->st_mtim.tv_sec &&
+		stamp->mtime.tv_nsec == st->st_mtim.tv_nsec;
 }
 
 bool trust_is_current(struct trust *trust)
 {
 	for (size_t i = 0; i < trust->stamp_count; i++) {
-		struct file_stamp *mark = &trust->stamps[i];
+		struct file_stamp *stamp = &trust->stamps[i];
 		struct stat st;
-		if (stat(mark->path, &st) < 0)
+		if (stat(stamp->path, &st) < 0)
 			return false;
-		if (S_ISDIR(st.st_mode) ? !directory_holds(mark, &st) : !file_stamp_holds(mark))
+		if (S_ISDIR(st.st_mode) ? !directory_holds(stamp, &st) : !file_stamp_holds(stamp))
 			return false;
 	}
 	return true;
