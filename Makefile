@@ -91,7 +91,11 @@ check:
 	@$(CHECK)
 
 check-quick:
-	@$(CHECK) needs build layers units e2e
+	@$(CHECK) needs build format layers units e2e
+
+# T=NAME: one test of any kind.
+test:
+	@BUILD=$(BUILD) CC=$(CC) tests/run-test "$(T)"
 
 clean:
 	rm -rf build
@@ -100,11 +104,19 @@ help:
 	@echo "make              builds $(BUILD)/gatehouse"
 	@echo "make check        all tests: gcc, clang, sanitizers, fuzzing; .ci/run does just this"
 	@echo "make check-quick  the unit and end-to-end tests alone"
+	@echo "make test T=NAME  one test: a unit test (relay), an end-to-end test (47, timeouts), a fuzz target"
+	@echo "                  (fuzz_config), or a stage of make check, which are:"
+	@echo "                  $$(tests/run-check --list)"
+	@echo "make units        builds the unit tests, $(BUILD)/unit/test_NAME"
+	@echo "make tools        builds the programs that the end-to-end tests use, $(BUILD)/tools/NAME"
+	@echo "make fuzzers      builds the fuzz targets; with CC=clang SANITIZE=fuzzer-no-link,address,undefined"
 	@echo "make clean        removes build/"
+	@echo "make help         this list"
 	@sed -n 's/^#help //p' $(filter %.mk,$(MAKEFILE_LIST)) /dev/null
 	@echo "Variables: BUILD CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE=address,undefined V=1"
+	@echo "Of the tests: T JOBS FUZZ_SECONDS"
 
-.PHONY: all units tools fuzzers check check-quick clean help
+.PHONY: all units tools fuzzers check check-quick test clean help
 .DELETE_ON_ERROR:
 
 -include conf/install.mk tests/bench/bench.mk
