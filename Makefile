@@ -33,7 +33,8 @@ SOURCES := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libgatehouse.a
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-TOOLS   := $(patsubst tests/e2e/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/e2e/tools/*.c))
+TOOLS   := $(patsubst tests/e2e/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/e2e/tools/*.c)) \
+           $(BUILD)/tools/clockstep.so
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # V=1 shows the commands.
@@ -70,6 +71,11 @@ $(BUILD)/tools/%: tests/e2e/tools/%.c tests/e2e/tools/tool.h
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lssl -lcrypto
+
+$(BUILD)/tools/%.so: tests/e2e/tools/%.c tests/e2e/tools/tool.h
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
 
 # clang's libFuzzer: make fuzzers CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
