@@ -1,6 +1,7 @@
 #!/bin/bash
 # Clients that send part of a hello and then nothing, or that and a FIN, cost no processor time and
 # are gone at hello_timeout; others are served meanwhile.
+# first: it watches for seconds
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

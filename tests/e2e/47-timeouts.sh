@@ -1,6 +1,7 @@
 #!/bin/bash
 # hello_timeout, handshake_timeout, dial_timeout, idle_timeout: each ends what it is about, after its
 # time and not before, and nothing else.
+# first: it waits for timeouts
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
