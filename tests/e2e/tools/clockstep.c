@@ -2,6 +2,7 @@
  * LD_PRELOAD, which shifts what the program reads by the offset in a file, and as the program that
  * writes the offset. CLOCK_MONOTONIC stays as it is. A timerfd on CLOCK_REALTIME becomes readable when
  * the offset changes, as TFD_TIMER_CANCEL_ON_SET promises; it never expires otherwise. */
+#undef _FORTIFY_SOURCE /* its read() is an inline function, which would be in the way of ours */
 #include "tool.h"
 
 #include <dlfcn.h>
@@ -18,11 +19,28 @@ static const char help[] =
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { TIMERS_MAX = 64 };
+/* Descriptors of inotify that pass for a timerfd. They are opened at the start, since a program may
+ * give up the system calls for it, and where they are in nobody's way. */
+enum { TIMERS = 8, FIRST_FD = 100 };
+static struct timer {
+	int fd;
+	bool is_given;
+} timers[TIMERS];
 
 static const volatile int64_t *offset; /* seconds, mapped from the file */
-static int timers[TIMERS_MAX];         /* descriptors of inotify that pass for a timerfd */
-static size_t timer_count;
+
+/* The function of that name that this one hides. */
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+static int watch_offset(const char *path)
+{
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	int moved = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD);
+	if (moved < 0 || inotify_add_watch(moved, path, IN_MODIFY) < 0)
+		die("clockstep: cannot watch %s: %s", path, strerror(errno));
+	REAL(close)(fd);
+	return moved;
+}
 
 __attribute__((constructor)) static void map_offset(void)
 {
@@ -31,13 +49,13 @@ __attribute__((constructor)) static void map_offset(void)
 	if (fd < 0)
 		return;
 	void *mapped = mmap(NULL, sizeof *offset, PROT_READ, MAP_SHARED, fd, 0);
-	close(fd);
-	if (mapped != MAP_FAILED)
-		offset = mapped;
+	REAL(close)(fd);
+	if (mapped == MAP_FAILED)
+		die("clockstep: %s: %s", path, strerror(errno));
+	offset = mapped;
+	for (size_t i = 0; i < TIMERS; i++)
+		timers[i].fd = watch_offset(path);
 }
-
-/* The function of that name that this one hides. */
-#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 EXPORT int clock_gettime(clockid_t id, struct timespec *now)
 {
@@ -69,12 +87,12 @@ EXPORT time_t time(time_t *out)
 	return now.tv_sec;
 }
 
-static bool is_timer(int fd)
+static struct timer *find_timer(int fd)
 {
-	for (size_t i = 0; i < timer_count; i++)
-		if (timers[i] == fd)
-			return true;
-	return false;
+	for (size_t i = 0; i < TIMERS; i++)
+		if (timers[i].is_given && timers[i].fd == fd)
+			return &timers[i];
+	return NULL;
 }
 
 static ssize_t drain_timer(int fd)
@@ -87,20 +105,22 @@ EXPORT int timerfd_create(clockid_t id, int flags)
 {
 	if (!offset || id != CLOCK_REALTIME)
 		return REAL(timerfd_create)(id, flags);
-	int fd = inotify_init1(
-		(flags & TFD_NONBLOCK ? IN_NONBLOCK : 0) | (flags & TFD_CLOEXEC ? IN_CLOEXEC : 0));
-	if (fd < 0)
-		return -1;
-	if (timer_count == TIMERS_MAX || inotify_add_watch(fd, getenv("CLOCKSTEP"), IN_MODIFY) < 0)
-		die("clockstep: cannot watch the offset");
-	timers[timer_count++] = fd;
-	return fd;
+	for (size_t i = 0; i < TIMERS; i++) {
+		if (timers[i].is_given)
+			continue;
+		timers[i].is_given = true;
+		if (!(flags & TFD_NONBLOCK))
+			fcntl(timers[i].fd, F_SETFL, 0);
+		return timers[i].fd;
+	}
+	errno = EMFILE;
+	return -1;
 }
 
 EXPORT int timerfd_settime(
 	int fd, int flags, const struct itimerspec *value, struct itimerspec *old)
 {
-	if (!is_timer(fd))
+	if (!find_timer(fd))
 		return REAL(timerfd_settime)(fd, flags, value, old);
 	struct pollfd pending = {.fd = fd, .events = POLLIN};
 	if (poll(&pending, 1, 0) > 0)
@@ -113,7 +133,7 @@ EXPORT ssize_t read(int fd, void *data, size_t size)
 	static __typeof__(&read) real;
 	if (!real)
 		real = REAL(read);
-	if (!is_timer(fd))
+	if (!find_timer(fd))
 		return real(fd, data, size);
 	if (drain_timer(fd) > 0)
 		errno = ECANCELED;
@@ -122,9 +142,9 @@ EXPORT ssize_t read(int fd, void *data, size_t size)
 
 EXPORT int close(int fd)
 {
-	for (size_t i = 0; i < timer_count; i++)
-		if (timers[i] == fd)
-			timers[i] = timers[--timer_count];
+	struct timer *timer = find_timer(fd);
+	if (timer)
+		*timer = (struct timer){.fd = -1, .is_given = true}; /* there is no second use */
 	return REAL(close)(fd);
 }
 
