@@ -33,7 +33,8 @@ SOURCES := $(filter-out src/cli/main.c,$(wildcard src/*/*.c src/*/*/*.c))
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libgatehouse.a
 UNITS   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-TOOLS   := $(patsubst tests/e2e/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/e2e/tools/*.c))
+TOOLS   := $(patsubst tests/e2e/tools/%.c,$(BUILD)/tools/%,$(wildcard tests/e2e/tools/*.c)) \
+           $(BUILD)/tools/clockstep.so
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # V=1 shows the commands.
@@ -71,6 +72,11 @@ $(BUILD)/tools/%: tests/e2e/tools/%.c tests/e2e/tools/tool.h
 	$(call say,LD)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lssl -lcrypto
 
+$(BUILD)/tools/%.so: tests/e2e/tools/%.c tests/e2e/tools/tool.h
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -shared $(LDFLAGS) -o $@ $<
+
 # clang's libFuzzer: make fuzzers CC=clang SANITIZE=fuzzer-no-link,address,undefined BUILD=build/fuzz
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(LIBRARY)
 	@mkdir -p $(@D)
@@ -91,7 +97,11 @@ check:
 	@$(CHECK)
 
 check-quick:
-	@$(CHECK) needs build layers units e2e
+	@$(CHECK) needs build format layers units e2e
+
+# T=NAME: one test of any kind.
+test:
+	@BUILD=$(BUILD) CC=$(CC) tests/run-test "$(T)"
 
 clean:
 	rm -rf build
@@ -100,11 +110,19 @@ help:
 	@echo "make              builds $(BUILD)/gatehouse"
 	@echo "make check        all tests: gcc, clang, sanitizers, fuzzing; .ci/run does just this"
 	@echo "make check-quick  the unit and end-to-end tests alone"
+	@echo "make test T=NAME  one test: a unit test (relay), an end-to-end test (47, timeouts), a fuzz target"
+	@echo "                  (fuzz_config), or a stage of make check, which are:"
+	@echo "                  $$(tests/run-check --list)"
+	@echo "make units        builds the unit tests, $(BUILD)/unit/test_NAME"
+	@echo "make tools        builds the programs that the end-to-end tests use, $(BUILD)/tools/NAME"
+	@echo "make fuzzers      builds the fuzz targets; with CC=clang SANITIZE=fuzzer-no-link,address,undefined"
 	@echo "make clean        removes build/"
+	@echo "make help         this list"
 	@sed -n 's/^#help //p' $(filter %.mk,$(MAKEFILE_LIST)) /dev/null
 	@echo "Variables: BUILD CC CFLAGS LDFLAGS PREFIX DESTDIR SANITIZE=address,undefined V=1"
+	@echo "Of the tests: T JOBS FUZZ_SECONDS"
 
-.PHONY: all units tools fuzzers check check-quick clean help
+.PHONY: all units tools fuzzers check check-quick test clean help
 .DELETE_ON_ERROR:
 
 -include conf/install.mk tests/bench/bench.mk

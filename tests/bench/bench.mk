@@ -1,6 +1,7 @@
 # The measurement: included by the Makefile. `make bench`, `make bench QUICK=1`; tests/bench/README.md.
 #help make bench        what gatehouse costs beside other proxies; QUICK=1 takes two minutes
-#help make gate         have the main paths become dearer? GATE_FLAGS=--update writes the new counts
+#help make bench-programs  builds what make bench and make gate run
+#help make gate         compares the costs of the main paths with gate.json; GATE_FLAGS=--update records new ones
 
 BENCH_OUT      := $(BUILD)/bench
 BENCH_PROGRAMS := $(addprefix $(BENCH_OUT)/,load backend floor floor_tls handshake makecerts)

@@ -1,5 +1,6 @@
 #!/bin/bash
 # The harness keeps its own promises: without gatehouse, so that what fails here is the harness.
+# plain: it runs the harness, not gatehouse
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Clients that send part of a hello and then nothing, or that and a FIN, cost no processor time and
 # are gone at hello_timeout; others are served meanwhile.
+# first: it watches for seconds
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
 HELD=100    # connections at a time
-WATCHED=1.5 # seconds in which the process must do next to nothing
-TICKS=15    # of 10 ms: a loop that spins takes all of the 150
-WAKES=30    # in that time, of all threads: looking 20 times a second would be 60 for two workers
+WATCHED=0.6 # seconds in which the workers must do next to nothing
+TICKS=5     # of 10 ms: a loop that spins takes all of the 60
+WAKES=3     # in that time, of all workers: looking 20 times a second would be 12 for each
 
 pki_ca root
 pki_cert root site site.test
@@ -32,14 +33,33 @@ start_gatehouse "$TMP/patient.json" || bail_out "no gatehouse"
 hello --sni site.test >"$TMP/small"
 hello --sni site.test --pad 60000 >"$TMP/large"
 
-processor_ticks() { # PID: that it has used so far, in user and kernel
-	local fields
-	read -r -a fields <<<"$(sed 's/.*) //' "/proc/$1/stat")"
-	echo $((fields[11] + fields[12]))
+# Of the workers alone: the main thread watches directories that other tests write to.
+sum_of_workers() { # FILE AWK: of each worker's FILE in /proc
+	local task
+	for task in "/proc/$gatehouse_pid/task"/*; do
+		[[ $(cat "$task/comm") != worker-* ]] || cat "$task/$1"
+	done | awk "$2"' END { print sum + 0 }'
 }
 
-wakes() { # PID: how often its threads have slept so far
-	cat "/proc/$1/task"/*/status | awk '/^voluntary_ctxt_switches/ { sum += $2 } END { print sum }'
+processor_ticks() { # so far, in user and kernel
+	sum_of_workers stat '{ sub(/.*\) /, ""); sum += $12 + $13 }'
+}
+
+wakes() { # how often a worker has slept so far
+	sum_of_workers status '/^voluntary_ctxt_switches/ { sum += $2 }'
+}
+
+# The workers have rested for WATCHED seconds. What happens a little late, since the machine is busy,
+# makes another look necessary; a worker that spins or polls never rests.
+rests() { # [WAKES: how many are too few to matter]
+	local woken used
+	woken=$(wakes)
+	used=$(processor_ticks)
+	sleep "$WATCHED" # what is measured is this time
+	woken=$(($(wakes) - woken))
+	used=$(($(processor_ticks) - used))
+	echo "woken $woken times, $used ticks of 10 ms in $WATCHED s" >"$TMP/rest"
+	((used <= TICKS && woken <= ${1:-woken}))
 }
 
 is_served() {
@@ -52,20 +72,10 @@ rests_while() {
 	spawn held holdmany --count "$HELD" --file "$3" --first "$4" --hold 60 "$2"
 	wait_for "$PATIENCE" grep -q "^holding $HELD failed 0" "$TMP/held.out" ||
 		bail_out "holdmany: $(cat "$TMP/held.err")"
-	is_served # the workers have seen what came before this
-	local before used woken
-	woken=$(wakes "$gatehouse_pid")
-	before=$(processor_ticks "$gatehouse_pid")
-	sleep "$WATCHED" # what is measured is this time
-	used=$(($(processor_ticks "$gatehouse_pid") - before))
-	woken=$(($(wakes "$gatehouse_pid") - woken))
-	# Only TCP knows SO_RCVLOWAT.
-	[[ $2 == unix:* ]] || ok "$1: the kernel does the waiting ($woken wakes)" test "$woken" -le "$WAKES"
-	if ((used <= TICKS)); then
-		pass "$1: no processor time"
-	else
-		fail "$1: no processor time" "$used ticks of 10 ms in $WATCHED s"
-	fi
+	local wakes=$WAKES
+	[[ $2 != unix:* ]] || wakes= # only TCP knows SO_RCVLOWAT
+	ok "$1: the kernel does the waiting" wait_for "$PATIENCE" rests $wakes
+	note "$(cat "$TMP/rest")"
 	ok "$1: others are served" is_served
 	stop "$held_pid"
 	is "$1: and they were all still there" "$(tail -n 1 "$TMP/held.out")" "closed 0"
@@ -94,10 +104,8 @@ done
 logs "the log says so" msg=connection step=sniff "end=client closed within ClientHello"
 
 # Everybody who left in mid-hello is gone by now; whoever was not would spin.
-before=$(processor_ticks "$gatehouse_pid")
-sleep "$WATCHED"
-used=$(($(processor_ticks "$gatehouse_pid") - before))
-ok "nothing spins behind a FIN ($used ticks)" test "$used" -le "$TICKS"
+ok "nothing spins behind a FIN" wait_for "$PATIENCE" rests
+note "$(cat "$TMP/rest")"
 
 for n in 1 2 3; do
 	rawclient --file "$TMP/small" --first 100 --reset "127.0.0.1:$front" >/dev/null

@@ -1,6 +1,7 @@
 #!/bin/bash
 # 200 reloads, half of them refused, during 10,000 connections on both kinds of route: no connection
 # fails, and memory ends where it was. QUICK=1, or a sanitizer, makes it less.
+# first: it takes long
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

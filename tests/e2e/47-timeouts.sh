@@ -1,6 +1,7 @@
 #!/bin/bash
 # hello_timeout, handshake_timeout, dial_timeout, idle_timeout: each ends what it is about, after its
 # time and not before, and nothing else.
+# first: it waits for timeouts
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
@@ -10,20 +11,7 @@ for name in {passed,terminated,slow,named,two}.test; do hello --sni "$name" >"$T
 start_echo echo
 free_port front
 
-# A server that does not answer: its queue is full, and it never accepts. In Linux's way a connection
-# to it is neither taken nor refused.
-free_port hole
-# shellcheck disable=SC2016 # of perl
-spawn blackhole perl -MSocket -e '
-	socket(my $s, PF_INET, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
-	bind($s, sockaddr_in($ARGV[0], INADDR_LOOPBACK)) && listen($s, 0) or die $!;
-	my @held;
-	for (1..8) {
-		socket(my $c, PF_INET, SOCK_STREAM | 2048, 0);
-		connect($c, sockaddr_in($ARGV[0], INADDR_LOOPBACK)); push @held, $c;
-	}
-	$| = 1; print "full\n"; sleep 300' "$hole"
-wait_for "$PATIENCE" grep -q full "$TMP/blackhole.out" || bail_out "$(cat "$TMP/blackhole.err")"
+start_blackhole hole
 
 route() { # BACKEND
 	echo "{\"mode\": \"passthrough\", \"backend\": $1}"
@@ -35,10 +23,10 @@ cat >"$TMP/config.json" <<CONFIG
 		"terminated.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",
 			"backend": "$echo"},
 		"slow.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key",
-			"backend": "127.0.0.1:$hole"},
-		"passed.test": $(route "\"127.0.0.1:$hole\""),
-		"named.test": $(route "\"localhost:$hole\""),
-		"two.test": $(route "{\"servers\": [{\"address\": \"127.0.0.1:$hole\"},
+			"backend": "$hole"},
+		"passed.test": $(route "\"$hole\""),
+		"named.test": $(route "\"localhost:${hole##*:}\""),
+		"two.test": $(route "{\"servers\": [{\"address\": \"$hole\"},
 			{\"address\": \"$echo\", \"backup\": true}]}"),
 		"good.test": $(route "\"$echo\"")
 	},
@@ -77,7 +65,7 @@ is "a hello and nothing more: the server heard nothing" "$(accepts echo)" 0
 rawclient --file "$TMP/passed.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 ended "a server that does not answer" 1100 'fin|reset'
 logs "a server that does not answer: the log" msg=connection sni=passed.test step=connect_upstream \
-	"end=upstream 127.0.0.1:$hole: dial timeout"
+	"end=upstream $hole: dial timeout"
 
 spawn slow talk --tls --sni slow.test "127.0.0.1:$front" wait
 wait "$slow_pid"
@@ -87,7 +75,7 @@ rawclient --file "$TMP/named.test.hello" "127.0.0.1:$front" >"$TMP/answer"
 ended "a server with a name that does not answer" 1100 'fin|reset'
 wait_for "$PATIENCE" has_log msg=connection sni=named.test
 like "a server with a name that does not answer: the log" \
-	"$(log_lines msg=connection sni=named.test | tail -n 1)" "end=\"upstream .*:$hole: dial timeout\""
+	"$(log_lines msg=connection sni=named.test | tail -n 1)" "end=\"upstream .*:${hole##*:}: dial timeout\""
 
 rawclient --file "$TMP/two.test.hello" --until 20 "127.0.0.1:$front" >"$TMP/answer"
 ended "one that does not answer, one that does" 1100 left

@@ -1,6 +1,7 @@
 #!/bin/bash
 # OpenSSH through connect, behind a terminating route that requires a certificate: logins, files,
 # jumps, forwarded ports, git, long silences; HTTPS under the same name; and by way of two gatehouses.
+# first: it takes long
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 # needs: openssh-server openssh-client git curl procps
 . "${0%/*}/lib.sh"

@@ -2,6 +2,7 @@
 # The alert rules that are shipped: a real Prometheus reads the metrics and raises them, and stays
 # silent where all is well.
 # needs: prometheus
+# plain: it is about Prometheus and the rules for it
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The status page in a real browser: it fills itself with what happens, and asks nobody else. With
 # SHOTS=DIRECTORY its pictures are kept there.
+# plain: it is about the page in a browser
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -2,6 +2,7 @@
 # Whoever shows a certificate that is not good is refused with an alert, and no backend hears of it.
 # Real clients; a table of what each of them got is printed.
 # needs: gnutls-bin
+# first: it takes long
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -3,6 +3,7 @@
 # more: by a reload that narrows the rules, the CA or the list of revoked ones, or by its last day.
 # Without the setting it lives on.
 # threads: reloads while sessions live
+# first: it waits for a certificate to expire
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Backends by name: all addresses are tried, IPv6 and IPv4; a name that moves is followed when its
 # time is over, also under load; a name server that is silent or does not know is told clearly.
+# first: it waits for timeouts
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 

@@ -141,6 +141,12 @@ wait_for() { # SECONDS COMMAND...: until the command succeeds; its output is not
 	done
 }
 
+monotonic_ms() { # of a clock that nobody sets
+	local up
+	read -r up _ </proc/uptime
+	echo $((10#${up/./} * 10))
+}
+
 is_running() { # PID: and no zombie
 	local stat
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -365,6 +371,26 @@ start_echo() {
 	wait_for "$PATIENCE" grep -q '^listening' "$TMP/$name.out" ||
 		bail_out "echod $name did not start" "$(cat "$TMP/$name.err")"
 	printf -v "$name" %s "$at"
+}
+
+# start_blackhole NAME: sets NAME to the address of a server that never answers, and NAME_pid. Its queue
+# is full and it never accepts: Linux neither completes a connection to it nor refuses it.
+start_blackhole() {
+	local port
+	free_port port
+	# shellcheck disable=SC2016 # of perl
+	spawn "$1" perl -MSocket -e '
+		my $at = sockaddr_in($ARGV[0], INADDR_LOOPBACK);
+		socket(my $s, PF_INET, SOCK_STREAM, 0); setsockopt($s, SOL_SOCKET, SO_REUSEADDR, 1);
+		bind($s, $at) && listen($s, 0) or die $!;
+		my @held;
+		for (1..8) {
+			socket(my $c, PF_INET, SOCK_STREAM | 2048, 0);
+			connect($c, $at); push @held, $c;
+		}
+		$| = 1; print "full\n"; sleep 600' "$port"
+	wait_for "$PATIENCE" grep -q full "$TMP/$1.out" || bail_out "$(cat "$TMP/$1.err")"
+	printf -v "$1" %s "127.0.0.1:$port"
 }
 
 accepts() { # NAME: how many connections that echo server has had
