@@ -12,9 +12,8 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/report.h"
+#include "net/cidr.h"
 #include "preface/preface.h"
-
-#include <netinet/in.h>
 
 struct strings {
 	const char **items;
@@ -100,11 +99,6 @@ struct host_config {
 	struct route_config route;
 	struct alpn_config *alpn; /* in the order of the file */
 	size_t alpn_count;
-};
-
-struct network {
-	struct in6_addr address; /* IPv4 as v4-mapped */
-	unsigned bits;           /* 0..128 */
 };
 
 struct listener_config {
