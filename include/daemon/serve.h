@@ -8,7 +8,7 @@
 #include "control/admin.h"
 #include "daemon/crl_watch.h"
 #include "daemon/reload.h"
-#include "daemon/worker.h"
+#include "daemon/worker/worker.h"
 #include "upgrade/handover.h"
 #include "upgrade/launcher.h"
 #include "upgrade/upgrade.h"

@@ -1,4 +1,4 @@
-#include "daemon/acceptors.h"
+#include "daemon/worker/acceptors.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -6,8 +6,8 @@
  * Belongs to the worker's thread. The listeners are the main thread's; the descriptors in them that
  * are this worker's are closed here.
  */
-#ifndef GATEHOUSE_DAEMON_ACCEPTORS_H
-#define GATEHOUSE_DAEMON_ACCEPTORS_H
+#ifndef GATEHOUSE_DAEMON_WORKER_ACCEPTORS_H
+#define GATEHOUSE_DAEMON_WORKER_ACCEPTORS_H
 
 #include "net/listener.h"
 #include "session/service.h"

@@ -3,10 +3,10 @@
  * main thread tells it how things should be from now on; the newest telling counts. No lock is taken
  * for a connection.
  */
-#ifndef GATEHOUSE_DAEMON_WORKER_H
-#define GATEHOUSE_DAEMON_WORKER_H
+#ifndef GATEHOUSE_DAEMON_WORKER_WORKER_H
+#define GATEHOUSE_DAEMON_WORKER_WORKER_H
 
-#include "daemon/task.h"
+#include "daemon/worker/task.h"
 #include "net/listener.h"
 #include "session/service.h"
 

@@ -3,8 +3,8 @@
  * some. A lot of work is done in parts, so that connections have their turn in between. Tasks are
  * the asker's memory, and his again when `done` is called.
  */
-#ifndef GATEHOUSE_DAEMON_TASK_H
-#define GATEHOUSE_DAEMON_TASK_H
+#ifndef GATEHOUSE_DAEMON_WORKER_TASK_H
+#define GATEHOUSE_DAEMON_WORKER_TASK_H
 
 #include "session/service.h"
 

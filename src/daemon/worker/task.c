@@ -1,4 +1,4 @@
-#include "daemon/task.h"
+#include "daemon/worker/task.h"
 
 void task_queue_add(
 	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake)

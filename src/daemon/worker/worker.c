@@ -1,7 +1,7 @@
-#include "daemon/worker.h"
+#include "daemon/worker/worker.h"
 
 #include "base/log.h"
-#include "daemon/acceptors.h"
+#include "daemon/worker/acceptors.h"
 #include "net/pipes.h"
 #include "session/engine.h"
 #include "session/revalidate.h"
