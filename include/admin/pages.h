@@ -17,9 +17,10 @@ unsigned page_status(struct state *state, struct strbuf *out);
 unsigned page_metrics(struct state *state, struct strbuf *out);
 
 /* Parts of answers that the control socket gives as well; into an open object. */
-void tell_process(struct state *state, const struct published_state *told, struct json_out *out);
-void tell_reload(const struct reload_facts *reload, struct json_out *out);
-void tell_certificates(const struct routes *routes, size_t most, struct json_out *out);
-void tell_servers(const struct routes *routes, size_t most, struct json_out *out);
+void page_write_process(
+	struct state *state, const struct published_state *published, struct json_out *out);
+void page_write_reload(const struct reload_facts *reload, struct json_out *out);
+void page_write_certificates(const struct routes *routes, size_t max, struct json_out *out);
+void page_write_servers(const struct routes *routes, size_t max, struct json_out *out);
 
 #endif

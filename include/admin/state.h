@@ -1,6 +1,6 @@
 /*
- * What there is to know of the running process, between the main thread, which tells it, and those
- * who answer administrators. The counters are the workers' own and read as they stand; all else is
+ * The state of the running process, between the main thread, which publishes it, and the threads
+ * that answer administrators. The counters are the workers' own and read as they stand; all else is
  * copied under a lock that is held for moments.
  */
 #ifndef GATEHOUSE_ADMIN_STATE_H
@@ -18,16 +18,23 @@ enum reload_outcome {
 	RELOAD_REFUSED,
 };
 
+/* What the last reload changed; all zero after one that was refused or changed nothing. */
+struct reload_difference {
+	size_t added, removed, changed; /* hosts */
+	unsigned listeners_opened, listeners_closed;
+	bool settings_changed; /* something besides those */
+};
+
 struct reload_facts {
 	unsigned long long done, failed; /* so far; unchanged ones are done */
 	time_t at, succeeded_at;         /* the last; the last that was not refused, or the start */
 	uint64_t took_us;                /* the last that was not refused */
 	enum reload_outcome outcome;
-	size_t added, removed, changed;
+	struct reload_difference change;
 	char error[512]; /* the first, where it was refused */
 };
 
-/* What the main thread tells. */
+/* What the main thread publishes. */
 struct published_state {
 	struct routes *routes; /* lent to state_publish, a reference out of state_read */
 	struct reload_facts reload;
@@ -48,7 +55,7 @@ struct totals {
 	unsigned long long pipes, turn_us; /* turn: the longest of any */
 };
 
-/* How things were, every HISTORY_SECONDS, for the plots of one who just opened the page. */
+/* One sample every HISTORY_SECONDS, for the plots of a page that was just opened. */
 #define HISTORY_SECONDS 2
 #define HISTORY_MAX     150
 struct moment {
@@ -66,16 +73,17 @@ struct state_setup {
 
 struct state;
 struct state *state_create(void);
-void state_destroy(struct state *state); /* when nobody looks any more */
+void state_destroy(struct state *state); /* when no thread reads it any more */
 
-/* Once, before anybody looks. */
+/* Once, before any thread reads it. */
 void state_set_up(struct state *state, const struct state_setup *setup);
 const struct state_setup *state_of_setup(const struct state *state);
-time_t state_started(const struct state *state);
+time_t state_started(const struct state *state);  /* the date of the start */
+uint64_t state_uptime(const struct state *state); /* seconds since, whatever the clock was set to */
 
-void state_publish(struct state *state, const struct published_state *told);
+void state_publish(struct state *state, const struct published_state *published);
 
-/* A copy, with a reference on the snapshot; to be let go with routes_unref. */
+/* A copy, with a reference on the snapshot; to be released with routes_unref. */
 void state_read(struct state *state, struct published_state *out);
 
 void state_totals(const struct state *state, struct totals *out);
@@ -84,10 +92,10 @@ void state_totals(const struct state *state, struct totals *out);
 void state_remember(struct state *state);
 size_t state_history(struct state *state, struct moment out[HISTORY_MAX]);
 
-/* Workers that have given no sign of life for that long (of those that are asked to). */
+/* Workers that have given no sign of life for that long (of those that count every second). */
 unsigned state_stuck(const struct state *state, uint64_t seconds);
 
-/* The newest refusals of all workers, newest first; at most `most`. */
-size_t state_refusals(const struct state *state, struct refusal *out, size_t most);
+/* The newest refusals of all workers, newest first; at most `max`. */
+size_t state_refusals(const struct state *state, struct refusal *out, size_t max);
 
 #endif

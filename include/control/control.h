@@ -1,7 +1,7 @@
 /*
- * The control socket: who connects may be the daemon's own user or root, says one line, gets one
- * line back. It runs on the main loop and never waits for a client: one that is slow, silent or
- * says too much is let go.
+ * The control socket: a client is the daemon's own user or root, sends one line and gets one line
+ * back. It runs on the main loop and never waits for a client: one that is slow, silent or sends too
+ * much is disconnected.
  */
 #ifndef GATEHOUSE_CONTROL_CONTROL_H
 #define GATEHOUSE_CONTROL_CONTROL_H
@@ -19,17 +19,17 @@
 struct control;
 struct control_call;
 
-/* To be answered once, now or later. */
+/* The call is to be answered once, now or later. */
 typedef void control_request_fn(
 	void *owner, struct control_call *call, const char *line, size_t len);
 
 /* Listens and takes no calls yet. `user`: whose it is to be, if we may give it away. */
 struct control *control_open(struct ev_loop *loop, const char *path, uid_t user, struct err *err);
-struct listener *control_listener(struct control *control);
+struct listener *control_socket(struct control *control);
 const char *control_path(const struct control *control);
 void control_start(struct control *control, control_request_fn *on_request, void *owner);
 
-/* Takes the text over and the call is gone; a caller who left meanwhile does not matter. */
+/* Takes the text over, and the call; whether its client is still connected does not matter. */
 void control_answer(struct control_call *call, struct strbuf *answer);
 
 /* No more calls. Those under way are answered, unless `at_once`: then they are dropped. */

@@ -1,4 +1,4 @@
-/* What a control client asks: one line, a JSON object whose members are texts, numbers or flags. */
+/* A request on the control socket: one line, a JSON object whose members are texts, numbers or flags. */
 #ifndef GATEHOUSE_CONTROL_REQUEST_H
 #define GATEHOUSE_CONTROL_REQUEST_H
 

@@ -1,6 +1,6 @@
 /*
- * Certificate revocation lists grow old while nobody looks. One whose time for its next update has
- * passed is told in the log, as an error: when it is loaded, when that time comes, and each day after.
+ * Logs, as an error, each certificate revocation list whose time for its next update (RFC 5280
+ * section 5.1.2.5) has passed: when it is loaded, when that time comes, and each day after.
  */
 #ifndef GATEHOUSE_DAEMON_CRL_WATCH_H
 #define GATEHOUSE_DAEMON_CRL_WATCH_H
@@ -15,6 +15,10 @@ struct crl_watch *crl_watch_create(struct ev_loop *loop, struct err *err);
 
 /* Watches the lists of that snapshot, which must live until the next call, and no others. */
 void crl_watch_follow(struct crl_watch *watch, const struct routes *routes);
+
+/* Checks now; the wall clock may have been set. */
+void crl_watch_check(struct crl_watch *watch);
+
 void crl_watch_destroy(struct crl_watch *watch); /* NULL is fine */
 
 #endif

@@ -1,29 +1,17 @@
 /*
  * Loading the configuration again, off the event loops: a thread of its own builds the new snapshot
- * beside the old one and validates all of it; the main loop is told when it is done. A failure
- * changes nothing. Asked again while it loads, it loads once more afterwards.
+ * beside the old one and validates all of it; the main loop is notified when it is done. A failure
+ * changes nothing. A start while it loads makes it load once more afterwards.
  */
 #ifndef GATEHOUSE_DAEMON_RELOAD_H
 #define GATEHOUSE_DAEMON_RELOAD_H
 
+#include "daemon/findings.h"
 #include "route/routes.h"
 
 #include <ev.h>
 
 struct reload;
-
-/* Findings of a load, each a line; handed out in their order. */
-struct finding {
-	enum severity severity;
-	const char *text;
-};
-struct findings {
-	struct arena arena;
-	struct finding *items;
-	size_t count, room;
-};
-void findings_report(struct findings *findings, struct report *report); /* makes a report of it */
-void findings_finish(struct findings *findings);
 
 /* `routes` is a reference for the callee, or NULL. `paths` and `findings` are lent. */
 struct loaded {
@@ -34,12 +22,13 @@ struct loaded {
 };
 typedef void reload_done_fn(void *owner, const struct loaded *loaded);
 
+/* NULL: out of memory. */
 struct reload *reload_create(struct ev_loop *loop, const struct routes_setup *setup,
 	reload_done_fn *on_done, void *owner);
 void reload_start(struct reload *reload);
 bool reload_is_running(const struct reload *reload);
 
-/* Waits for a load under way, and forgets it. */
+/* Waits for a load under way, and discards it. NULL is fine. */
 void reload_destroy(struct reload *reload);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What a service says to systemd (sd_notify(3)): one datagram to $NOTIFY_SOCKET. Without that
+ * What a service sends to systemd (sd_notify(3)): one datagram to $NOTIFY_SOCKET. Without that
  * variable each call does nothing.
  */
 #ifndef GATEHOUSE_DAEMON_SYSTEMD_H
@@ -14,7 +14,7 @@ void systemd_init(void);
 void systemd_notify(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void systemd_notify_reloading(void); /* with the time that Type=notify-reload asks for */
 
-/* Another process is the service's now ("MAINPID="): nothing more is said. */
+/* Another process is the service's now ("MAINPID="): nothing more is sent. */
 void systemd_retire(void);
 
 /* How often systemd wants a sign of life, in microseconds; 0: not at all. */

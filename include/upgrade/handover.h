@@ -1,8 +1,8 @@
 /*
- * The new gatehouse's side of an upgrade (app/upgrade.h): it was started by another one, whose
- * sockets it has been passed, and which waits at the other end of a channel to hear how the start
- * goes. An error's text and the end of the channel: it failed. HANDOVER_READY: it serves; then the
- * old one lets go, and only from now on is this the process that systemd listens to.
+ * The new process's side of an upgrade (upgrade/upgrade.h): the old one started it, passed its
+ * sockets, and waits at the other end of a channel for the outcome of the start. An error's text and
+ * the end of the channel: the start failed. HANDOVER_READY: the new process serves; then the old one
+ * closes the channel, and from now on systemd takes notifications from the new one.
  */
 #ifndef GATEHOUSE_UPGRADE_HANDOVER_H
 #define GATEHOUSE_UPGRADE_HANDOVER_H
@@ -14,7 +14,7 @@
 #define HANDOVER_READY    "ready\n"
 
 struct handover {
-	ev_io io; /* io.fd: -1 when nobody waits */
+	ev_io io; /* io.fd: -1 when no process waits */
 	void (*on_released)(void *owner);
 	void *owner;
 };
@@ -25,7 +25,7 @@ bool handover_is_awaited(const struct handover *handover);
 
 void handover_failed(const struct handover *handover, const char *text);
 
-/* `on_released` is called when the old one has let go, or is no more. */
+/* `on_released` is called when the old process has closed the channel, or has ended. */
 void handover_ready(struct handover *handover, struct ev_loop *loop,
 	void (*on_released)(void *owner), void *owner);
 

@@ -1,10 +1,10 @@
 /*
- * Who starts the next gatehouse, in an upgrade: a small process that is forked before anything is
+ * Starts the new program in an upgrade: a small process that is forked before anything is
  * loaded. A sandboxed process cannot do it: what it forbids itself its children inherit, and
- * running programs is the first thing to forbid. The launcher holds no key and no socket, hears
- * nobody but the gatehouse that forked it, and runs one thing: what was on that gatehouse's command
- * line, in its environment and directory. It becomes the same user, so that there is no root to be
- * asked. It ignores signals meant for the group and ends with its gatehouse.
+ * running programs is the first thing to forbid. The launcher holds no key and no socket, takes
+ * orders from the process that forked it alone, and runs one program: the one on that process's
+ * command line, in its environment and directory. It becomes the same user, so that no part of the
+ * daemon stays root. It ignores signals meant for the process group and ends with the daemon.
  */
 #ifndef GATEHOUSE_UPGRADE_LAUNCHER_H
 #define GATEHOUSE_UPGRADE_LAUNCHER_H
@@ -43,7 +43,7 @@ bool launcher_launch(struct launcher *launcher, int channel);
 bool launcher_kill(struct launcher *launcher); /* what it started last */
 
 /* The next answer, if there is one; false with `gone` when there is no launcher any more. */
-bool launcher_hear(struct launcher *launcher, struct launcher_answer *answer, bool *gone);
+bool launcher_receive(struct launcher *launcher, struct launcher_answer *answer, bool *gone);
 
 void launcher_finish(struct launcher *launcher);
 

@@ -13,13 +13,13 @@
 unsigned page_healthz(struct state *state, struct strbuf *body)
 {
 	struct json_out out = {.text = body};
-	struct published_state told;
-	state_read(state, &told);
-	routes_unref(told.routes);
+	struct published_state published;
+	state_read(state, &published);
+	routes_unref(published.routes);
 	unsigned stuck = state_stuck(state, STUCK_SECONDS);
 	uint64_t now = clock_now_us();
-	bool main_is_stuck = told.tick_us > 0 && now > told.tick_us &&
-		now - told.tick_us > STUCK_SECONDS * 1000000ull;
+	bool main_is_stuck = published.tick_us > 0 && now > published.tick_us &&
+		now - published.tick_us > STUCK_SECONDS * 1000000ull;
 	bool is_alive = stuck == 0 && !main_is_stuck;
 	json_out_object(&out, NULL);
 	json_out_text(&out, "status", is_alive ? "alive" : "stuck");
@@ -34,18 +34,18 @@ unsigned page_healthz(struct state *state, struct strbuf *body)
 
 /* Certificates. */
 
-static bool tell_name(void *owner, const struct server_name *name)
+static bool write_name(void *owner, const struct server_name *name)
 {
 	json_out_text(owner, NULL, name->text);
 	return false;
 }
 
-static void tell_certificate(struct json_out *out, const struct certificate_row *row, time_t now)
+static void write_certificate(struct json_out *out, const struct certificate_row *row, time_t now)
 {
 	json_out_object(out, NULL);
 	json_out_text(out, "file", row->credential->cert_stamp.path);
 	json_out_list(out, "names");
-	credential_each_name(row->credential, tell_name, out);
+	credential_each_name(row->credential, write_name, out);
 	json_out_close(out);
 	json_out_text(out, "key_type", credential_key_type(row->credential));
 	json_out_date(out, "not_before", row->credential->not_before);
@@ -58,14 +58,14 @@ static void tell_certificate(struct json_out *out, const struct certificate_row 
 	json_out_close(out);
 }
 
-void tell_certificates(const struct routes *routes, size_t most, struct json_out *out)
+void page_write_certificates(const struct routes *routes, size_t max, struct json_out *out)
 {
 	size_t count;
 	time_t now = time(NULL);
 	struct certificate_row *rows = inventory_certificates(routes, &count);
 	json_out_list(out, "certificates");
-	for (size_t i = 0; i < count && i < most; i++)
-		tell_certificate(out, &rows[i], now);
+	for (size_t i = 0; i < count && i < max; i++)
+		write_certificate(out, &rows[i], now);
 	json_out_close(out);
 	free(rows);
 }
@@ -74,10 +74,10 @@ void tell_certificates(const struct routes *routes, size_t most, struct json_out
 unsigned page_certz(struct state *state, struct strbuf *body)
 {
 	struct json_out out = {.text = body};
-	struct published_state told;
+	struct published_state published;
 	size_t count;
-	state_read(state, &told);
-	struct certificate_row *rows = inventory_certificates(told.routes, &count);
+	state_read(state, &published);
+	struct certificate_row *rows = inventory_certificates(published.routes, &count);
 	json_out_object(&out, NULL);
 	if (count > 0) {
 		json_out_number(
@@ -85,10 +85,10 @@ unsigned page_certz(struct state *state, struct strbuf *body)
 		json_out_date(&out, "not_after", rows[0].credential->not_after);
 	}
 	free(rows);
-	tell_certificates(told.routes, INVENTORY_MAX, &out);
+	page_write_certificates(published.routes, INVENTORY_MAX, &out);
 	json_out_close(&out);
 	strbuf_printf(body, "\n");
-	routes_unref(told.routes);
+	routes_unref(published.routes);
 	return 200;
 }
 
@@ -99,13 +99,13 @@ struct readiness {
 	struct json_out problem_list, warning_list;
 };
 
-static void problem(struct readiness *readiness, const char *what)
+static void add_problem(struct readiness *readiness, const char *what)
 {
 	json_out_text(&readiness->problem_list, NULL, what);
 }
 
 /* One of many certificates that has expired is its hosts' trouble; all of them are everybody's. */
-static void look_at_certificates(struct readiness *readiness, const struct routes *routes)
+static void examine_certificates(struct readiness *readiness, const struct routes *routes)
 {
 	size_t count, invalid = 0;
 	time_t now = time(NULL);
@@ -121,25 +121,25 @@ static void look_at_certificates(struct readiness *readiness, const struct route
 			json_out_text(&readiness->warning_list, NULL, what);
 	}
 	if (count > 0 && invalid == count)
-		problem(readiness, "no certificate is valid now");
+		add_problem(readiness, "no certificate is valid now");
 	free(rows);
 }
 
-static void look(struct readiness *readiness, const struct published_state *told)
+static void examine(struct readiness *readiness, const struct published_state *published)
 {
-	if (told->is_stopping)
-		problem(readiness, "draining: the process is about to end");
-	if (told->is_drained)
-		problem(readiness, "drained by the administrator");
-	if (told->listeners == 0)
-		problem(readiness, "no listener is open");
-	look_at_certificates(readiness, told->routes);
-	if (told->reload.outcome == RELOAD_REFUSED)
+	if (published->is_stopping)
+		add_problem(readiness, "draining: the process is about to end");
+	if (published->is_drained)
+		add_problem(readiness, "drained by the administrator");
+	if (published->listeners == 0)
+		add_problem(readiness, "no listener is open");
+	examine_certificates(readiness, published->routes);
+	if (published->reload.outcome == RELOAD_REFUSED)
 		json_out_text(&readiness->warning_list, NULL,
 			"the last reload was refused; the configuration before it is served");
-	if (told->drained[0]) {
+	if (published->drained[0]) {
 		char what[1100];
-		snprintf(what, sizeof what, "drained: %s", told->drained);
+		snprintf(what, sizeof what, "drained: %s", published->drained);
 		json_out_text(&readiness->warning_list, NULL, what);
 	}
 }
@@ -151,9 +151,9 @@ unsigned page_readyz(struct state *state, struct strbuf *body)
 		.problem_list = {.text = &readiness.problems},
 		.warning_list = {.text = &readiness.warnings},
 	};
-	struct published_state told;
-	state_read(state, &told);
-	look(&readiness, &told);
+	struct published_state published;
+	state_read(state, &published);
+	examine(&readiness, &published);
 	bool is_ready = !readiness.problem_list.has_item;
 	json_out_object(&out, NULL);
 	json_out_text(&out, "status", is_ready ? "ready" : "not ready");
@@ -167,6 +167,6 @@ unsigned page_readyz(struct state *state, struct strbuf *body)
 	strbuf_printf(body, "\n");
 	strbuf_finish(&readiness.problems);
 	strbuf_finish(&readiness.warnings);
-	routes_unref(told.routes);
+	routes_unref(published.routes);
 	return is_ready ? 200 : 503;
 }

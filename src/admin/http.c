@@ -62,8 +62,8 @@ static const char *const headers[][2] = {
 };
 
 /* Takes the body over. */
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-	struct strbuf *body, const char *allow)
+static enum MHD_Result http_answer(struct MHD_Connection *connection, unsigned status,
+	const char *type, struct strbuf *body, const char *allow)
 {
 	struct MHD_Response *response =
 		MHD_create_response_from_buffer(body->len, body->at, MHD_RESPMEM_MUST_FREE);
@@ -81,7 +81,7 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 	return queued;
 }
 
-static enum MHD_Result complain(
+static enum MHD_Result http_refuse(
 	struct MHD_Connection *connection, unsigned status, const char *error, const char *allow)
 {
 	struct strbuf body = {0};
@@ -94,21 +94,21 @@ static enum MHD_Result complain(
 		strbuf_finish(&body);
 		return MHD_NO;
 	}
-	return answer(connection, status, JSON_TYPE, &body, allow);
+	return http_answer(connection, status, JSON_TYPE, &body, allow);
 }
 
-static enum MHD_Result show(
+static enum MHD_Result http_show_page(
 	struct http *http, struct MHD_Connection *connection, const struct page *page)
 {
 	struct strbuf body = {0};
 	unsigned status = page->write(http->state, &body);
 	if (!body.failed)
-		return answer(connection, status, page->type, &body, NULL);
+		return http_answer(connection, status, page->type, &body, NULL);
 	strbuf_finish(&body);
-	return complain(connection, 500, "out of memory", NULL);
+	return http_refuse(connection, 500, "out of memory", NULL);
 }
 
-static const struct page *find(const struct http *http, const char *path)
+static const struct page *page_find(const struct http *http, const char *path)
 {
 	unsigned parts = atomic_load(&http->parts);
 	for (size_t i = 0; i < PAGES; i++)
@@ -135,7 +135,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 	(void)version, (void)upload;
 	note_activity(http, connection);
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-		return complain(connection, 405, "expected GET or HEAD", "GET, HEAD");
+		return http_refuse(connection, 405, "expected GET or HEAD", "GET, HEAD");
 	if (!*request) {
 		*request = http; /* anything: the head was heard */
 		return MHD_YES;
@@ -144,9 +144,9 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 		*upload_size = 0; /* a body that nobody asked for */
 		return MHD_YES;
 	}
-	const struct page *page = find(http, path);
-	return page ? show(http, connection, page)
-		    : complain(connection, 404, "no such page", NULL);
+	const struct page *page = page_find(http, path);
+	return page ? http_show_page(http, connection, page)
+		    : http_refuse(connection, 404, "no such page", NULL);
 }
 
 static void close_quietest(struct http *http)
@@ -163,7 +163,7 @@ static void close_quietest(struct http *http)
 	quietest->active = UINT64_MAX; /* it is on its way out */
 }
 
-static void enter(struct http *http, struct MHD_Connection *connection, void **context)
+static void connection_enter(struct http *http, struct MHD_Connection *connection, void **context)
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -188,7 +188,7 @@ static void on_connection(void *owner, struct MHD_Connection *connection, void *
 	struct http *http = owner;
 	struct slot *slot = *context;
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		enter(http, connection, context);
+		connection_enter(http, connection, context);
 	} else if (slot) {
 		slot->fd = -1;
 		http->crowd--;
@@ -217,7 +217,7 @@ const char *http_listens_on(const struct http *http)
 }
 
 /* MHD closes the descriptor that it is given: it gets one of its own. */
-static bool start(struct http *http, struct err *err)
+static bool http_start(struct http *http, struct err *err)
 {
 	int fd = fcntl(http->listener->fds[0], F_DUPFD_CLOEXEC, 3);
 	sigset_t all, before;
@@ -243,7 +243,7 @@ bool http_serve(struct http *http, unsigned parts, struct state *state, struct e
 {
 	http->state = http->daemon ? http->state : state;
 	atomic_store(&http->parts, parts);
-	return http->daemon || start(http, err);
+	return http->daemon || http_start(http, err);
 }
 
 struct listener *http_listener(struct http *http)

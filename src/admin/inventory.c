@@ -90,12 +90,12 @@ static int by_text(const void *one, const void *other)
 	return order;
 }
 
-static size_t gather(const struct routes *routes, struct server_row *rows, size_t most)
+static size_t gather(const struct routes *routes, struct server_row *rows, size_t max)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < routes_backend_count(routes); i++) {
 		const struct backend *backend = routes_backend(routes, i);
-		for (unsigned at = 0; at < backend->count && count < most; at++) {
+		for (unsigned at = 0; at < backend->count && count < max; at++) {
 			const struct server *server = &backend->servers[at];
 			rows[count++] = (struct server_row){server->text, server->state,
 				atomic_load((atomic_bool *)&server->drained),

@@ -7,20 +7,20 @@
 
 #include <stdlib.h>
 
-static void family(struct strbuf *out, const char *name, const char *type, const char *help)
+static void metric_family(struct strbuf *out, const char *name, const char *type, const char *help)
 {
 	strbuf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void single(struct strbuf *out, const char *name, const char *type, const char *help,
+static void metric_single(struct strbuf *out, const char *name, const char *type, const char *help,
 	unsigned long long value)
 {
-	family(out, name, type, help);
+	metric_family(out, name, type, help);
 	strbuf_printf(out, "%s %llu\n", name, value);
 }
 
-static void labelled(struct strbuf *out, const char *name, const char *label, const char *text,
-	unsigned long long value)
+static void metric_labelled(struct strbuf *out, const char *name, const char *label,
+	const char *text, unsigned long long value)
 {
 	strbuf_printf(out, "%s{%s=", name, label);
 	strbuf_label(out, text);
@@ -40,7 +40,7 @@ static void add_histogram(struct histogram_sum *sum, const struct histogram *his
 	sum->sum_us += counter_get(&histogram->sum_us);
 }
 
-static void write_histogram(struct strbuf *out, const char *name, const struct histogram_sum *sum,
+static void metrics_histogram(struct strbuf *out, const char *name, const struct histogram_sum *sum,
 	const struct histogram *shape)
 {
 	unsigned long long below = 0;
@@ -54,58 +54,60 @@ static void write_histogram(struct strbuf *out, const char *name, const struct h
 	strbuf_printf(out, "%s_count %llu\n", name, below);
 }
 
-static void write_histograms(struct strbuf *out, const struct state_setup *setup)
+static void metrics_histograms(struct strbuf *out, const struct state_setup *setup)
 {
 	struct histogram_sum durations = {0}, handshakes = {0};
 	for (unsigned i = 0; i < setup->workers; i++) {
 		add_histogram(&durations, &setup->counters[i]->durations);
 		add_histogram(&handshakes, &setup->counters[i]->handshakes);
 	}
-	family(out, "gatehouse_connection_duration_seconds", "histogram",
+	metric_family(out, "gatehouse_connection_duration_seconds", "histogram",
 		"From accept to close, of connections that have ended.");
-	write_histogram(out, "gatehouse_connection_duration_seconds", &durations,
+	metrics_histogram(out, "gatehouse_connection_duration_seconds", &durations,
 		&setup->counters[0]->durations);
-	family(out, "gatehouse_tls_handshake_duration_seconds", "histogram",
+	metric_family(out, "gatehouse_tls_handshake_duration_seconds", "histogram",
 		"TLS handshakes with clients that were completed.");
-	write_histogram(out, "gatehouse_tls_handshake_duration_seconds", &handshakes,
+	metrics_histogram(out, "gatehouse_tls_handshake_duration_seconds", &handshakes,
 		&setup->counters[0]->handshakes);
 }
 
-static void write_totals(struct strbuf *out, const struct totals *totals)
+static void metrics_totals(struct strbuf *out, const struct totals *totals)
 {
-	single(out, "gatehouse_active_connections", "gauge", "Connections open now.",
+	metric_single(out, "gatehouse_active_connections", "gauge", "Connections open now.",
 		totals->active);
-	single(out, "gatehouse_connections_total", "counter", "Connections accepted.",
+	metric_single(out, "gatehouse_connections_total", "counter", "Connections accepted.",
 		totals->connections);
-	family(out, "gatehouse_bytes_total", "counter",
+	metric_family(out, "gatehouse_bytes_total", "counter",
 		"Bytes delivered: up to upstreams, down to clients.");
-	labelled(out, "gatehouse_bytes_total", "direction", "up", totals->up);
-	labelled(out, "gatehouse_bytes_total", "direction", "down", totals->down);
-	family(out, "gatehouse_acl_decisions_total", "counter",
+	metric_labelled(out, "gatehouse_bytes_total", "direction", "up", totals->up);
+	metric_labelled(out, "gatehouse_bytes_total", "direction", "down", totals->down);
+	metric_family(out, "gatehouse_acl_decisions_total", "counter",
 		"Verified client certificates, admitted or not.");
-	labelled(out, "gatehouse_acl_decisions_total", "result", "allowed", totals->acl_admitted);
-	labelled(out, "gatehouse_acl_decisions_total", "result", "denied", totals->acl_denied);
-	single(out, "gatehouse_dial_errors_total", "counter",
+	metric_labelled(
+		out, "gatehouse_acl_decisions_total", "result", "allowed", totals->acl_admitted);
+	metric_labelled(
+		out, "gatehouse_acl_decisions_total", "result", "denied", totals->acl_denied);
+	metric_single(out, "gatehouse_dial_errors_total", "counter",
 		"Attempts to reach an upstream that failed.", totals->dial_errors);
 }
 
-static void write_endings(struct strbuf *out, const struct totals *totals)
+static void metrics_end_reasons(struct strbuf *out, const struct totals *totals)
 {
-	family(out, "gatehouse_connections_ended_total", "counter",
+	metric_family(out, "gatehouse_connections_ended_total", "counter",
 		"Connections that have ended, by why.");
 	for (unsigned i = 0; i < END_REASONS; i++)
-		labelled(out, "gatehouse_connections_ended_total", "reason",
+		metric_labelled(out, "gatehouse_connections_ended_total", "reason",
 			end_reason_info(i)->name, totals->end_reasons[i]);
-	family(out, "gatehouse_prefaces_total", "counter",
+	metric_family(out, "gatehouse_prefaces_total", "counter",
 		"Prefaces that clients have completed before TLS, by protocol.");
 	for (unsigned i = 0; preface_at(i); i++)
-		labelled(out, "gatehouse_prefaces_total", "protocol", preface_at(i)->name,
+		metric_labelled(out, "gatehouse_prefaces_total", "protocol", preface_at(i)->name,
 			totals->prefaces[i]);
-	family(out, "gatehouse_hello_errors_total", "counter",
+	metric_family(out, "gatehouse_hello_errors_total", "counter",
 		"First bytes that were no ClientHello, or a broken one.");
-	labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",
+	metric_labelled(out, "gatehouse_hello_errors_total", "kind", "not_tls",
 		totals->end_reasons[END_NOT_TLS]);
-	labelled(out, "gatehouse_hello_errors_total", "kind", "broken",
+	metric_labelled(out, "gatehouse_hello_errors_total", "kind", "broken",
 		totals->end_reasons[END_BAD_HELLO]);
 }
 
@@ -121,27 +123,27 @@ static void route_line(struct strbuf *out, const char *name, const struct route_
 	strbuf_printf(out, "%s} %llu\n", more, value);
 }
 
-static void write_routes(struct strbuf *out, struct route_stats_table *table)
+static void metrics_routes(struct strbuf *out, struct route_stats_table *table)
 {
 	size_t count;
 	struct route_stats_row *rows = route_stats_rows(table, &count);
-	family(out, "gatehouse_route_connections_total", "counter",
+	metric_family(out, "gatehouse_route_connections_total", "counter",
 		"Connections by route; _none: no route was found; _other: routes beyond the first 1000.");
 	for (size_t i = 0; i < count; i++)
 		route_line(out, "gatehouse_route_connections_total", &rows[i], "",
 			rows[i].connections);
-	family(out, "gatehouse_route_active_connections", "gauge",
+	metric_family(out, "gatehouse_route_active_connections", "gauge",
 		"Connections open now, by route.");
 	for (size_t i = 0; i < count; i++)
 		route_line(out, "gatehouse_route_active_connections", &rows[i], "", rows[i].active);
-	family(out, "gatehouse_route_bytes_total", "counter", "Bytes delivered, by route.");
+	metric_family(out, "gatehouse_route_bytes_total", "counter", "Bytes delivered, by route.");
 	for (size_t i = 0; i < count; i++) {
 		route_line(out, "gatehouse_route_bytes_total", &rows[i], ",direction=\"up\"",
 			rows[i].up);
 		route_line(out, "gatehouse_route_bytes_total", &rows[i], ",direction=\"down\"",
 			rows[i].down);
 	}
-	family(out, "gatehouse_route_errors_total", "counter",
+	metric_family(out, "gatehouse_route_errors_total", "counter",
 		"Connections that were refused or failed, by route.");
 	for (size_t i = 0; i < count; i++)
 		route_line(out, "gatehouse_route_errors_total", &rows[i], "", rows[i].errors);
@@ -150,112 +152,113 @@ static void write_routes(struct strbuf *out, struct route_stats_table *table)
 
 /* Configuration. */
 
-static void write_reloads(struct strbuf *out, const struct reload_facts *reload)
+static void metrics_reloads(struct strbuf *out, const struct reload_facts *reload)
 {
-	family(out, "gatehouse_reloads_total", "counter", "Reloads of the configuration.");
-	labelled(out, "gatehouse_reloads_total", "result", "ok", reload->done);
-	labelled(out, "gatehouse_reloads_total", "result", "failed", reload->failed);
-	single(out, "gatehouse_reload_last_successful", "gauge",
+	metric_family(out, "gatehouse_reloads_total", "counter", "Reloads of the configuration.");
+	metric_labelled(out, "gatehouse_reloads_total", "result", "ok", reload->done);
+	metric_labelled(out, "gatehouse_reloads_total", "result", "failed", reload->failed);
+	metric_single(out, "gatehouse_reload_last_successful", "gauge",
 		"1 when the last reload, or the start, succeeded.",
 		reload->outcome != RELOAD_REFUSED);
-	single(out, "gatehouse_reload_last_success_timestamp_seconds", "gauge",
+	metric_single(out, "gatehouse_reload_last_success_timestamp_seconds", "gauge",
 		"When the configuration was last loaded and found good.",
 		(unsigned long long)reload->succeeded_at);
-	family(out, "gatehouse_reload_duration_seconds", "gauge",
+	metric_family(out, "gatehouse_reload_duration_seconds", "gauge",
 		"How long the last good load took.");
 	strbuf_printf(
 		out, "gatehouse_reload_duration_seconds %.6f\n", (double)reload->took_us / 1e6);
 }
 
-static void write_certificates(struct strbuf *out, const struct routes *routes)
+static void metrics_certificates(struct strbuf *out, const struct routes *routes)
 {
 	size_t count;
 	struct certificate_row *rows = inventory_certificates(routes, &count);
-	family(out, "gatehouse_certificate_not_after_seconds", "gauge",
+	metric_family(out, "gatehouse_certificate_not_after_seconds", "gauge",
 		"When a certificate expires, in seconds since 1970; the 1000 that do first.");
 	for (size_t i = 0; i < count; i++)
-		labelled(out, "gatehouse_certificate_not_after_seconds", "file",
+		metric_labelled(out, "gatehouse_certificate_not_after_seconds", "file",
 			rows[i].credential->cert_stamp.path,
 			(unsigned long long)rows[i].credential->not_after);
 	free(rows);
 }
 
-static void write_servers(struct strbuf *out, const struct routes *routes)
+static void metrics_servers(struct strbuf *out, const struct routes *routes)
 {
 	size_t count;
 	struct server_row *rows = inventory_servers(routes, &count);
-	family(out, "gatehouse_backend_up", "gauge",
+	metric_family(out, "gatehouse_backend_up", "gauge",
 		"1 while a backend server answers, of those with a choice or a health check.");
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].state)
-			labelled(out, "gatehouse_backend_up", "server", rows[i].text,
+			metric_labelled(out, "gatehouse_backend_up", "server", rows[i].text,
 				server_is_up(&rows[i]));
-	family(out, "gatehouse_backend_active_connections", "gauge",
+	metric_family(out, "gatehouse_backend_active_connections", "gauge",
 		"Connections that a backend server has from here.");
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].state)
-			labelled(out, "gatehouse_backend_active_connections", "server",
+			metric_labelled(out, "gatehouse_backend_active_connections", "server",
 				rows[i].text,
 				atomic_load(&((struct server_state *)rows[i].state)->active));
-	family(out, "gatehouse_backend_drained", "gauge", "1 while a backend server is drained.");
+	metric_family(
+		out, "gatehouse_backend_drained", "gauge", "1 while a backend server is drained.");
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].state || rows[i].is_drained)
-			labelled(out, "gatehouse_backend_drained", "server", rows[i].text,
+			metric_labelled(out, "gatehouse_backend_drained", "server", rows[i].text,
 				rows[i].is_drained);
 	free(rows);
 }
 
 /* The process. */
 
-static void write_inside(
-	struct strbuf *out, const struct totals *totals, const struct published_state *told)
+static void metrics_internals(
+	struct strbuf *out, const struct totals *totals, const struct published_state *published)
 {
-	single(out, "gatehouse_draining", "gauge", "1 while no new connections are taken.",
-		told->is_stopping || told->is_drained);
-	single(out, "gatehouse_pipes_in_use", "gauge", "Kernel pipes with bytes in transit.",
+	metric_single(out, "gatehouse_draining", "gauge", "1 while no new connections are taken.",
+		published->is_stopping || published->is_drained);
+	metric_single(out, "gatehouse_pipes_in_use", "gauge", "Kernel pipes with bytes in transit.",
 		totals->pipes);
-	single(out, "gatehouse_snapshots", "gauge",
+	metric_single(out, "gatehouse_snapshots", "gauge",
 		"Generations of the configuration that some connection still uses.",
-		told->generations);
-	single(out, "gatehouse_log_lines_lost_total", "counter",
+		published->generations);
+	metric_single(out, "gatehouse_log_lines_lost_total", "counter",
 		"Log lines that standard error did not take in time.", log_lost());
-	family(out, "gatehouse_loop_turn_max_seconds", "gauge",
+	metric_family(out, "gatehouse_loop_turn_max_seconds", "gauge",
 		"The longest that one turn of a worker's event loop took, of the last 15 to 30 seconds.");
 	strbuf_printf(out, "gatehouse_loop_turn_max_seconds %.6f\n", (double)totals->turn_us / 1e6);
 }
 
-static void write_process(struct strbuf *out, struct state *state)
+static void metrics_process(struct strbuf *out, struct state *state)
 {
 	struct process_facts process;
 	process_look(&process);
-	single(out, "process_open_fds", "gauge", "Open file descriptors.", process.open_fds);
-	single(out, "process_max_fds", "gauge", "The most there may be.", process.max_fds);
-	single(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
+	metric_single(out, "process_open_fds", "gauge", "Open file descriptors.", process.open_fds);
+	metric_single(out, "process_max_fds", "gauge", "The limit on them.", process.max_fds);
+	metric_single(out, "process_resident_memory_bytes", "gauge", "Resident memory.",
 		process.resident_bytes);
-	family(out, "process_cpu_seconds_total", "counter", "Processor time used.");
+	metric_family(out, "process_cpu_seconds_total", "counter", "Processor time used.");
 	strbuf_printf(out, "process_cpu_seconds_total %.2f\n", process.cpu_seconds);
-	single(out, "process_start_time_seconds", "gauge", "When the process began.",
+	metric_single(out, "process_start_time_seconds", "gauge", "When the process began.",
 		(unsigned long long)state_started(state));
-	family(out, "gatehouse_build_info", "gauge", "The version that runs.");
-	labelled(out, "gatehouse_build_info", "version", state_of_setup(state)->version, 1);
-	single(out, "gatehouse_workers", "gauge", "Event-loop threads.",
+	metric_family(out, "gatehouse_build_info", "gauge", "The version that runs.");
+	metric_labelled(out, "gatehouse_build_info", "version", state_of_setup(state)->version, 1);
+	metric_single(out, "gatehouse_workers", "gauge", "Event-loop threads.",
 		state_of_setup(state)->workers);
 }
 
 void metrics_write(struct state *state, struct strbuf *out)
 {
-	struct published_state told;
+	struct published_state published;
 	struct totals totals;
-	state_read(state, &told);
+	state_read(state, &published);
 	state_totals(state, &totals);
-	write_totals(out, &totals);
-	write_endings(out, &totals);
-	write_histograms(out, state_of_setup(state));
-	write_routes(out, state_of_setup(state)->table);
-	write_reloads(out, &told.reload);
-	write_certificates(out, told.routes);
-	write_servers(out, told.routes);
-	write_inside(out, &totals, &told);
-	write_process(out, state);
-	routes_unref(told.routes);
+	metrics_totals(out, &totals);
+	metrics_end_reasons(out, &totals);
+	metrics_histograms(out, state_of_setup(state));
+	metrics_routes(out, state_of_setup(state)->table);
+	metrics_reloads(out, &published.reload);
+	metrics_certificates(out, published.routes);
+	metrics_servers(out, published.routes);
+	metrics_internals(out, &totals, &published);
+	metrics_process(out, state);
+	routes_unref(published.routes);
 }

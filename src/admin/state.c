@@ -9,8 +9,9 @@
 struct state {
 	struct state_setup setup;
 	time_t started;
+	uint64_t started_us;  /* on the monotonic clock */
 	pthread_mutex_t lock; /* over what follows */
-	struct published_state told;
+	struct published_state published;
 	struct moment history[HISTORY_MAX];
 	size_t remembered;
 };
@@ -22,6 +23,7 @@ struct state *state_create(void)
 		return NULL;
 	pthread_mutex_init(&state->lock, NULL);
 	state->started = time(NULL);
+	state->started_us = clock_now_us();
 	return state;
 }
 
@@ -29,7 +31,7 @@ void state_destroy(struct state *state)
 {
 	if (!state)
 		return;
-	routes_unref(state->told.routes);
+	routes_unref(state->published.routes);
 	free(state->setup.counters);
 	pthread_mutex_destroy(&state->lock);
 	free(state);
@@ -50,14 +52,19 @@ time_t state_started(const struct state *state)
 	return state->started;
 }
 
+uint64_t state_uptime(const struct state *state)
+{
+	return (clock_now_us() - state->started_us) / 1000000;
+}
+
 /* The last reference on a snapshot is the main thread's, who frees it: never one of ours. */
-void state_publish(struct state *state, const struct published_state *told)
+void state_publish(struct state *state, const struct published_state *published)
 {
 	struct routes *before;
 	pthread_mutex_lock(&state->lock);
-	before = state->told.routes;
-	state->told = *told;
-	routes_ref(state->told.routes);
+	before = state->published.routes;
+	state->published = *published;
+	routes_ref(state->published.routes);
 	pthread_mutex_unlock(&state->lock);
 	routes_unref(before);
 }
@@ -65,7 +72,7 @@ void state_publish(struct state *state, const struct published_state *told)
 void state_read(struct state *state, struct published_state *out)
 {
 	pthread_mutex_lock(&state->lock);
-	*out = state->told;
+	*out = state->published;
 	routes_ref(out->routes);
 	pthread_mutex_unlock(&state->lock);
 }
@@ -146,7 +153,7 @@ static int newest_first(const void *one, const void *other)
 	return a->at_ms == b->at_ms ? 0 : a->at_ms > b->at_ms ? -1 : 1;
 }
 
-size_t state_refusals(const struct state *state, struct refusal *out, size_t most)
+size_t state_refusals(const struct state *state, struct refusal *out, size_t max)
 {
 	size_t count = 0;
 	struct refusal *all = malloc(state->setup.workers * REFUSALS_KEPT * sizeof *all);
@@ -157,8 +164,8 @@ size_t state_refusals(const struct state *state, struct refusal *out, size_t mos
 		count += refusals_copy(&counters->refusals, all + count);
 	}
 	qsort(all, count, sizeof *all, newest_first);
-	if (count > most)
-		count = most;
+	if (count > max)
+		count = max;
 	memcpy(out, all, count * sizeof *out);
 	free(all);
 	return count;

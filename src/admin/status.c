@@ -13,29 +13,30 @@
 #define SHOWN_CERTIFICATES 50
 #define SHOWN_REFUSALS     20
 
-static const char *state_of(const struct published_state *told)
+static const char *state_of(const struct published_state *published)
 {
-	if (told->is_stopping)
+	if (published->is_stopping)
 		return "stopping";
-	return told->is_drained ? "drained" : "serving";
+	return published->is_drained ? "drained" : "serving";
 }
 
-void tell_process(struct state *state, const struct published_state *told, struct json_out *out)
+void page_write_process(
+	struct state *state, const struct published_state *published, struct json_out *out)
 {
 	const struct state_setup *setup = state_of_setup(state);
-	struct routes_summary summary = routes_summary(told->routes);
+	struct routes_summary summary = routes_summary(published->routes);
 	struct process_facts process;
 	struct totals totals;
 	process_look(&process);
 	state_totals(state, &totals);
 	json_out_text(out, "version", setup->version);
 	json_out_number(out, "pid", getpid());
-	json_out_text(out, "state", state_of(told));
-	json_out_text(out, "drained", told->drained[0] ? told->drained : NULL);
+	json_out_text(out, "state", state_of(published));
+	json_out_text(out, "drained", published->drained[0] ? published->drained : NULL);
 	json_out_date(out, "started", state_started(state));
-	json_out_number(out, "uptime_seconds", (long long)(time(NULL) - state_started(state)));
+	json_out_number(out, "uptime_seconds", (long long)state_uptime(state));
 	json_out_text(out, "config", setup->path);
-	json_out_text(out, "listen", told->listens);
+	json_out_text(out, "listen", published->listens);
 	json_out_number(out, "workers", setup->workers);
 	json_out_number(out, "hosts", (long long)summary.hosts);
 	json_out_number(out, "active", (long long)totals.active);
@@ -48,11 +49,11 @@ void tell_process(struct state *state, const struct published_state *told, struc
 	json_out_number(out, "max_fds", (long long)process.max_fds);
 	json_out_number(out, "resident_bytes", (long long)process.resident_bytes);
 	json_out_number(out, "pipes_in_use", (long long)totals.pipes);
-	json_out_number(out, "snapshots", told->generations);
+	json_out_number(out, "snapshots", published->generations);
 	json_out_real(out, "loop_turn_max_ms", (double)totals.turn_us / 1000);
 }
 
-void tell_reload(const struct reload_facts *reload, struct json_out *out)
+void page_write_reload(const struct reload_facts *reload, struct json_out *out)
 {
 	static const char *const outcomes[] = {[RELOAD_NEVER] = "started",
 		[RELOAD_DONE] = "reloaded",
@@ -63,16 +64,19 @@ void tell_reload(const struct reload_facts *reload, struct json_out *out)
 	json_out_date(out, "at", reload->at);
 	json_out_date(out, "succeeded_at", reload->succeeded_at);
 	json_out_real(out, "took_ms", (double)reload->took_us / 1000);
-	json_out_number(out, "added", (long long)reload->added);
-	json_out_number(out, "removed", (long long)reload->removed);
-	json_out_number(out, "changed", (long long)reload->changed);
+	json_out_number(out, "added", (long long)reload->change.added);
+	json_out_number(out, "removed", (long long)reload->change.removed);
+	json_out_number(out, "changed", (long long)reload->change.changed);
+	json_out_number(out, "listeners_opened", reload->change.listeners_opened);
+	json_out_number(out, "listeners_closed", reload->change.listeners_closed);
+	json_out_flag(out, "settings_changed", reload->change.settings_changed);
 	json_out_number(out, "done", (long long)reload->done);
 	json_out_number(out, "failed", (long long)reload->failed);
 	json_out_text(out, "error", reload->error[0] ? reload->error : NULL);
 	json_out_close(out);
 }
 
-static void tell_history(struct state *state, struct json_out *out)
+static void write_history(struct state *state, struct json_out *out)
 {
 	struct moment *moments = malloc(HISTORY_MAX * sizeof *moments);
 	size_t count = moments ? state_history(state, moments) : 0;
@@ -93,7 +97,7 @@ static void tell_history(struct state *state, struct json_out *out)
 	free(moments);
 }
 
-static void tell_endings(struct state *state, struct json_out *out)
+static void write_end_reasons(struct state *state, struct json_out *out)
 {
 	struct totals totals;
 	state_totals(state, &totals);
@@ -116,7 +120,7 @@ static int busiest_first(const void *one, const void *other)
 	return a->connections == b->connections ? 0 : a->connections > b->connections ? -1 : 1;
 }
 
-static void tell_route(struct json_out *out, const struct route_stats_row *row)
+static void write_route(struct json_out *out, const struct route_stats_row *row)
 {
 	json_out_object(out, NULL);
 	json_out_text(out, "route", row->host);
@@ -133,7 +137,7 @@ static void tell_route(struct json_out *out, const struct route_stats_row *row)
 	json_out_close(out);
 }
 
-static void tell_tallies(struct route_stats_table *table, struct json_out *out)
+static void write_routes(struct route_stats_table *table, struct json_out *out)
 {
 	size_t count, shown = 0;
 	struct route_stats_row *rows = route_stats_rows(table, &count);
@@ -142,14 +146,14 @@ static void tell_tallies(struct route_stats_table *table, struct json_out *out)
 	json_out_list(out, "routes");
 	for (size_t i = 0; i < count && shown < SHOWN_ROUTES; i++)
 		if (rows[i].connections > 0) {
-			tell_route(out, &rows[i]);
+			write_route(out, &rows[i]);
 			shown++;
 		}
 	json_out_close(out);
 	free(rows);
 }
 
-static void tell_server(struct json_out *out, const struct server_row *row)
+static void write_server(struct json_out *out, const struct server_row *row)
 {
 	struct server_state *state = (struct server_state *)row->state;
 	json_out_object(out, NULL);
@@ -176,20 +180,20 @@ static int worst_first(const void *one, const void *other)
 	return a_rank != b_rank ? a_rank - b_rank : strcmp(a->text, b->text);
 }
 
-void tell_servers(const struct routes *routes, size_t most, struct json_out *out)
+void page_write_servers(const struct routes *routes, size_t max, struct json_out *out)
 {
 	size_t count;
 	struct server_row *rows = inventory_servers(routes, &count);
 	if (count > 0)
 		qsort(rows, count, sizeof *rows, worst_first);
 	json_out_list(out, "servers");
-	for (size_t i = 0; i < count && i < most; i++)
-		tell_server(out, &rows[i]);
+	for (size_t i = 0; i < count && i < max; i++)
+		write_server(out, &rows[i]);
 	json_out_close(out);
 	free(rows);
 }
 
-static void tell_refusals(const struct state *state, struct json_out *out)
+static void write_refusals(const struct state *state, struct json_out *out)
 {
 	struct refusal refusals[SHOWN_REFUSALS];
 	size_t count = state_refusals(state, refusals, SHOWN_REFUSALS);
@@ -209,20 +213,20 @@ static void tell_refusals(const struct state *state, struct json_out *out)
 unsigned page_status_json(struct state *state, struct strbuf *body)
 {
 	struct json_out out = {.text = body};
-	struct published_state told;
-	state_read(state, &told);
+	struct published_state published;
+	state_read(state, &published);
 	json_out_object(&out, NULL);
-	tell_process(state, &told, &out);
-	tell_reload(&told.reload, &out);
-	tell_history(state, &out);
-	tell_endings(state, &out);
-	tell_tallies(state_of_setup(state)->table, &out);
-	tell_servers(told.routes, SHOWN_SERVERS, &out);
-	tell_certificates(told.routes, SHOWN_CERTIFICATES, &out);
-	tell_refusals(state, &out);
+	page_write_process(state, &published, &out);
+	page_write_reload(&published.reload, &out);
+	write_history(state, &out);
+	write_end_reasons(state, &out);
+	write_routes(state_of_setup(state)->table, &out);
+	page_write_servers(published.routes, SHOWN_SERVERS, &out);
+	page_write_certificates(published.routes, SHOWN_CERTIFICATES, &out);
+	write_refusals(state, &out);
 	json_out_close(&out);
 	strbuf_printf(body, "\n");
-	routes_unref(told.routes);
+	routes_unref(published.routes);
 	return 200;
 }
 

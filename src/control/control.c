@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* For saying the line, and again for taking the answer. */
-#define PATIENCE_SECONDS 10.0
+/* For the client to send its line, and again to take the answer. */
+#define TIMEOUT_SECONDS 10.0
 
 struct control_call {
 	struct control *control;
@@ -23,7 +23,8 @@ struct control_call {
 	size_t len;
 	struct strbuf answer;
 	size_t sent;
-	bool is_asked, is_gone;
+	bool is_complete; /* the request is; its answer may be under way */
+	bool is_gone;
 };
 
 struct control {
@@ -43,7 +44,7 @@ static void control_free(struct control *control)
 	free(control);
 }
 
-static void hang_up(struct control_call *call)
+static void call_hang_up(struct control_call *call)
 {
 	struct ev_loop *loop = call->control->loop;
 	ev_io_stop(loop, &call->io);
@@ -57,7 +58,7 @@ static void hang_up(struct control_call *call)
 static void call_free(struct control_call *call)
 {
 	struct control *control = call->control;
-	hang_up(call);
+	call_hang_up(call);
 	*call->link = call->next;
 	if (call->next)
 		call->next->link = call->link;
@@ -69,16 +70,16 @@ static void call_free(struct control_call *call)
 		control_free(control);
 }
 
-/* Whoever is to answer still has it: then it is kept until he has. */
-static void give_up(struct control_call *call)
+/* A call that is to be answered is kept until it is. */
+static void call_give_up(struct control_call *call)
 {
-	if (call->is_asked && !call->answer.at)
-		hang_up(call);
+	if (call->is_complete && !call->answer.at)
+		call_hang_up(call);
 	else
 		call_free(call);
 }
 
-static void wait_for(struct control_call *call, int events)
+static void call_wait(struct control_call *call, int events)
 {
 	struct ev_loop *loop = call->control->loop;
 	ev_io_stop(loop, &call->io);
@@ -86,14 +87,14 @@ static void wait_for(struct control_call *call, int events)
 	ev_io_start(loop, &call->io);
 }
 
-static void arm(struct control_call *call)
+static void call_arm_timer(struct control_call *call)
 {
 	ev_timer_stop(call->control->loop, &call->timer);
-	ev_timer_set(&call->timer, PATIENCE_SECONDS, 0.);
+	ev_timer_set(&call->timer, TIMEOUT_SECONDS, 0.);
 	ev_timer_start(call->control->loop, &call->timer);
 }
 
-static void send_more(struct control_call *call)
+static void call_send(struct control_call *call)
 {
 	while (call->sent < call->answer.len) {
 		ssize_t n = send(call->io.fd, call->answer.at + call->sent,
@@ -101,8 +102,8 @@ static void send_more(struct control_call *call)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			arm(call);
-			wait_for(call, EV_WRITE);
+			call_arm_timer(call);
+			call_wait(call, EV_WRITE);
 			return;
 		}
 		if (n <= 0)
@@ -119,10 +120,10 @@ void control_answer(struct control_call *call, struct strbuf *answer)
 	if (call->is_gone || call->answer.failed)
 		call_free(call);
 	else
-		send_more(call);
+		call_send(call);
 }
 
-static void refuse(struct control_call *call, const char *error)
+static void call_refuse(struct control_call *call, const char *error)
 {
 	struct strbuf answer = {0};
 	struct json_out out = {.text = &answer};
@@ -135,60 +136,60 @@ static void refuse(struct control_call *call, const char *error)
 }
 
 /* While the answer is made only a hang-up is of interest, and that shows when it is sent. */
-static void hear_line(struct control_call *call, char *newline)
+static void call_take_line(struct control_call *call, char *newline)
 {
 	struct control *control = call->control;
-	call->is_asked = true;
+	call->is_complete = true;
 	ev_io_stop(control->loop, &call->io);
 	ev_timer_stop(control->loop, &call->timer);
 	*newline = '\0';
 	control->on_request(control->owner, call, call->line, (size_t)(newline - call->line));
 }
 
-static void hear(struct control_call *call)
+static void call_receive(struct control_call *call)
 {
 	ssize_t n = recv(
 		call->io.fd, call->line + call->len, CONTROL_LINE_MAX - call->len, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
-		give_up(call);
+		call_give_up(call);
 		return;
 	}
 	char *newline = memchr(call->line + call->len, '\n', (size_t)n);
 	call->len += (size_t)n;
 	if (newline)
-		hear_line(call, newline);
+		call_take_line(call, newline);
 	else if (call->len == CONTROL_LINE_MAX)
-		refuse(call, "expected one line of at most 64 KiB");
+		call_refuse(call, "expected one line of at most 64 KiB");
 }
 
 static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
 	if (events & EV_WRITE)
-		send_more(io->data);
+		call_send(io->data);
 	else
-		hear(io->data);
+		call_receive(io->data);
 }
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
-	give_up(timer->data);
+	call_give_up(timer->data);
 }
 
 /* NULL, or why not. */
-static const char *judge_peer(int fd)
+static const char *check_peer(int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof peer;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
-		return "who you are cannot be told";
+		return "the kernel does not say which user you are";
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return NULL;
-	log_warning("control: user %u is refused", (unsigned)peer.uid);
-	return "only root and the user that gatehouse runs as may ask";
+	log_warning("control: user %u refused", (unsigned)peer.uid);
+	return "only root and the user that gatehouse runs as may call";
 }
 
 static struct control_call *call_create(struct control *control, int fd)
@@ -218,15 +219,15 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
-	const char *why = judge_peer(fd);
+	const char *why = check_peer(fd);
 	bool has_backlog = control->count >= CONTROL_CALLS_MAX;
 	struct control_call *call = call_create(control, fd);
 	if (!call) {
 		close(fd);
 	} else if (why || has_backlog) {
-		refuse(call, why ? why : "too many calls at once");
+		call_refuse(call, why ? why : "too many calls at once");
 	} else {
-		arm(call);
+		call_arm_timer(call);
 		ev_io_start(loop, &call->io);
 	}
 }
@@ -278,7 +279,7 @@ struct control *control_open(struct ev_loop *loop, const char *path, uid_t user,
 	return NULL;
 }
 
-struct listener *control_listener(struct control *control)
+struct listener *control_socket(struct control *control)
 {
 	return control->listener;
 }
@@ -306,7 +307,7 @@ void control_close(struct control *control, bool at_once)
 	bool had_calls = control->count > 0;
 	for (struct control_call *call = control->calls; call; call = next) {
 		next = call->next;
-		if (at_once || !call->is_asked)
+		if (at_once || !call->is_complete)
 			call_free(call);
 	}
 	if (!had_calls)

@@ -26,7 +26,7 @@ static char *copy_value(const char *text, size_t from, size_t to, struct err *er
 	return NULL;
 }
 
-static bool add(
+static bool request_add(
 	struct request *request, const struct json_member *member, char *value, struct err *err)
 {
 	char *name = malloc(member->name_len + 1);
@@ -59,7 +59,7 @@ bool request_parse(struct request *request, const char *line, size_t len, struct
 		while (from < end && strchr(" \t\r\n", line[from]))
 			from++;
 		char *value = copy_value(line, from, end, err);
-		if (!value || !add(request, &member, value, err))
+		if (!value || !request_add(request, &member, value, err))
 			return false;
 	}
 	if (json_end(&json))

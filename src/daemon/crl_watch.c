@@ -7,23 +7,23 @@
 #include <string.h>
 #include <time.h>
 
-#define LOOK_AT_LEAST_SECONDS 3600.0 /* clocks are set */
-#define TELL_AGAIN_SECONDS    (24 * 3600)
+#define CHECK_SECONDS_MAX 3600.0
+#define REPEAT_SECONDS    (24 * 3600)
 
-struct list {
-	const char *path; /* lent by the snapshot */
-	time_t next_update, told;
-	bool refuses; /* clients, once it has expired */
+struct watched_crl {
+	const char *path;           /* lent by the snapshot */
+	time_t next_update, logged; /* logged: 0, or when it last was */
+	bool refuses;               /* clients, once it has expired */
 };
 
 struct crl_watch {
 	struct ev_loop *loop;
 	ev_timer timer;
-	struct list *lists;
+	struct watched_crl *lists;
 	size_t count;
 };
 
-static void tell(struct list *list, time_t now)
+static void log_expired(struct watched_crl *list, time_t now)
 {
 	struct log_line line;
 	char date[DATE_SIZE];
@@ -31,23 +31,24 @@ static void tell(struct list *list, time_t now)
 	log_begin(&line, LOG_ERROR_LEVEL, "certificate revocation list has expired");
 	log_text(&line, "file", list->path);
 	log_text(&line, "expired_at", date);
-	log_text(&line, "clients", list->refuses ? "refused" : "judged by it all the same");
+	log_text(&line, "clients", list->refuses ? "refused" : "checked against it all the same");
 	log_end(&line);
-	list->told = now;
+	list->logged = now;
 }
 
-/* Tells what is due, and comes back for the next. */
-static void look(struct crl_watch *watch)
+void crl_watch_check(struct crl_watch *watch)
 {
-	double until_next = LOOK_AT_LEAST_SECONDS;
+	double until_next = CHECK_SECONDS_MAX;
 	time_t now = time(NULL);
 	for (size_t i = 0; i < watch->count; i++) {
-		struct list *list = &watch->lists[i];
+		struct watched_crl *list = &watch->lists[i];
 		double left = difftime(list->next_update, now);
 		if (left >= 0 && left < until_next)
 			until_next = left + 1;
-		if (left < 0 && now - list->told >= TELL_AGAIN_SECONDS)
-			tell(list, now);
+		if (list->logged > now) /* the clock was set back */
+			list->logged = 0;
+		if (left < 0 && now - list->logged >= REPEAT_SECONDS)
+			log_expired(list, now);
 	}
 	ev_timer_stop(watch->loop, &watch->timer);
 	ev_timer_set(&watch->timer, until_next, 0.);
@@ -58,7 +59,7 @@ static void look(struct crl_watch *watch)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
-	look(timer->data);
+	crl_watch_check(timer->data);
 }
 
 struct crl_watch *crl_watch_create(struct ev_loop *loop, struct err *err)
@@ -74,23 +75,23 @@ struct crl_watch *crl_watch_create(struct ev_loop *loop, struct err *err)
 	return watch;
 }
 
-static int compare(const void *a, const void *b)
+static int crl_compare(const void *a, const void *b)
 {
-	const struct list *one = a, *other = b;
+	const struct watched_crl *one = a, *other = b;
 	int order = strcmp(one->path, other->path);
 	return order ? order : one->refuses - other->refuses;
 }
 
-/* A file is told of once for each thing that follows from it. */
+/* A file is logged once for each consequence that it has. */
 static void drop_repeated(struct crl_watch *watch)
 {
 	size_t kept = 0;
 	if (watch->count == 0)
 		return;
-	qsort(watch->lists, watch->count, sizeof *watch->lists, compare);
+	qsort(watch->lists, watch->count, sizeof *watch->lists, crl_compare);
 	for (size_t i = 1; i < watch->count; i++) {
-		struct list *last = &watch->lists[kept], *list = &watch->lists[i];
-		if (compare(last, list) != 0)
+		struct watched_crl *last = &watch->lists[kept], *list = &watch->lists[i];
+		if (crl_compare(last, list) != 0)
 			watch->lists[++kept] = *list;
 		else if (list->next_update < last->next_update)
 			last->next_update = list->next_update;
@@ -98,19 +99,19 @@ static void drop_repeated(struct crl_watch *watch)
 	watch->count = kept + 1;
 }
 
-static void add(struct crl_watch *watch, const struct tls_policy *policy)
+static void watch_policy(struct crl_watch *watch, const struct tls_policy *policy)
 {
 	const struct trust *trust = policy->trust;
 	size_t more = trust ? trust->crl_count : 0;
 	if (more == 0)
 		return;
-	struct list *lists = realloc(watch->lists, (watch->count + more) * sizeof *lists);
+	struct watched_crl *lists = realloc(watch->lists, (watch->count + more) * sizeof *lists);
 	if (!lists)
 		return;
 	watch->lists = lists;
 	for (size_t i = 0; i < more; i++)
 		if (trust->crls[i].next_update != 0)
-			lists[watch->count++] = (struct list){.path = trust->crls[i].path,
+			lists[watch->count++] = (struct watched_crl){.path = trust->crls[i].path,
 				.next_update = trust->crls[i].next_update,
 				.refuses = policy->refuse_expired_crl};
 }
@@ -119,9 +120,9 @@ void crl_watch_follow(struct crl_watch *watch, const struct routes *routes)
 {
 	watch->count = 0;
 	for (size_t i = 0; i < routes_context_count(routes); i++)
-		add(watch, &routes_context(routes, i)->policy);
+		watch_policy(watch, &routes_context(routes, i)->policy);
 	drop_repeated(watch);
-	look(watch);
+	crl_watch_check(watch);
 }
 
 void crl_watch_destroy(struct crl_watch *watch)

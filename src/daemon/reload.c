@@ -27,68 +27,40 @@ struct reload {
 	struct findings findings;
 };
 
-static void keep_finding(struct report *report, enum severity severity, const char *text)
-{
-	struct findings *findings = report->owner;
-	if (findings->count == findings->room) {
-		size_t room = findings->room ? findings->room * 2 : 16;
-		struct finding *more = realloc(findings->items, room * sizeof *more);
-		if (!more)
-			return;
-		findings->items = more;
-		findings->room = room;
-	}
-	char *copy = arena_copy(&findings->arena, text, strlen(text));
-	if (copy)
-		findings->items[findings->count++] = (struct finding){severity, copy};
-}
-
-void findings_report(struct findings *findings, struct report *report)
-{
-	*report = (struct report){.on_finding = keep_finding, .owner = findings};
-}
-
-void findings_finish(struct findings *findings)
-{
-	free(findings->items);
-	arena_finish(&findings->arena);
-	*findings = (struct findings){0};
-}
-
 /* "Permission denied" alone would send its reader to look at modes, which are right. */
 static void explain_hidden(const struct reload *reload, struct report *report)
 {
 	for (size_t i = 0; i < reload->paths.count; i++)
 		if (sandbox_hides(reload->paths.paths[i]))
 			report_error(report,
-				"\"%s\": outside of what the sandbox lets a running gatehouse read; a "
+				"\"%s\": outside of what the sandbox lets a running process read; a "
 				"restart or an upgrade makes it readable",
 				reload->paths.paths[i]);
 }
 
-static void *load(void *argument)
+static void *loader_main(void *argument)
 {
 	struct reload *reload = argument;
 	struct report report;
-	uint64_t began = clock_now_us();
+	uint64_t started_us = clock_now_us();
 	pthread_setname_np(pthread_self(), "loader");
 	setpriority(PRIO_PROCESS, (id_t)gettid(), LOADER_NICE);
 	findings_report(&reload->findings, &report);
 	reload->loaded.routes = routes_load(&reload->setup, &reload->paths, &report);
 	if (!reload->loaded.routes)
 		explain_hidden(reload, &report);
-	reload->loaded.took_us = clock_now_us() - began;
+	reload->loaded.took_us = clock_now_us() - started_us;
 	ev_async_send(reload->loop, &reload->done);
 	return NULL;
 }
 
-static void finish_load(struct reload *reload)
+static void join_loader(struct reload *reload)
 {
 	pthread_join(reload->thread, NULL);
 	reload->running = false;
 }
 
-static void clear(struct reload *reload)
+static void reload_clear(struct reload *reload)
 {
 	path_set_finish(&reload->paths);
 	findings_finish(&reload->findings);
@@ -101,11 +73,11 @@ static void on_load_done(struct ev_loop *loop, ev_async *done, int events)
 	(void)loop, (void)events;
 	if (!reload->running)
 		return;
-	finish_load(reload);
+	join_loader(reload);
 	reload->loaded.paths = &reload->paths;
 	reload->loaded.findings = &reload->findings;
 	reload->on_done(reload->owner, &reload->loaded);
-	clear(reload);
+	reload_clear(reload);
 	if (reload->again) {
 		reload->again = false;
 		reload_start(reload);
@@ -134,7 +106,7 @@ void reload_start(struct reload *reload)
 		reload->again = true;
 		return;
 	}
-	int error = pthread_create(&reload->thread, NULL, load, reload);
+	int error = pthread_create(&reload->thread, NULL, loader_main, reload);
 	if (error) {
 		log_error("cannot reload: %s", strerror(error));
 		return;
@@ -152,10 +124,10 @@ void reload_destroy(struct reload *reload)
 	if (!reload)
 		return;
 	if (reload->running) {
-		finish_load(reload);
+		join_loader(reload);
 		routes_unref(reload->loaded.routes);
 	}
-	clear(reload);
+	reload_clear(reload);
 	ev_async_stop(reload->loop, &reload->done);
 	free(reload);
 }

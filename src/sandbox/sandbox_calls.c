@@ -98,6 +98,7 @@ static const char *const calls[] = {
 	"getrandom",          /* OpenSSL, c-ares */
 	"gettimeofday",       /* where the vDSO cannot answer */
 	"time",               /* where the vDSO cannot answer */
+	"timerfd_settime",    /* the watch on the wall clock, when it was set */
 
 	/* who we are, and how much we use */
 	"geteuid",            /* may he ask, at the control socket */

@@ -30,7 +30,7 @@ bool handover_is_awaited(const struct handover *handover)
 	return handover->io.fd >= 0;
 }
 
-static void say(const struct handover *handover, const char *text)
+static void handover_send(const struct handover *handover, const char *text)
 {
 	if (handover_is_awaited(handover))
 		(void)!send(handover->io.fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -38,11 +38,11 @@ static void say(const struct handover *handover, const char *text)
 
 void handover_failed(const struct handover *handover, const char *text)
 {
-	say(handover, text);
-	say(handover, "\n");
+	handover_send(handover, text);
+	handover_send(handover, "\n");
 }
 
-static void on_said(struct ev_loop *loop, ev_io *io, int events)
+static void on_channel_closed(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct handover *handover = io->data;
 	(void)events;
@@ -58,8 +58,8 @@ void handover_ready(struct handover *handover, struct ev_loop *loop,
 	int fd = handover->io.fd;
 	handover->on_released = on_released;
 	handover->owner = owner;
-	ev_io_init(&handover->io, on_said, fd, EV_READ);
+	ev_io_init(&handover->io, on_channel_closed, fd, EV_READ);
 	handover->io.data = handover;
-	say(handover, HANDOVER_READY);
+	handover_send(handover, HANDOVER_READY);
 	ev_io_start(loop, &handover->io);
 }

@@ -67,10 +67,10 @@ static bool read_command_line(struct launching *launching)
 	return true;
 }
 
-static void answer(struct launching *launching, enum launcher_outcome outcome, int status)
+static void send_answer(struct launching *launching, enum launcher_outcome outcome, int status)
 {
-	struct launcher_answer said = {outcome, launching->child, status};
-	while (send(launching->fd, &said, sizeof said, MSG_NOSIGNAL) < 0 && errno == EINTR)
+	struct launcher_answer answer = {outcome, launching->child, status};
+	while (send(launching->fd, &answer, sizeof answer, MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
 
@@ -142,18 +142,18 @@ static void reset_signals(void)
 
 static void run_child(struct launching *launching, int channel)
 {
-	int said = channel;
+	int report = channel;
 	if (place_descriptors(launching, channel)) {
-		said = FIRST_PASSED + (int)launching->passed_count;
+		report = FIRST_PASSED + (int)launching->passed_count;
 		set_environment(launching);
 		reset_signals();
 		execvp(launching->arguments[0], launching->arguments);
 	}
-	dprintf(said, "cannot run %s: %s\n", launching->arguments[0], strerror(errno));
+	dprintf(report, "cannot run %s: %s\n", launching->arguments[0], strerror(errno));
 	_exit(127);
 }
 
-static void launch(struct launching *launching, int channel)
+static void launch_program(struct launching *launching, int channel)
 {
 	pid_t pid = fork();
 	if (pid == 0)
@@ -165,24 +165,24 @@ static void launch(struct launching *launching, int channel)
 		launching->child = pid;
 		launching->child_fd = pidfd_open(pid, 0);
 	}
-	answer(launching, pid < 0 ? LAUNCHER_FAILED : LAUNCHER_STARTED, pid < 0 ? error : 0);
+	send_answer(launching, pid < 0 ? LAUNCHER_FAILED : LAUNCHER_STARTED, pid < 0 ? error : 0);
 }
 
-static void follow(struct launching *launching, const struct order *order, const int *fds)
+static void order_follow(struct launching *launching, const struct order *order, const int *fds)
 {
 	struct err err;
 	switch (order->kind) {
 	case ORDER_BECOME:
 		if (!user_become(order->text[0], &err))
 			_exit(1);
-		answer(launching, LAUNCHER_STARTED, 0);
+		send_answer(launching, LAUNCHER_STARTED, 0);
 		break;
 	case ORDER_PASS:
 		for (unsigned i = 0; i < order->count; i++)
 			add_passed(launching, fds[i], order->text[i]);
 		break;
 	case ORDER_LAUNCH:
-		launch(launching, fds[0]);
+		launch_program(launching, fds[0]);
 		break;
 	case ORDER_KILL:
 		if (launching->child > 0)
@@ -191,7 +191,7 @@ static void follow(struct launching *launching, const struct order *order, const
 	}
 }
 
-/* False: nobody gives orders any more. */
+/* False: the process that gives orders has ended. */
 static bool take_order(struct launching *launching)
 {
 	struct order order = {0};
@@ -214,23 +214,23 @@ static bool take_order(struct launching *launching)
 	if (came > 0)
 		memcpy(fds, CMSG_DATA(header), came * sizeof(int));
 	order.text[LAUNCHER_FDS_MAX - 1][INHERITED_NAME_MAX - 1] = '\0';
-	follow(launching, &order, fds);
+	order_follow(launching, &order, fds);
 	return true;
 }
 
-static void bury(struct launching *launching)
+static void reap_child(struct launching *launching)
 {
 	int status;
 	if (waitpid(launching->child, &status, WNOHANG) != launching->child)
 		return;
-	answer(launching, LAUNCHER_ENDED, status);
+	send_answer(launching, LAUNCHER_ENDED, status);
 	close(launching->child_fd);
 	launching->child_fd = -1;
 	launching->child = 0;
 }
 
 /* Signals for the whole group (a terminal's, systemd's) are for the gatehouse to act on. */
-static void be_left_alone(void)
+static void ignore_signals(void)
 {
 	static const int meant_for_others[] = {
 		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE};
@@ -239,10 +239,10 @@ static void be_left_alone(void)
 	prctl(PR_SET_NAME, "launcher");
 }
 
-static void run(struct launching *launching)
+static void launcher_run(struct launching *launching)
 {
 	struct pollfd polled[2] = {{.fd = launching->fd, .events = POLLIN}, {.events = POLLIN}};
-	be_left_alone();
+	ignore_signals();
 	close_range(FIRST_PASSED, (unsigned)launching->fd - 1, 0);
 	close_range((unsigned)launching->fd + 1, ~0U, 0);
 	for (;;) {
@@ -251,25 +251,27 @@ static void run(struct launching *launching)
 		if (poll(polled, 2, -1) < 0)
 			continue;
 		if (polled[1].revents)
-			bury(launching);
+			reap_child(launching);
 		if (polled[0].revents && !take_order(launching))
 			_exit(0);
 	}
 }
 
-static pid_t fork_it(int pair[2])
+static pid_t fork_launcher(int pair[2])
 {
 	struct launching *launching = calloc(1, sizeof *launching);
-	if (!launching || !read_command_line(launching)) {
+	if (!launching)
+		return -1;
+	if (!read_command_line(launching)) {
 		free(launching);
-		errno = launching ? ENOENT : ENOMEM;
+		errno = ENOENT;
 		return -1;
 	}
 	pid_t pid = fork();
 	if (pid == 0) {
 		launching->fd = pair[1];
 		launching->child_fd = -1;
-		run(launching);
+		launcher_run(launching);
 	}
 	free(launching);
 	return pid;
@@ -280,7 +282,7 @@ void launcher_fork(struct launcher *launcher)
 	int pair[2];
 	launcher->fd = -1;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0) {
-		bool ok = fork_it(pair) > 0;
+		bool ok = fork_launcher(pair) > 0;
 		int error = errno;
 		close(pair[1]);
 		if (ok) {
@@ -317,13 +319,13 @@ static bool send_order(struct launcher *launcher, struct order *order, const int
 bool launcher_become(struct launcher *launcher, const char *user, struct err *err)
 {
 	struct order order = {.kind = ORDER_BECOME};
-	struct launcher_answer said;
+	struct launcher_answer answer;
 	if (!user || launcher->fd < 0)
 		return true;
 	if (strlen(user) < sizeof order.text) {
 		memcpy(order.text, user, strlen(user));
 		if (send_order(launcher, &order, NULL) &&
-			recv(launcher->fd, &said, sizeof said, 0) == sizeof said)
+			recv(launcher->fd, &answer, sizeof answer, 0) == sizeof answer)
 			return true;
 	}
 	err_set(err, "the launcher cannot become \"%s\"", user);
@@ -351,11 +353,11 @@ bool launcher_kill(struct launcher *launcher)
 	return send_order(launcher, &order, NULL);
 }
 
-bool launcher_hear(struct launcher *launcher, struct launcher_answer *said, bool *gone)
+bool launcher_receive(struct launcher *launcher, struct launcher_answer *answer, bool *gone)
 {
-	ssize_t len = recv(launcher->fd, said, sizeof *said, MSG_DONTWAIT);
+	ssize_t len = recv(launcher->fd, answer, sizeof *answer, MSG_DONTWAIT);
 	*gone = len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR);
-	return len == sizeof *said;
+	return len == sizeof *answer;
 }
 
 void launcher_finish(struct launcher *launcher)

@@ -32,7 +32,7 @@ ok "a connection" wait_for "$PATIENCE" grep -q begun "$TMP/before.out"
 
 spawn crowd holdmany --count 200 --file "$TMP/hello" --hold 60 "127.0.0.1:$front"
 logs "200 more: accepting is paused, and why is told" \
-	"msg=accepting is paused: out of file descriptors (LimitNOFILE=)"
+	"msg=accepting paused: out of file descriptors (LimitNOFILE=)"
 wait_for "$PATIENCE" grep -q holding "$TMP/crowd.out"
 is "all are connected, or wait" "$(cat "$TMP/crowd.out")" "holding 200 failed 0"
 
@@ -53,7 +53,7 @@ ok "and is not sent away" is_running "$late_pid"
 stop "$crowd_pid"
 ok "when the others leave it is served" wait_for "$PATIENCE" grep -q served "$TMP/late.out"
 is "none of the others was sent away" "$(tail -n 1 "$TMP/crowd.out")" "closed 0"
-logs "which is told" "msg=accepting again"
+logs "which is told" "msg=accepting resumed"
 logs_not "a server is not blamed for it" "end=upstream $echo: Too many open files"
 : >"$TMP/gone"
 wait "$before_pid" "$late_pid"

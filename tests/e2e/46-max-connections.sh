@@ -45,10 +45,10 @@ is "three are served" "$?" 0
 hold many.test 1
 is "the fourth waits" "$(cat "$TMP/held4.out")" ''
 is "but is not sent away" "$(accepts echo)" 3
-logs "why is told" "msg=accepting is paused: max_connections reached"
+logs "why is told" "msg=accepting paused: max_connections reached"
 let_go 1
 ok "one leaves, and the fourth is served" wait_for "$PATIENCE" grep -q greeted "$TMP/held4.out"
-logs "which is told" "msg=accepting again"
+logs "which is told" "msg=accepting resumed"
 hold many.test 1
 is "the fifth waits" "$(cat "$TMP/held5.out")" ''
 config 100 0 >"$TMP/config.json"

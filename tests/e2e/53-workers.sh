@@ -73,7 +73,7 @@ is "each of four takes its share of a hundred connections" "$idle" 0
 
 config 2 >"$TMP/config.json"
 logs "another number takes a restart, and it says so" level=warning \
-	'msg=\"workers\" changed: that takes a restart'
+	'msg=\"workers\" changed: this needs a restart'
 is "until then all stays" "$(threads)" 4
 ok "it ends well" stop_gatehouse
 done_testing

@@ -169,7 +169,7 @@ else
 	mv "$TMP/conf/hosts.d/next" "$TMP/conf/hosts.d/other.json"
 	ok "a key elsewhere is refused" wait_for "$PATIENCE" refused 1
 	like "and the log tells that it is for the sandbox" "$(cat "$LOG")" \
-		'elsewhere[^ ]*/site.key.*outside of what the sandbox lets a running gatehouse read'
+		'elsewhere[^ ]*/site.key.*outside of what the sandbox lets a running process read'
 	cp "$TMP/other.json" "$TMP/conf/hosts.d/other.json"
 	config ", \"unix:$elsewhere/run/front.sock\""
 	ok "so is a unix socket elsewhere" wait_for "$PATIENCE" refused 2

@@ -200,12 +200,12 @@ ok "a stream stands" wait_for "$PATIENCE" grep -q begun "$TMP/stream.out"
 
 fails() { # DESCRIPTION ERROR: an upgrade does, and the log tells why
 	local before
-	before=$(log_count "msg=upgrade failed, this gatehouse goes on serving")
+	before=$(log_count "msg=upgrade failed, the running process continues")
 	kill -USR2 "$now"
-	has_failed() { (($(log_count "msg=upgrade failed, this gatehouse goes on serving") > before)); }
+	has_failed() { (($(log_count "msg=upgrade failed, the running process continues") > before)); }
 	ok "$1: it fails" wait_for "$PATIENCE" has_failed
 	like "$1: the log tells why" \
-		"$(log_value error "msg=upgrade failed, this gatehouse goes on serving")" "$2"
+		"$(log_value error "msg=upgrade failed, the running process continues")" "$2"
 	like "$1: the old one serves" "$(https "https://terminated.test/" "127.0.0.1:$front" \
 		--cacert "$PKI/root.crt" 2>&1)" '^plain http'
 	is "$1: it is the same" "$(serving)" "$now"

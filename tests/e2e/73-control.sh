@@ -143,7 +143,7 @@ if [[ $(id -u) == 0 ]]; then
 	chmod 666 "$TMP/control.sock"
 	nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 	like "another user" "$("${nobody[@]}" "$GATEHOUSE" ctl -s "$TMP/control.sock" kill --all 2>&1)" \
-		'only root and the user that gatehouse runs as may ask'
+		'only root and the user that gatehouse runs as may call'
 	logs "is in the log" 'msg=control: user 65534 is refused'
 	chmod 600 "$TMP/control.sock"
 	like "does not even get through" \

@@ -149,7 +149,7 @@ like "check warns" "$("$GATEHOUSE" check -c config.json 2>&1)" \
 	'crl: a certificate revocation list has expired: clients are refused'
 start_gatehouse config.json || bail_out "gatehouse does not start"
 logs "an error in the log" level=error "file=$TMP/pki/ca.crl" clients=refused
-logs "for each use" level=error "file=$TMP/pki/ca.crl" 'clients=judged by it all the same'
+logs "for each use" level=error "file=$TMP/pki/ca.crl" 'clients=checked against it all the same'
 is "it is used all the same" "$(knock warn alice)" in
 is "also against whom it names" "$(knock warn bob)" out
 logs "who is told to be revoked" route=warn.acl.test identity \

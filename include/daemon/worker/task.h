@@ -1,7 +1,7 @@
 /*
- * Something that another thread wants done on a worker's own: a look at its sessions, the end of
- * some. A lot of work is done in parts, so that connections have their turn in between. Tasks are
- * the asker's memory, and his again when `done` is called.
+ * Work that another thread wants done on a worker's thread: reading its sessions, ending some. A lot
+ * of work is done in parts, so that connections have their turn in between. A task is the caller's
+ * memory, and the caller's again when `done` is called.
  */
 #ifndef GATEHOUSE_DAEMON_WORKER_TASK_H
 #define GATEHOUSE_DAEMON_WORKER_TASK_H
@@ -27,10 +27,10 @@ struct task_queue {
 void task_queue_add(
 	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake);
 
-/* The worker's thread: one part of each. Those with more to do come again. */
+/* The worker's thread: one part of each. Those with more to do are added again. */
 void task_queue_run(struct task_queue *tasks, struct service *service);
 
-/* Nobody will run them any more: they are done. Any thread; each is dropped once. */
+/* No thread runs them any more: each is done, once. Any thread, several at a time. */
 void task_queue_drop(struct task_queue *tasks);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * A worker: one thread, one loop, its listeners' sockets and its sessions from accept to close. The
- * main thread tells it how things should be from now on; the newest telling counts. No lock is taken
- * for a connection.
+ * main thread gives it orders, which never wait and, once created, never fail; the newest of each
+ * kind counts. No lock is taken for a connection.
  */
 #ifndef GATEHOUSE_DAEMON_WORKER_WORKER_H
 #define GATEHOUSE_DAEMON_WORKER_WORKER_H
@@ -18,43 +18,46 @@ enum worker_mode {
 	WORKER_STOP,  /* end now */
 };
 
-/* How things should be. `routes` is a reference, which the worker takes over (of the same snapshot as
- * before where only the rest has changed); the listeners are the
- * main thread's and stay until the worker has stopped or no longer lists them (worker_settled). */
+/* A snapshot and the listeners to accept on. */
 struct worker_order {
-	enum worker_mode mode;
-	struct routes *routes;
-	struct listener **listeners;
+	struct routes *routes; /* a reference */
+	bool counting;         /* keep the counters up to the second */
 	unsigned listener_count;
-	bool counting; /* somebody looks at the counters: keep them up to the second */
+	struct listener *listeners[]; /* the main thread's; stay until worker_is_settled */
 };
 
-/* `on_ended` is sent to its loop, the main one, when the worker's thread is about to end. */
+/* With room for so many listeners, the rest zero; NULL: out of memory. */
+struct worker_order *worker_order_create(unsigned listeners);
+void worker_order_free(struct worker_order *order); /* NULL is fine */
+
+/* `on_ended` is sent to `main_loop` when the worker's thread is about to end. */
 struct worker *worker_create(unsigned index, struct limits *limits, struct ev_loop *main_loop,
 	ev_async *on_ended, struct err *err);
 
 /* Starts the thread. */
 bool worker_start(struct worker *worker, struct err *err);
 
-/* The array of listeners is copied. */
-void worker_tell(struct worker *worker, const struct worker_order *order);
+/* Orders. */
+void worker_follow(struct worker *worker, struct worker_order *order); /* takes it over */
+void worker_set_mode(struct worker *worker, enum worker_mode mode);
+void worker_revalidate(struct worker *worker); /* the wall clock was set */
 
-/* Has it done all that it was told? Also the sign of life that the watchdog asks for. */
-bool worker_settled(const struct worker *worker);
-bool worker_ended(const struct worker *worker);
+/* Has it carried out all orders? */
+bool worker_is_settled(const struct worker *worker);
+bool worker_has_ended(const struct worker *worker);
 unsigned worker_sessions(const struct worker *worker);
 
 /* What it has counted; lives as long as the worker. */
 const struct counters *worker_counters(const struct worker *worker);
 
-/* Has the task run on the worker's thread. */
-void worker_ask(struct worker *worker, struct task *task);
+/* Runs the task on the worker's thread. */
+void worker_add_task(struct worker *worker, struct task *task);
 
-/* Asks for a sign of life; worker_answered tells whether the last asking was answered. */
+/* Requests a sign of life; worker_has_answered: it has come since the last request. */
 void worker_ping(struct worker *worker);
-bool worker_answered(const struct worker *worker);
+bool worker_has_answered(const struct worker *worker);
 
-/* Waits for its end, which must have been told, and frees it. */
+/* Waits for its end, which must be ordered, and frees it. NULL is fine. */
 void worker_destroy(struct worker *worker);
 
 #endif

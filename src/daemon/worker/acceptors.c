@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/cidr.h"
 #include "net/pipes.h"
 #include "session/steps/steps.h"
 
@@ -11,17 +12,17 @@
 #include <unistd.h>
 
 /*
- * Connections taken at one wake-up, and how long that may take, so that those there get their turn:
- * where hellos wait already, a handshake is begun with each.
+ * Connections accepted at one wake-up, and how long that may take, so that live ones get their turn:
+ * where hellos wait already, a handshake begins with each.
  */
 #define ACCEPTED_MAX 64
 #define ACCEPTING_US 4000
 #define QUEUED_MAX   65536 /* no queue of the kernel's is longer */
 
-/* How soon to try again when there was no descriptor, or no place. */
+/* How soon to try again when there was no descriptor, or no room. */
 #define PAUSE_SECONDS 0.1
 
-/* After so long without another pause it is over. */
+/* After so long without another pause the log says that accepting has resumed. */
 #define RECOVERED_SECONDS 2.0
 
 struct acceptor {
@@ -57,7 +58,7 @@ static void set_pause_timer(struct acceptors *all, double seconds)
 static void pause_accepting(struct acceptors *all, const char *reason)
 {
 	if (!all->pause_reason)
-		log_warning("accepting is paused: %s", reason);
+		log_warning("accepting paused: %s", reason);
 	all->pause_reason = reason;
 	all->paused = true;
 	acceptors_stop(all);
@@ -71,10 +72,7 @@ static void resume_accepting(struct acceptors *all)
 	acceptors_start(all);
 }
 
-/*
- * At its limit a worker pauses and resumes with each connection: that is one
- * story, not hundreds.
- */
+/* At its limit a worker pauses and resumes with each connection: that is logged once. */
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct acceptors *all = timer->data;
@@ -83,19 +81,19 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 		resume_accepting(all);
 		return;
 	}
-	log_info("accepting again");
+	log_info("accepting resumed");
 	all->pause_reason = NULL;
 }
 
 #define NO_DESCRIPTORS "out of file descriptors (LimitNOFILE=)"
 
-/* NULL, or why nobody is let in now. */
+/* NULL, or why no connection is accepted now. */
 static const char *why_full(const struct acceptors *all)
 {
 	const struct limits *limits = all->service->limits;
-	unsigned most = routes_config(all->service->routes)->proxy.max_connections;
+	unsigned max = routes_config(all->service->routes)->proxy.max_connections;
 	unsigned now = atomic_load(&limits->connections);
-	if (most > 0 && now >= most)
+	if (max > 0 && now >= max)
 		return "max_connections reached";
 	return now >= limits->connections_max ? NO_DESCRIPTORS : NULL;
 }
@@ -119,7 +117,7 @@ static bool accept_failed(struct acceptor *acceptor)
 		return false;
 	case EINVAL:
 		log_error(
-			"%s: another process has shut this socket down", acceptor->listener->text);
+			"%s: another process has shut down this socket", acceptor->listener->text);
 		ev_io_stop(all->service->ctx.loop, &acceptor->io);
 		return false;
 	default:
@@ -127,30 +125,16 @@ static bool accept_failed(struct acceptor *acceptor)
 	}
 }
 
-static bool is_within(const struct network *network, const struct in6_addr *address)
-{
-	unsigned bytes = network->bits / 8, rest = network->bits % 8;
-	if (memcmp(network->address.s6_addr, address->s6_addr, bytes) != 0)
-		return false;
-	uint8_t mask = (uint8_t)(0xff00 >> rest);
-	return rest == 0 ||
-		((network->address.s6_addr[bytes] ^ address->s6_addr[bytes]) & mask) == 0;
-}
-
 /* Behind a unix socket whoever may open it is trusted. */
 static bool is_trusted_proxy(const struct listener_config *config, const struct sockaddr *source)
 {
-	struct in6_addr address = {.s6_addr = {[10] = 0xff, [11] = 0xff}};
+	struct in6_addr address;
 	if (!config || config->accept_proxy_count == 0)
 		return false;
-	if (source->sa_family == AF_INET)
-		memcpy(address.s6_addr + 12, &((const struct sockaddr_in *)source)->sin_addr, 4);
-	else if (source->sa_family == AF_INET6)
-		address = ((const struct sockaddr_in6 *)source)->sin6_addr;
-	else
+	if (!cidr_address(source, &address))
 		return true;
 	for (size_t i = 0; i < config->accept_proxy_count; i++)
-		if (is_within(&config->accept_proxy[i], &address))
+		if (network_contains(&config->accept_proxy[i], &address))
 			return true;
 	return false;
 }
@@ -206,7 +190,7 @@ static struct acceptor *acceptor_of(struct acceptors *all, const struct listener
 	return NULL;
 }
 
-static void add_acceptor(struct acceptors *all, struct listener *listener, unsigned slot)
+static void acceptor_add(struct acceptors *all, struct listener *listener, unsigned slot)
 {
 	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
 	if (!acceptor) {
@@ -218,7 +202,7 @@ static void add_acceptor(struct acceptors *all, struct listener *listener, unsig
 	acceptor->slot = slot;
 	ev_io_init(&acceptor->io, on_connection, listener->fds[slot], EV_READ);
 	acceptor->io.data = acceptor;
-	/* In each turn of the loop the connections that are there come first. */
+	/* In each turn of the loop live connections come first. */
 	ev_set_priority(&acceptor->io, EV_MINPRI);
 	acceptor->next = all->first;
 	all->first = acceptor;
@@ -235,10 +219,10 @@ static bool is_listed(struct listener **listeners, unsigned count, const struct 
 }
 
 /*
- * Who has been let in by the kernel is served, and nobody is to come after: the descriptor is
- * closed by the thread whose loop knows it (a passed one goes on for whoever else has it).
+ * Connections that the kernel has accepted are served, and none follow them: the descriptor is
+ * closed by the thread whose loop knows it. An inherited one stays open in the process that lent it.
  */
-static void let_go(struct acceptors *all, struct acceptor *acceptor)
+static void acceptor_close(struct acceptors *all, struct acceptor *acceptor)
 {
 	ev_io_stop(all->service->ctx.loop, &acceptor->io);
 	for (unsigned i = 0; i < QUEUED_MAX && !acceptor->listener->is_inherited; i++)
@@ -259,15 +243,15 @@ void acceptors_leave(struct acceptors *all, struct listener **listeners, unsigne
 			continue;
 		}
 		*at = acceptor->next;
-		let_go(all, acceptor);
+		acceptor_close(all, acceptor);
 	}
 }
 
-/* One socket, unless this gatehouse took over from one with more workers. */
+/* One socket, unless this process took over from one with more workers. */
 static void join_listener(struct acceptors *all, struct listener *listener)
 {
 	for (unsigned slot = all->worker; slot < listener->count; slot += listener->workers)
-		add_acceptor(all, listener, slot);
+		acceptor_add(all, listener, slot);
 }
 
 static void follow_config(struct acceptors *all)

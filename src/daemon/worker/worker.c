@@ -7,7 +7,6 @@
 #include "session/revalidate.h"
 #include "session/session_stats.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,9 @@ struct worker {
 	ev_prepare before_sleep;
 	struct acceptors acceptors;
 	enum worker_mode mode;
-	_Atomic(struct worker_order *) next_order;
+	_Atomic(struct worker_order *) next_order; /* NULL: followed */
+	atomic_uint next_mode;
+	atomic_bool revalidation_due;
 	atomic_uint orders_given, orders_done, pings, pongs;
 	atomic_bool tasks_closed, ended; /* tasks_closed: no task is run any more */
 	struct task_queue tasks;
@@ -38,36 +39,66 @@ static void on_session_gone(struct service *service)
 		ev_break(worker->loop, EVBREAK_ALL);
 }
 
-static void follow(struct worker *worker, struct worker_order *order)
+struct worker_order *worker_order_create(unsigned listeners)
 {
-	worker->mode = order->mode;
-	unsigned listeners = order->mode == WORKER_SERVE ? order->listener_count : 0;
-	/* Under the old snapshot, which they point into. */
-	acceptors_leave(&worker->acceptors, order->listeners, listeners);
-	if (order->routes != worker->service.routes) {
-		routes_unref(worker->service.routes);
-		worker->service.routes = order->routes;
-		revalidate_all(&worker->service);
-	} else {
+	struct worker_order *order = NULL;
+	return calloc(1, sizeof *order + listeners * sizeof *order->listeners);
+}
+
+void worker_order_free(struct worker_order *order)
+{
+	if (order)
 		routes_unref(order->routes);
-	}
+	free(order);
+}
+
+/* The listeners are left under the old snapshot, which they point into, and joined under the new. */
+static void follow_order(struct worker *worker, struct worker_order *order)
+{
+	bool is_serving = worker->mode == WORKER_SERVE;
+	unsigned listeners = is_serving ? order->listener_count : 0;
+	acceptors_leave(&worker->acceptors, order->listeners, listeners);
+	struct routes *before = worker->service.routes;
+	worker->service.routes = order->routes;
+	order->routes = before;
+	if (before)
+		revalidate_all(&worker->service);
 	session_stats_follow(&worker->service, order->counting);
 	acceptors_join(&worker->acceptors, order->listeners, listeners);
-	/* libev takes a closed socket out of its epoll set by closing it, which does not do where the
-	 * next gatehouse or systemd has it too: a new set, without it. */
-	if (order->mode == WORKER_DRAIN)
+}
+
+static void enter_mode(struct worker *worker, enum worker_mode mode)
+{
+	worker->mode = mode;
+	acceptors_leave(&worker->acceptors, NULL, 0);
+	switch (mode) {
+	case WORKER_SERVE:
+		break;
+	case WORKER_DRAIN:
+		/* libev takes a closed socket out of its epoll set by closing it, which has no
+		 * effect where the next process or systemd has it too: a new set, without it. */
 		ev_loop_fork(worker->loop);
-	if (order->mode == WORKER_STOP)
+		break;
+	case WORKER_STOP:
 		sessions_end_all(&worker->service, END_STOPPED, "shutting down");
-	/* The first of those let in last may have been gone before the next came. */
-	bool is_over = order->mode != WORKER_SERVE && service_sessions(&worker->service) == 0;
+		break;
+	}
+	/* The first of those accepted last may have ended, and ended the loop, before the next. */
+	bool is_over = mode != WORKER_SERVE && service_sessions(&worker->service) == 0;
 	ev_break(worker->loop, is_over ? EVBREAK_ALL : EVBREAK_CANCEL);
 }
 
-static void order_free(struct worker_order *order)
+static void follow_orders(struct worker *worker)
 {
-	free(order->listeners);
-	free(order);
+	struct worker_order *order = atomic_exchange(&worker->next_order, NULL);
+	enum worker_mode mode = atomic_load(&worker->next_mode);
+	if (order)
+		follow_order(worker, order);
+	worker_order_free(order);
+	if (mode != worker->mode)
+		enter_mode(worker, mode);
+	if (atomic_exchange(&worker->revalidation_due, false))
+		revalidate_all(&worker->service);
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
@@ -75,11 +106,7 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 	struct worker *worker = wake->data;
 	(void)loop, (void)events;
 	unsigned given = atomic_load(&worker->orders_given);
-	struct worker_order *order = atomic_exchange(&worker->next_order, NULL);
-	if (order) {
-		follow(worker, order);
-		order_free(order);
-	}
+	follow_orders(worker);
 	task_queue_run(&worker->tasks, &worker->service);
 	atomic_store(&worker->orders_done, given);
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
@@ -91,13 +118,11 @@ static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int event
 	log_flush();
 }
 
-static bool init_loop(struct worker *worker, struct err *err)
+static bool worker_init_loop(struct worker *worker, struct err *err)
 {
-	worker->loop = ev_loop_new(EVFLAG_AUTO | EVFLAG_NOENV);
-	if (!worker->loop) {
-		err_set(err, "no event loop: %s", strerror(errno));
+	worker->loop = loop_ctx_loop_create(err);
+	if (!worker->loop)
 		return false;
-	}
 	ev_async_init(&worker->wake, on_wake);
 	ev_prepare_init(&worker->before_sleep, on_before_sleep);
 	worker->wake.data = worker->before_sleep.data = worker;
@@ -131,7 +156,8 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	worker->service.limits = limits;
 	worker->service.index = index;
 	worker->service.on_session_gone = on_session_gone;
-	if (!init_loop(worker, err) || !loop_ctx_init(&worker->service.ctx, worker->loop, err) ||
+	if (!worker_init_loop(worker, err) ||
+		!loop_ctx_init(&worker->service.ctx, worker->loop, err) ||
 		!(worker->service.resolver = resolver_create(worker->loop, NULL, err)) ||
 		!(worker->service.counters = counters_create())) {
 		worker_free(worker);
@@ -145,7 +171,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	return worker;
 }
 
-static void *run(void *argument)
+static void *worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	char name[16];
@@ -167,7 +193,7 @@ static void *run(void *argument)
 
 bool worker_start(struct worker *worker, struct err *err)
 {
-	int error = pthread_create(&worker->thread, NULL, run, worker);
+	int error = pthread_create(&worker->thread, NULL, worker_main, worker);
 	if (error) {
 		err_set(err, "cannot start a thread: %s", strerror(error));
 		return false;
@@ -176,32 +202,37 @@ bool worker_start(struct worker *worker, struct err *err)
 	return true;
 }
 
-void worker_tell(struct worker *worker, const struct worker_order *order)
+static void send_orders(struct worker *worker)
 {
-	size_t size = order->listener_count * sizeof *order->listeners;
-	struct worker_order *copy = malloc(sizeof *copy);
-	struct listener **listeners = malloc(size + 1);
-	if (!copy || !listeners)
-		abort();
-	memcpy(listeners, order->listeners, size);
-	*copy = *order;
-	copy->listeners = listeners;
-	struct worker_order *unread = atomic_exchange(&worker->next_order, copy);
-	if (unread) {
-		routes_unref(unread->routes);
-		order_free(unread);
-	}
 	atomic_fetch_add(&worker->orders_given, 1);
 	ev_async_send(worker->loop, &worker->wake);
 }
 
-bool worker_settled(const struct worker *worker)
+void worker_follow(struct worker *worker, struct worker_order *order)
+{
+	worker_order_free(atomic_exchange(&worker->next_order, order));
+	send_orders(worker);
+}
+
+void worker_set_mode(struct worker *worker, enum worker_mode mode)
+{
+	atomic_store(&worker->next_mode, mode);
+	send_orders(worker);
+}
+
+void worker_revalidate(struct worker *worker)
+{
+	atomic_store(&worker->revalidation_due, true);
+	send_orders(worker);
+}
+
+bool worker_is_settled(const struct worker *worker)
 {
 	return atomic_load(&worker->ended) ||
 		atomic_load(&worker->orders_done) == atomic_load(&worker->orders_given);
 }
 
-bool worker_ended(const struct worker *worker)
+bool worker_has_ended(const struct worker *worker)
 {
 	return atomic_load(&worker->ended);
 }
@@ -216,8 +247,8 @@ const struct counters *worker_counters(const struct worker *worker)
 	return worker->service.counters;
 }
 
-/* One that comes too late for the thread is told so here, and only once. */
-void worker_ask(struct worker *worker, struct task *task)
+/* A task that comes too late for the thread is dropped here, and only once. */
+void worker_add_task(struct worker *worker, struct task *task)
 {
 	task_queue_add(&worker->tasks, task, worker->loop, &worker->wake);
 	if (atomic_load(&worker->tasks_closed))
@@ -230,7 +261,7 @@ void worker_ping(struct worker *worker)
 	ev_async_send(worker->loop, &worker->wake);
 }
 
-bool worker_answered(const struct worker *worker)
+bool worker_has_answered(const struct worker *worker)
 {
 	return atomic_load(&worker->ended) ||
 		atomic_load(&worker->pongs) == atomic_load(&worker->pings);
@@ -242,11 +273,7 @@ void worker_destroy(struct worker *worker)
 		return;
 	if (worker->started)
 		pthread_join(worker->thread, NULL);
-	struct worker_order *unread = atomic_exchange(&worker->next_order, NULL);
-	if (unread) {
-		routes_unref(unread->routes);
-		order_free(unread);
-	}
+	worker_order_free(atomic_exchange(&worker->next_order, NULL));
 	routes_unref(worker->service.routes);
 	worker_free(worker);
 }

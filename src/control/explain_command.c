@@ -1,0 +1,63 @@
+#include "control/explain_command.h"
+
+#include "control/answer.h"
+#include "explain/explain.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+static bool parse_source(const char *text, struct address *out, struct err *err)
+{
+	*out = (struct address){0};
+	if (inet_pton(AF_INET, text, &out->v4.sin_addr) == 1)
+		out->v4.sin_family = AF_INET;
+	else if (inet_pton(AF_INET6, text, &out->v6.sin6_addr) == 1)
+		out->v6.sin6_family = AF_INET6;
+	else
+		err_set(err, "from: expected an IP address, got \"%s\"", text);
+	return out->any.sa_family != AF_UNSPEC;
+}
+
+static void explain_to(struct strbuf *text, const struct routes *routes, const struct asked *asked,
+	const struct asker *asker, bool is_json)
+{
+	struct out out;
+	out_begin(&out, text, is_json);
+	explain_asked(&out, asked);
+	explain_route(&out, routes, asked, asker);
+	out_end(&out);
+}
+
+/* For scripts the explanation is an object in the answer, for people a text. */
+static void answer_explained(struct control_call *call, const struct strbuf *text, bool is_json)
+{
+	struct answer answer;
+	answer_begin(&answer);
+	if (is_json)
+		json_out_raw(&answer.json, "explained", text);
+	else
+		json_out_text(&answer.json, "text", text->at);
+	answer_send(call, &answer);
+}
+
+void command_explain(
+	const struct routes *routes, struct control_call *call, const struct request *request)
+{
+	const char *from = request_text(request, "from"), *sni = request_text(request, "sni");
+	bool is_json = request_flag(request, "json");
+	struct asked *asked = calloc(1, sizeof *asked);
+	struct address source;
+	struct err err = {"out of memory"};
+	struct strbuf text = {0};
+	if (asked && asked_make(asked, sni ? sni : "", request_text(request, "alpn"), &err) &&
+		(!from || parse_source(from, &source, &err))) {
+		struct asker asker = {NULL, from ? &source : NULL};
+		explain_to(&text, routes, asked, &asker, is_json);
+	}
+	free(asked);
+	if (text.len > 0 && !text.failed)
+		answer_explained(call, &text, is_json);
+	else
+		answer_refuse(call, err.text);
+	strbuf_finish(&text);
+}
