@@ -49,11 +49,11 @@ static void log_reloaded(const struct reload_event *event)
 	log_number(&line, "added", (long long)change->hosts.added);
 	log_number(&line, "removed", (long long)change->hosts.removed);
 	log_number(&line, "changed", (long long)change->hosts.changed);
+	log_number(&line, "certificates_read", summary.tls.parsed);
+	log_number(&line, "certificates_renewed", summary.tls.renewed);
 	log_number(&line, "listeners_opened", change->listeners_opened);
 	log_number(&line, "listeners_closed", change->listeners_closed);
 	log_text(&line, "settings_changed", change->settings_changed ? "true" : "false");
-	log_number(&line, "certificates_read", summary.tls.parsed);
-	log_number(&line, "certificates_renewed", summary.tls.renewed);
 	log_duration(&line, "took_ms", event->took_us);
 	log_end(&line);
 }

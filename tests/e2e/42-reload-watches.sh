@@ -185,6 +185,8 @@ is_refused() { # PORT
 }
 ok "a listener less: it is closed" wait_for "$PATIENCE" is_refused "$second"
 is "the listener that stayed was never closed" "$(listening_sockets "$front")" "$sockets"
+logs "a listener more: the line says so" msg=reloaded listeners_opened=1 listeners_closed=0 settings_changed=false
+logs "a listener less: the line says so" msg=reloaded listeners_opened=0 listeners_closed=1 settings_changed=false
 
 # --- SIGHUP, and nothing ---
 

@@ -105,7 +105,7 @@ is "what was there stays" "$(curl -s --max-time 5 "http://127.0.0.1:$other/healt
 like "and tells of it" "$(curl -s --max-time 5 "http://127.0.0.1:$other/readyz")" 'the last reload was refused'
 ok "metrics too" curl -sf --max-time 5 -o /dev/null --unix-socket "$TMP/metrics.sock" http://x/metrics
 write_config "" ""
-ok "without any" wait_for "$PATIENCE" has_log msg=reloaded hosts=1 changed=0
+ok "without any" wait_for "$PATIENCE" has_log msg=reloaded hosts=1 changed=0 settings_changed=true
 ok "nobody listens" wait_for "$PATIENCE" test ! -e "$TMP/metrics.sock"
 not_ok "nor there" is_listening "127.0.0.1:$other"
 

@@ -144,7 +144,7 @@ if [[ $(id -u) == 0 ]]; then
 	nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 	like "another user" "$("${nobody[@]}" "$GATEHOUSE" ctl -s "$TMP/control.sock" kill --all 2>&1)" \
 		'only root and the user that gatehouse runs as may call'
-	logs "is in the log" 'msg=control: user 65534 is refused'
+	logs "is in the log" 'msg=control: user 65534 refused'
 	chmod 600 "$TMP/control.sock"
 	like "does not even get through" \
 		"$("${nobody[@]}" "$GATEHOUSE" ctl -s "$TMP/control.sock" status 2>&1)" 'Permission denied'
