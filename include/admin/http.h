@@ -1,8 +1,8 @@
 /*
- * The administrator's HTTP (libmicrohttpd), on a thread of its own: what it is asked, however
- * slowly and however often, costs no worker anything but processor time, and that at a lower
- * priority. GET and HEAD alone; a connection that says nothing for ten seconds is closed, and so is
- * the one that has been quiet longest when there are too many.
+ * The administrator's HTTP (libmicrohttpd), on a thread of its own: requests, however slow and
+ * however many, cost the workers nothing but processor time, and that at a lower priority. GET and
+ * HEAD alone; a connection that is silent for ten seconds is closed, and so is the one that has been
+ * silent longest when there are too many.
  */
 #ifndef GATEHOUSE_ADMIN_HTTP_H
 #define GATEHOUSE_ADMIN_HTTP_H
@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "net/listener.h"
 
-/* What is answered there; both may be on one address. */
+/* What is served there; both may be on one address. */
 enum { HTTP_HEALTH = 1 << 0, HTTP_METRICS = 1 << 1 };
 
 struct http;
@@ -20,10 +20,10 @@ struct http;
 struct http *http_open(const char *listen, struct err *err);
 const char *http_listens_on(const struct http *http);
 
-/* `state` outlive it. Asked again, only `parts` count. */
+/* `state` is borrowed. Called again, it changes `parts` alone. */
 bool http_serve(struct http *http, unsigned parts, struct state *state, struct err *err);
 
-/* What it listens with; and an end to listening: who is connected is answered all the same. */
+/* What it listens with; and an end to listening: open connections are answered all the same. */
 struct listener *http_listener(struct http *http);
 void http_stop_listening(struct http *http);
 

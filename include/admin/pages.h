@@ -1,6 +1,6 @@
 /*
- * What the health listener answers: whether the process lives, whether it should be sent
- * connections, how long its certificates last, and the page that shows all of it to a person.
+ * The pages of the health listener: whether the process is alive, whether it is ready for
+ * connections, how long its certificates are valid, and the status page for people.
  */
 #ifndef GATEHOUSE_ADMIN_PAGES_H
 #define GATEHOUSE_ADMIN_PAGES_H

@@ -1,6 +1,6 @@
 /*
  * Keeps the state that administrators read (admin/state.h) up to date with the daemon: a participant
- * that hears of every reload, and a timer while somebody may look.
+ * that is notified of every reload, and a timer while the state is shown.
  */
 #ifndef GATEHOUSE_CONTROL_STATE_FEED_H
 #define GATEHOUSE_CONTROL_STATE_FEED_H

@@ -1,7 +1,7 @@
 /*
  * How the process's descriptors (RLIMIT_NOFILE) are shared out. A connection is counted as two from
- * its beginning, so that whoever is let in can be led to a server; who comes when there are none
- * left waits in the kernel's queue. Pipes get a part of their own, and some are kept for files.
+ * its beginning, so that every accepted one can be connected to a server; when none are left, new
+ * connections wait in the kernel's queue. Pipes get a part of their own, and some are kept for files.
  */
 #ifndef GATEHOUSE_DAEMON_DESCRIPTORS_H
 #define GATEHOUSE_DAEMON_DESCRIPTORS_H

@@ -1,4 +1,4 @@
-/* Frees old snapshots and closes old listeners when workers have let go of them. */
+/* Frees old snapshots and closes old listeners when no worker uses them any more. */
 #ifndef GATEHOUSE_DAEMON_HOUSEKEEPING_H
 #define GATEHOUSE_DAEMON_HOUSEKEEPING_H
 

@@ -1,13 +1,13 @@
 /*
- * Tells when files change, however they are changed: written in place, renamed over, deleted and
+ * Reports when files change, however they are changed: written in place, renamed over, deleted and
  * made again, or swapped by a symbolic link somewhere on their path (Kubernetes' "..data"). What is
  * watched is every directory in which a component of a path is looked up, for that name alone;
- * other files in the same directory wake nobody's owner. A path, or a directory on it, need not
+ * other files in the same directory are ignored. A path, or a directory on it, need not
  * exist yet. The last component may be a pattern of glob(7): then any name that matches counts.
  *
- * Changes are told together: once nothing more has happened for `quiet_seconds`, or after ten times
- * that in a burst without end. Where the kernel has no watches left the files are looked at every
- * two seconds instead, after a warning in the log.
+ * Changes are reported together: once nothing more has happened for `quiet_seconds`, or after ten
+ * times that in a burst without end (monotonic time). Where the kernel has no watches left the files
+ * are examined every two seconds instead, after a warning in the log.
  *
  * No change is lost between reading and watching, if the watch is created before the first read: a
  * new path whose file changed after that, or after the last call of `on_change`, counts as changed.
@@ -15,15 +15,15 @@
 #ifndef GATEHOUSE_WATCH_WATCH_H
 #define GATEHOUSE_WATCH_WATCH_H
 
+#include "base/err.h"
+
 #include <ev.h>
 #include <stddef.h>
-
-#include "base/err.h"
 
 struct watch;
 
 /*
- * Watches nothing yet. In `on_change` the owner reads its files again and calls watch_set with what
+ * Watches nothing yet. In `on_change` the owner reads its files again and calls watch_replace with what
  * it now depends on; it may destroy the watch there. NULL only when memory is out.
  */
 struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,

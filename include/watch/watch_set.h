@@ -34,7 +34,7 @@ void watch_set_init(struct watch_set *set, int fd);
 /* Watches what an absolute path depends on. Cheap for paths of one directory in a row. */
 struct path_stamp watch_set_add(struct watch_set *set, const char *path);
 
-/* True when an event of inotify tells of a name in the set. */
+/* True when an event of inotify is about a name in the set. */
 bool watch_set_concerns(const struct watch_set *set, const struct inotify_event *event);
 
 /* Stops watching what `next` does not contain; `next` may be NULL. */

@@ -6,10 +6,10 @@
 
 #include <stdlib.h>
 
-/* A loop that has not turned for so long will not answer anybody. */
+/* A loop that has not turned for so long is stuck. */
 #define STUCK_SECONDS 20
 
-/* Alive is who could still do his work: this thread answers even when the others hang. */
+/* Alive: the main thread and all workers make progress. This thread answers even when they hang. */
 unsigned page_healthz(struct state *state, struct strbuf *body)
 {
 	struct json_out out = {.text = body};
@@ -125,7 +125,7 @@ static void examine_certificates(struct readiness *readiness, const struct route
 	free(rows);
 }
 
-static void examine(struct readiness *readiness, const struct published_state *published)
+static void examine_readiness(struct readiness *readiness, const struct published_state *published)
 {
 	if (published->is_stopping)
 		add_problem(readiness, "draining: the process is about to end");
@@ -153,7 +153,7 @@ unsigned page_readyz(struct state *state, struct strbuf *body)
 	};
 	struct published_state published;
 	state_read(state, &published);
-	examine(&readiness, &published);
+	examine_readiness(&readiness, &published);
 	bool is_ready = !readiness.problem_list.has_item;
 	json_out_object(&out, NULL);
 	json_out_text(&out, "status", is_ready ? "ready" : "not ready");

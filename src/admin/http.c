@@ -50,7 +50,7 @@ static const struct page {
 };
 #define PAGES (sizeof pages / sizeof *pages)
 
-/* The page asks its own listener and nobody else, and nobody may frame it. */
+/* The page sends requests to its own listener only, and may not be framed. */
 static const char *const headers[][2] = {
 	{"Cache-Control", "no-store"},
 	{"X-Content-Type-Options", "nosniff"},
@@ -141,7 +141,7 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 		return MHD_YES;
 	}
 	if (*upload_size > 0) {
-		*upload_size = 0; /* a body that nobody asked for */
+		*upload_size = 0; /* a body is ignored */
 		return MHD_YES;
 	}
 	const struct page *page = page_find(http, path);

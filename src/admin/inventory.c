@@ -15,7 +15,7 @@ struct collecting {
 	size_t count, room;
 };
 
-static bool collect(void *owner, const struct route *route)
+static bool collect_certificates(void *owner, const struct route *route)
 {
 	struct collecting *collecting = owner;
 	if (!route->tls)
@@ -35,7 +35,7 @@ static bool collect(void *owner, const struct route *route)
 	return true;
 }
 
-static int sooner(const void *one, const void *other)
+static int shown_compare(const void *one, const void *other)
 {
 	const struct shown *a = one, *b = other;
 	if (a->credential->not_after != b->credential->not_after)
@@ -55,9 +55,9 @@ struct certificate_row *inventory_certificates(const struct routes *routes, size
 	struct collecting all = {0};
 	struct certificate_row *rows = calloc(INVENTORY_MAX, sizeof *rows);
 	*count = 0;
-	routes_each(routes, collect, &all);
+	routes_each(routes, collect_certificates, &all);
 	if (all.count > 0)
-		qsort(all.items, all.count, sizeof *all.items, sooner);
+		qsort(all.items, all.count, sizeof *all.items, shown_compare);
 	for (size_t i = 0; rows && i < all.count; i++) {
 		const struct shown *shown = &all.items[i];
 		if (*count == 0 || !same_file(rows[*count - 1].credential, shown->credential)) {
@@ -78,10 +78,10 @@ long days_left(time_t not_after, time_t now)
 	return (long)(seconds / 86400) - (seconds < 0 ? 1 : 0);
 }
 
-/* Sorting a million servers for a page is nobody's wish: these many are looked at. */
+/* A page does not need a million servers sorted: these many are examined. */
 #define LOOKED_AT_MAX 50000
 
-static int by_text(const void *one, const void *other)
+static int server_row_compare(const void *one, const void *other)
 {
 	const struct server_row *a = one, *b = other;
 	int order = strcmp(a->text, b->text);
@@ -90,7 +90,7 @@ static int by_text(const void *one, const void *other)
 	return order;
 }
 
-static size_t gather(const struct routes *routes, struct server_row *rows, size_t max)
+static size_t collect_servers(const struct routes *routes, struct server_row *rows, size_t max)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < routes_backend_count(routes); i++) {
@@ -112,8 +112,8 @@ struct server_row *inventory_servers(const struct routes *routes, size_t *count)
 	*count = 0;
 	if (!rows)
 		return NULL;
-	found = gather(routes, rows, LOOKED_AT_MAX);
-	qsort(rows, found, sizeof *rows, by_text);
+	found = collect_servers(routes, rows, LOOKED_AT_MAX);
+	qsort(rows, found, sizeof *rows, server_row_compare);
 	for (size_t i = 0; i < found; i++) {
 		if (kept > 0 && strcmp(rows[kept - 1].text, rows[i].text) == 0) {
 			rows[kept - 1].is_drained |= rows[i].is_drained;

@@ -57,7 +57,7 @@ uint64_t state_uptime(const struct state *state)
 	return (clock_now_us() - state->started_us) / 1000000;
 }
 
-/* The last reference on a snapshot is the main thread's, who frees it: never one of ours. */
+/* The last reference on a snapshot is the main thread's, which frees it: never this one. */
 void state_publish(struct state *state, const struct published_state *published)
 {
 	struct routes *before;

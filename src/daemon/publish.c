@@ -72,7 +72,7 @@ static void log_fixed_settings(const struct config *before, const struct config 
 		log_warning("\"sandbox\" changed: this needs a restart");
 }
 
-static void refuse(const struct publisher *publisher, const struct findings *findings)
+static void publish_refuse(const struct publisher *publisher, const struct findings *findings)
 {
 	struct log_line line;
 	log_findings(findings);
@@ -82,13 +82,13 @@ static void refuse(const struct publisher *publisher, const struct findings *fin
 	participants_reload_refused(publisher->participants, findings);
 }
 
-static void commit(const struct publisher *publisher, const struct reload_event *event)
+static void publish_commit(const struct publisher *publisher, const struct reload_event *event)
 {
 	participants_commit(publisher->participants, event);
 	tls_store_end(publisher->store, true);
 }
 
-static void put_to_use(const struct publisher *publisher, const struct loaded *loaded)
+static void publish_use(const struct publisher *publisher, const struct loaded *loaded)
 {
 	const struct routes *before = snapshots_current(publisher->snapshots);
 	const struct config *config = routes_config(loaded->routes);
@@ -98,7 +98,7 @@ static void put_to_use(const struct publisher *publisher, const struct loaded *l
 		.findings = loaded->findings,
 		.change = reload_change_of(before, loaded->routes),
 		.took_us = loaded->took_us};
-	commit(publisher, &event);
+	publish_commit(publisher, &event);
 	log_fixed_settings(routes_config(before), config);
 	log_reloaded(&event);
 	participants_reloaded(publisher->participants, &event);
@@ -111,9 +111,9 @@ static void publish_valid(const struct publisher *publisher, const struct loaded
 	findings_report(&findings, &report);
 	log_findings(loaded->findings);
 	if (participants_prepare(publisher->participants, routes_config(loaded->routes), &report)) {
-		put_to_use(publisher, loaded);
+		publish_use(publisher, loaded);
 	} else {
-		refuse(publisher, &findings);
+		publish_refuse(publisher, &findings);
 		tls_store_end(publisher->store, false);
 		routes_unref(loaded->routes);
 	}
@@ -131,13 +131,13 @@ void publish_first(const struct publisher *publisher, struct routes *routes)
 	struct reload_event event = {.routes = routes,
 		.counting =
 			participants_need_counters(publisher->participants, routes_config(routes))};
-	commit(publisher, &event);
+	publish_commit(publisher, &event);
 }
 
 void publish(const struct publisher *publisher, const struct loaded *loaded)
 {
 	if (!loaded->routes) {
-		refuse(publisher, loaded->findings);
+		publish_refuse(publisher, loaded->findings);
 	} else if (is_same(snapshots_current(publisher->snapshots), loaded->routes)) {
 		log_info("reloaded: nothing had changed");
 		participants_reload_unchanged(publisher->participants, loaded->took_us);

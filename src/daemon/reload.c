@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* A load must not take the processor from those who serve. */
+/* A load must not take the processor from the workers. */
 #define LOADER_NICE 10
 
 struct reload {

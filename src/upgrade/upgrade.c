@@ -225,7 +225,7 @@ struct upgrade *upgrade_create(const struct upgrade_setup *setup)
 	return upgrade;
 }
 
-static bool launch(struct upgrade *upgrade, int channel[2], struct err *err)
+static bool upgrade_launch(struct upgrade *upgrade, int channel[2], struct err *err)
 {
 	struct ev_loop *loop = upgrade->setup.loop;
 	if (!pass_sockets(upgrade, err))
@@ -265,7 +265,7 @@ bool upgrade_start(struct upgrade *upgrade, struct err *err)
 		err_set(err, "%s", strerror(errno));
 		return false;
 	}
-	bool ok = launch(upgrade, channel, err);
+	bool ok = upgrade_launch(upgrade, channel, err);
 	close(channel[1]);
 	if (!ok)
 		close(channel[0]);

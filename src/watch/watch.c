@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "watch/watch_set.h"
 
@@ -23,28 +24,34 @@ struct watched_path {
 
 struct watch {
 	struct ev_loop *loop;
-	double quiet;
+	uint64_t quiet_us;
 	void (*on_change)(void *owner);
 	void *owner;
 	ev_io events;
-	ev_timer quiet_timer; /* active: a change waits to be told */
+	ev_timer quiet_timer; /* active: a change is to be reported */
 	ev_timer poll_timer;  /* active: not everything can be watched */
 	ev_timer rest_timer;  /* active: events gather unread */
-	ev_tstamp first_touch, last_touch;
-	int64_t since_ns; /* the owner's last round of reading did not begin before */
+	uint64_t first_touch_us, last_touch_us;
+	int64_t since_ns; /* wall clock: the owner's last round of reading did not begin before */
 	struct watched_path *paths;
 	size_t count;
 	struct watch_set set;
 };
 
-static void touch(struct watch *watch)
+static void set_timer(struct watch *watch, ev_timer *timer, uint64_t us)
 {
-	watch->last_touch = ev_now(watch->loop);
+	ev_timer_set(timer, (double)us / 1e6, 0.);
+	ev_timer_start(watch->loop, timer);
+}
+
+/* Something changed: it is reported once it has been quiet. */
+static void watch_touch(struct watch *watch)
+{
+	watch->last_touch_us = clock_now_us();
 	if (ev_is_active(&watch->quiet_timer))
 		return;
-	watch->first_touch = watch->last_touch;
-	ev_timer_set(&watch->quiet_timer, watch->quiet, 0);
-	ev_timer_start(watch->loop, &watch->quiet_timer);
+	watch->first_touch_us = watch->last_touch_us;
+	set_timer(watch, &watch->quiet_timer, watch->quiet_us);
 }
 
 static void set_polling(struct watch *watch, const struct watch_set *set)
@@ -55,7 +62,7 @@ static void set_polling(struct watch *watch, const struct watch_set *set)
 	}
 	if (ev_is_active(&watch->poll_timer))
 		return;
-	log_warning("cannot watch %s: %s; looking at the files every %.0f seconds instead",
+	log_warning("cannot watch %s: %s; examining the files every %.0f seconds instead",
 		set->unwatched ? set->unwatched : "files", strerror(set->error), POLL_SECONDS);
 	ev_timer_set(&watch->poll_timer, POLL_SECONDS, POLL_SECONDS);
 	ev_timer_start(watch->loop, &watch->poll_timer);
@@ -75,7 +82,7 @@ static bool is_changed(
 }
 
 /* Finds anew what the paths lead through. True when one of them is not what it was. */
-static bool look(struct watch *watch)
+static bool watch_examine(struct watch *watch)
 {
 	struct watch_set set;
 	bool any_changed = false;
@@ -96,17 +103,16 @@ static bool look(struct watch *watch)
 static void on_quiet(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct watch *watch = timer->data;
-	ev_tstamp due = watch->last_touch + watch->quiet;
-	ev_tstamp limit = watch->first_touch + BURST_LIMIT * watch->quiet;
-	ev_tstamp left = (due < limit ? due : limit) - ev_now(loop);
-	(void)events;
-	if (left > 0) {
-		ev_timer_set(timer, left, 0);
-		ev_timer_start(loop, timer);
+	uint64_t due_us = watch->last_touch_us + watch->quiet_us;
+	uint64_t limit_us = watch->first_touch_us + BURST_LIMIT * watch->quiet_us;
+	uint64_t end_us = due_us < limit_us ? due_us : limit_us, now_us = clock_now_us();
+	(void)loop, (void)events;
+	if (end_us > now_us) {
+		set_timer(watch, timer, end_us - now_us);
 		return;
 	}
 	/* New directories are watched before the owner reads in them, so that nothing is missed. */
-	look(watch);
+	watch_examine(watch);
 	watch->since_ns = wall_clock_ns();
 	watch->on_change(watch->owner);
 }
@@ -116,8 +122,8 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 	struct watch *watch = timer->data;
 	(void)loop;
 	(void)events;
-	if (look(watch))
-		touch(watch);
+	if (watch_examine(watch))
+		watch_touch(watch);
 }
 
 static void on_rest_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -138,12 +144,11 @@ static void on_events(struct ev_loop *loop, ev_io *io, int events)
 	ssize_t len = read(io->fd, buffer, sizeof buffer);
 	(void)events;
 	ev_io_stop(loop, io);
-	ev_timer_set(&watch->rest_timer, watch->quiet / REST_PART, 0);
-	ev_timer_start(loop, &watch->rest_timer);
+	set_timer(watch, &watch->rest_timer, watch->quiet_us / REST_PART);
 	for (ssize_t at = 0; at < len;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
 		if (watch_set_concerns(&watch->set, event))
-			touch(watch);
+			watch_touch(watch);
 		at += (ssize_t)(sizeof *event + event->len);
 	}
 }
@@ -157,7 +162,7 @@ struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
 		return NULL;
 	}
 	watch->loop = loop;
-	watch->quiet = quiet_seconds;
+	watch->quiet_us = (uint64_t)(quiet_seconds * 1e6);
 	watch->on_change = on_change;
 	watch->owner = owner;
 	watch->since_ns = wall_clock_ns();
@@ -179,7 +184,7 @@ static int compare_paths(const void *a, const void *b)
 	return strcmp(one->text, other->text);
 }
 
-static char *absolute(const char *path, const char *here)
+static char *absolute_path(const char *path, const char *here)
 {
 	char *out;
 	if (*path == '/')
@@ -202,7 +207,7 @@ static struct watched_path *copy_paths(const char *const *paths, size_t count)
 	if (!copies || !getcwd(here, sizeof here))
 		here[0] = '\0';
 	for (size_t i = 0; copies && i < count; i++) {
-		copies[i].text = absolute(paths[i], here);
+		copies[i].text = absolute_path(paths[i], here);
 		if (copies[i].text)
 			continue;
 		free_paths(copies, count);
@@ -238,8 +243,8 @@ void watch_replace(struct watch *watch, const char *const *paths, size_t count)
 		return;
 	}
 	adopt_paths(watch, copies, count);
-	if (look(watch))
-		touch(watch);
+	if (watch_examine(watch))
+		watch_touch(watch);
 }
 
 void watch_destroy(struct watch *watch)

@@ -59,7 +59,7 @@ static int compare_names(const void *a, const void *b)
 }
 
 /* The arena holds what the trees point to. */
-static void keep(void *node)
+static void dir_keep(void *node)
 {
 	(void)node;
 }
@@ -143,7 +143,7 @@ static void watch_name(struct watch_set *set, const char *real, const char *name
  * A directory changes with all that is in it, of which most is not ours: only which
  * it is counts.
  */
-static void see(struct path_stamp *stamp, const struct stat *stat)
+static void stamp_add(struct path_stamp *stamp, const struct stat *stat)
 {
 	bool is_dir = S_ISDIR(stat->st_mode);
 	uint64_t facts[] = {stat->st_dev, stat->st_ino, stat->st_mode,
@@ -183,7 +183,7 @@ static void leave_directory(char *real)
 		*slash = '\0';
 }
 
-static bool join(char *path, size_t size, const char *name)
+static bool path_join(char *path, size_t size, const char *name)
 {
 	size_t used = strlen(path), len = strlen(name);
 	if (used + 1 + len >= size)
@@ -200,7 +200,7 @@ static bool follow_link(struct walk *walk, const char *link)
 	if (len <= 0 || ++walk->links > LINKS_MAX)
 		return false;
 	target[len] = '\0';
-	if (!join(target, sizeof target, walk->rest))
+	if (!path_join(target, sizeof target, walk->rest))
 		return false;
 	if (target[0] == '/')
 		walk->real[0] = '\0';
@@ -209,7 +209,7 @@ static bool follow_link(struct walk *walk, const char *link)
 }
 
 /* One component further; false when there is no further, because the path ends or has a gap. */
-static bool step(struct watch_set *set, struct walk *walk, const char *name)
+static bool walk_step(struct watch_set *set, struct walk *walk, const char *name)
 {
 	char path[PATH_MAX];
 	struct stat stat;
@@ -222,9 +222,9 @@ static bool step(struct watch_set *set, struct walk *walk, const char *name)
 	watch_name(
 		set, *walk->real ? walk->real : "/", name, walk->is_leaf && is_at_end(walk->rest));
 	memcpy(path, walk->real, strlen(walk->real) + 1);
-	if (!join(path, sizeof path, name) || lstat(path, &stat) < 0)
+	if (!path_join(path, sizeof path, name) || lstat(path, &stat) < 0)
 		return false;
-	see(&walk->stamp, &stat);
+	stamp_add(&walk->stamp, &stat);
 	if (S_ISLNK(stat.st_mode))
 		return follow_link(walk, path);
 	memcpy(walk->real, path, strlen(path) + 1);
@@ -236,7 +236,7 @@ static bool walk_to_end(struct watch_set *set, struct walk *walk)
 {
 	char name[NAME_MAX + 1];
 	while (next_name(walk->rest, name))
-		if (!step(set, walk, name))
+		if (!walk_step(set, walk, name))
 			return false;
 	return is_at_end(walk->rest);
 }
@@ -294,7 +294,7 @@ struct path_stamp watch_set_add(struct watch_set *set, const char *path)
 	const char *slash = strrchr(path, '/');
 	struct walk walk;
 	if (!slash || strlen(path) >= PATH_MAX)
-		return (struct path_stamp){0}; /* nobody can open it either */
+		return (struct path_stamp){0}; /* no process can open it either */
 	walk_parent(set, path, (size_t)(slash - path));
 	if (!set->parent_real)
 		return set->parent_stamp;
@@ -344,7 +344,7 @@ static void unwatch_unless_kept(const void *node, VISIT visit, void *closure)
 static void finish_dir(void *node)
 {
 	struct watch_dir *dir = node;
-	tdestroy(dir->names, keep);
+	tdestroy(dir->names, dir_keep);
 }
 
 void watch_set_finish(struct watch_set *set, const struct watch_set *next)
@@ -352,7 +352,7 @@ void watch_set_finish(struct watch_set *set, const struct watch_set *next)
 	struct replacement replacement = {set->fd, next};
 	if (next)
 		twalk_r(set->by_wd, unwatch_unless_kept, &replacement);
-	tdestroy(set->by_wd, keep);
+	tdestroy(set->by_wd, dir_keep);
 	tdestroy(set->dirs, finish_dir);
 	arena_finish(&set->arena);
 }
