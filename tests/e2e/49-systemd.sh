@@ -132,7 +132,7 @@ SHUT=$TMP/shut GATEHOUSE_WRAP="$activated $GATEHOUSE_WRAP" start_gatehouse "$TMP
 ok "both passed sockets serve" served "127.0.0.1:$front"
 : >"$TMP/shut"
 logs "one that its starter shuts is told of" level=error \
-	"msg=fd:front: another process has shut this socket down"
+	"msg=fd:front: another process has shut down this socket"
 processor_ticks() {
 	local fields
 	read -r -a fields <<<"$(sed 's/.*) //' "/proc/$gatehouse_pid/stat")"

@@ -117,7 +117,7 @@ static bool accept_failed(struct acceptor *acceptor)
 		return false;
 	case EINVAL:
 		log_error(
-			"%s: another process has shut this socket down", acceptor->listener->text);
+			"%s: another process has shut down this socket", acceptor->listener->text);
 		ev_io_stop(all->service->ctx.loop, &acceptor->io);
 		return false;
 	default:
