@@ -156,7 +156,7 @@ done
 
 LOG=$TMP/forward.err
 logs "forward: a certificate that has expired ends its session" sni=strict.test \
-	"end=revalidate: the client's certificate has expired"
+	reason=revalidated
 took=$(log_value total_ms sni=strict.test)
 ok "forward: soon after the step (${took:-no} ms)" test "${took%.*}" -lt 5000
 like "back: a certificate that has not expired does not" "$(cat "$TMP/back_brief.out")" \

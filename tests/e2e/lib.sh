@@ -263,9 +263,9 @@ pki_request() { # NAME SUBJECT [KEY-OPTION...]: $PKI/NAME.key and .csr
 		-keyout "$PKI/$name.key" -out "$PKI/$name.csr"
 }
 
-pki_sign() { # CA NAME FROM TO EXTENSIONS; the times as YYYYMMDDHHMMSSZ
+pki_sign() { # CA NAME FROM TO EXTENSIONS [-selfsign]; the times as YYYYMMDDHHMMSSZ
 	printf '%s\n' "$5" >"$PKI/$2.ext"
-	pki_openssl ca -batch -notext -config "$PKI/$1.d/conf" -startdate "$3" -enddate "$4" \
+	pki_openssl ca ${6:+"$6"} -batch -notext -config "$PKI/$1.d/conf" -startdate "$3" -enddate "$4" \
 		-in "$PKI/$2.csr" -extfile "$PKI/$2.ext" -out "$PKI/$2.own.crt"
 }
 
@@ -277,9 +277,7 @@ pki_ca() { # NAME [ISSUER]: made once; with an issuer an intermediate
 	pki_prepare "$name"
 	pki_request "$name" "/CN=$name"
 	if [[ -z $issuer ]]; then
-		printf '%s\n' "$extensions" >"$PKI/$name.ext"
-		pki_openssl x509 -req -days 30 -in "$PKI/$name.csr" -signkey "$PKI/$name.key" \
-			-extfile "$PKI/$name.ext" -out "$PKI/$name.own.crt"
+		pki_sign "$name" "$name" "$(pki_time -9days)" "$(pki_time +30days)" "$extensions" -selfsign
 		cp "$PKI/$name.own.crt" "$PKI/$name.crt"
 	else
 		pki_sign "$issuer" "$name" "$(pki_time -1day)" "$(pki_time +30days)" "$extensions"
