@@ -8,6 +8,7 @@ struct plain_stream {
 	struct stream stream;
 	ev_io io;
 	struct ev_loop *loop;
+	int watched;   /* events */
 	bool is_ended; /* our direction */
 };
 

@@ -20,6 +20,9 @@ typedef void relay_ended_fn(void *owner, struct stream *broken);
 struct relay {
 	struct loop_ctx *ctx;
 	struct pump up, down; /* client to upstream; upstream to client */
+	int credit;           /* what its bytes have earned, less what it has cost */
+	uint64_t paid;        /* bytes that the credit has */
+	bool is_deferred;     /* it had to wait in the last turn */
 	ev_tstamp active_at;  /* when bytes last moved; loop_ctx_now */
 	relay_ended_fn *on_ended;
 	void *owner;

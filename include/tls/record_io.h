@@ -4,6 +4,9 @@
  * records gather in the loop context's scratch and leave with one send; what the kernel does not take is
  * kept on the heap. To OpenSSL writing always succeeds, so it never stands half-way through a record.
  *
+ * A turn gives OpenSSL a bounded number of records, however small they are: what is left comes in the next,
+ * and is pending until then.
+ *
  * Every use is framed: record_io_open, calls of OpenSSL, record_io_close, which sends what gathered.
  */
 #ifndef GATEHOUSE_TLS_RECORD_IO_H
@@ -22,6 +25,7 @@ struct record_io {
 	struct buf out;   /* sealed and not sent, on the heap */
 	size_t gathered;  /* sealed in this turn, in the loop context */
 	unsigned refills; /* in this turn */
+	unsigned reads;   /* of OpenSSL in this turn: two for each record */
 	bool in_on_heap, drained, eof, more_follows;
 	int error; /* an errno of recv or send; then everything fails */
 };

@@ -16,12 +16,16 @@ struct tls_stream {
 	struct stream *lower; /* the transport; owned */
 	struct record_io io;
 	struct tls_conn conn;
-	int watched;          /* what the driver waits for */
-	enum io input_ended;  /* IO_DONE while it has not */
-	unsigned key_updates; /* from the peer, since it last sent anything else */
-	bool is_secured;      /* the handshake was done: OpenSSL forgets that when it fails later */
+	int watched;         /* what the driver waits for */
+	enum io input_ended; /* IO_DONE while it has not */
+	unsigned
+		controls; /* messages of the peer that are no data, less those that data has earned */
+	size_t payload;   /* of the peer, since the last was earned */
+	bool is_secured; /* the handshake was done: OpenSSL forgets that when it fails later */
 	bool is_failed, is_close_sent;
-	int reason; /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
+	bool is_record_open; /* OpenSSL holds bytes of a record that it was not asked for yet */
+	int type_of_types;   /* OpenSSL's word for what says whether a record is data */
+	int reason;          /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
 };
 
 static inline struct tls_stream *tls_stream_of(const struct stream *stream)

@@ -13,20 +13,35 @@ static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop, (void)timer, (void)events;
 }
 
-/* It does not count as a reason to keep the loop running. */
-static void start_far_timer(struct loop_ctx *ctx)
+static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
+{
+	struct loop_ctx *ctx = prepare->data;
+	(void)loop, (void)events;
+	ctx->turn_cost = 0;
+	if (ctx->on_turn_end)
+		ctx->on_turn_end();
+}
+
+/* They do not count as reasons to keep the loop running. */
+static void start_watchers(struct loop_ctx *ctx)
 {
 	ev_timer_init(&ctx->far, on_far, FAR_SECONDS, 0.);
 	ev_timer_start(ctx->loop, &ctx->far);
 	ev_unref(ctx->loop);
+	ev_prepare_init(&ctx->turn, on_turn);
+	ctx->turn.data = ctx;
+	ev_prepare_start(ctx->loop, &ctx->turn);
+	ev_unref(ctx->loop);
 }
 
-static void stop_far_timer(struct loop_ctx *ctx)
+static void stop_watchers(struct loop_ctx *ctx)
 {
 	if (!ev_is_active(&ctx->far))
 		return;
 	ev_ref(ctx->loop);
 	ev_timer_stop(ctx->loop, &ctx->far);
+	ev_ref(ctx->loop);
+	ev_prepare_stop(ctx->loop, &ctx->turn);
 }
 
 bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
@@ -36,7 +51,7 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 		.plain = malloc(LOOP_PLAIN_SIZE),
 		.records_in = malloc(LOOP_RECORDS_IN_SIZE),
 		.records_out = malloc(LOOP_RECORDS_OUT_SIZE)};
-	start_far_timer(ctx);
+	start_watchers(ctx);
 	if (ctx->pipes && ctx->plain && ctx->records_in && ctx->records_out)
 		return true;
 	loop_ctx_finish(ctx);
@@ -46,7 +61,7 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 
 void loop_ctx_finish(struct loop_ctx *ctx)
 {
-	stop_far_timer(ctx);
+	stop_watchers(ctx);
 	pipes_destroy(ctx->pipes);
 	free(ctx->plain);
 	free(ctx->records_in);

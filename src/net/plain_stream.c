@@ -98,8 +98,9 @@ static void plain_watch(struct stream *stream, int events)
 {
 	struct plain_stream *plain = plain_of(stream);
 	ev_io *io = &plain->io;
-	if (ev_is_active(io) ? (io->events & (EV_READ | EV_WRITE)) == events : events == 0)
+	if (events == plain->watched)
 		return;
+	plain->watched = events;
 	ev_io_stop(plain->loop, io);
 	if (events == 0)
 		return;
@@ -192,6 +193,7 @@ struct stream *plain_stream_init(struct plain_stream *plain, struct ev_loop *loo
 {
 	plain->stream = (struct stream){.ops = &plain_ops};
 	plain->loop = loop;
+	plain->watched = 0;
 	plain->is_ended = false;
 	ev_io_init(&plain->io, on_io, fd, 0);
 	plain->io.data = &plain->stream;

@@ -200,10 +200,17 @@ static bool pump_move(struct pump *pump, struct loop_ctx *ctx)
 	return pump->pipe ? splice_through(pump, ctx) : pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 }
 
+/* Rounds after the first are for what is cheap. */
+static bool has_round(const struct pump *pump, int round, unsigned cost)
+{
+	return pump->input_over || (round < ROUNDS_MAX && cost < CALLBACK_COST_MAX);
+}
+
 void pump_run(struct pump *pump, struct loop_ctx *ctx)
 {
+	unsigned before = ctx->turn_cost;
 	bool going = true;
-	for (int round = 0; going && (round < ROUNDS_MAX || pump->input_over); round++) {
+	for (int round = 0; going && has_round(pump, round, ctx->turn_cost - before); round++) {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
 			going = pump_flush(pump, ctx);
 		else if (pump->input_over)
@@ -211,9 +218,6 @@ void pump_run(struct pump *pump, struct loop_ctx *ctx)
 		else
 			going = pump_move(pump, ctx);
 	}
-	/* Others have their turn; poll cannot see what waits in the stream, so the output wakes us. */
-	if (going && stream_pending(pump->from))
-		pump->state = PUMP_NEEDS_OUTPUT;
 	if (pump->pipe && pump->state == PUMP_NEEDS_INPUT)
 		give_pipe(pump, ctx);
 }

@@ -71,16 +71,46 @@ static void run_pump(struct pump *pump, const struct pump *other, struct loop_ct
 	pump_run(pump, ctx);
 }
 
+/* Bytes that pay for one unit of cost; and how far the credit may go up or down. */
+#define BYTES_PER_UNIT 128
+#define CREDIT_MAX     1024
+
+/* What its bytes do not pay for (tiny records, key updates) is cost. */
+static void relay_charge(struct relay *relay, unsigned cost)
+{
+	uint64_t bytes = relay->up.bytes + relay->down.bytes;
+	int64_t credit = relay->credit + (int64_t)((bytes - relay->paid) / BYTES_PER_UNIT) - cost;
+	relay->paid = bytes;
+	relay->credit = credit > CREDIT_MAX ? CREDIT_MAX
+		: credit < -CREDIT_MAX      ? -CREDIT_MAX
+					    : (int)credit;
+}
+
+/*
+ * One that costs more than its bytes pay for waits when the turn has cost enough: its event comes again. Those
+ * that waited in the last turn may have all of this one, the others half of it.
+ */
+static bool has_to_wait(struct relay *relay)
+{
+	unsigned limit = relay->is_deferred ? TURN_COST_MAX : TURN_COST_MAX / 2;
+	return relay->is_deferred = relay->ctx->turn_cost > limit;
+}
+
 static void on_ready(void *owner, struct stream *stream, int events)
 {
 	struct relay *relay = owner;
 	bool up = pump_wants(&relay->up, stream) & events;
 	bool down = pump_wants(&relay->down, stream) & events;
+	unsigned before = relay->ctx->turn_cost;
+	if (relay->credit < 0 && has_to_wait(relay))
+		return;
 	relay->active_at = loop_ctx_now(relay->ctx);
 	if (up)
 		run_pump(&relay->up, &relay->down, relay->ctx);
 	if (down)
 		run_pump(&relay->down, &relay->up, relay->ctx);
+	if (relay->ctx->turn_cost != before)
+		relay_charge(relay, relay->ctx->turn_cost - before);
 	relay_proceed(relay);
 }
 
@@ -91,6 +121,9 @@ void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *clien
 	relay->on_ended = on_ended;
 	relay->owner = owner;
 	relay->active_at = loop_ctx_now(ctx);
+	relay->credit = CREDIT_MAX;
+	relay->paid = 0;
+	relay->is_deferred = false;
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
 	stream_set_driver(client, on_ready, relay);

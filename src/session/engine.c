@@ -18,10 +18,9 @@ static ev_tstamp now_of(const struct session *session)
 	return loop_ctx_now(&session->service->ctx);
 }
 
-static void arm_timer(struct session *session, ev_tstamp at)
+static void arm_timer(struct session *session, ev_tstamp now, ev_tstamp at)
 {
 	struct ev_loop *loop = session->service->ctx.loop;
-	ev_tstamp now = now_of(session);
 	if (ev_is_active(&session->timer) && now + ev_timer_remaining(loop, &session->timer) <= at)
 		return;
 	ev_timer_stop(loop, &session->timer);
@@ -37,14 +36,16 @@ void session_set_deadline(
 	session->timeout_words = words;
 	if (ms == 0)
 		return;
-	session->deadline = now_of(session) + (double)ms / 1000;
-	arm_timer(session, session->deadline);
+	ev_tstamp now = now_of(session);
+	session->deadline = now + (double)ms / 1000;
+	arm_timer(session, now, session->deadline);
 }
 
 void session_retry_after(struct session *session, double seconds)
 {
+	ev_tstamp now = now_of(session);
 	session->is_retry = true;
-	arm_timer(session, now_of(session) + seconds);
+	arm_timer(session, now, now + seconds);
 }
 
 void session_set_expiry(struct session *session, double seconds)
@@ -52,8 +53,9 @@ void session_set_expiry(struct session *session, double seconds)
 	session->expires = 0;
 	if (seconds < 0)
 		return;
-	session->expires = now_of(session) + seconds;
-	arm_timer(session, session->expires);
+	ev_tstamp now = now_of(session);
+	session->expires = now + seconds;
+	arm_timer(session, now, session->expires);
 }
 
 /* A relay's deadline counts from when bytes last moved. */
@@ -76,13 +78,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 		return;
 	}
 	if (session->expires > 0)
-		arm_timer(session, session->expires);
+		arm_timer(session, now, session->expires);
 	if (deadline > 0 && deadline <= now + TIMER_SLACK) {
 		session_end(session, session->timeout_reason, session->timeout_words);
 		return;
 	}
 	if (deadline > 0)
-		arm_timer(session, deadline);
+		arm_timer(session, now, deadline);
 	if (session->is_retry) {
 		session->is_retry = false;
 		session_advance(session);

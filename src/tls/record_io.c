@@ -8,6 +8,9 @@
 /* Reads from the socket in one turn: who only asks (key updates) is not listened to without end. */
 #define REFILLS_MAX 4
 
+/* Reads of OpenSSL in one turn: 64 records, which are a megabyte or 64 bytes. */
+#define READS_MAX 128
+
 void record_io_init(struct record_io *io, struct loop_ctx *ctx, int fd)
 {
 	*io = (struct record_io){.ctx = ctx, .fd = fd};
@@ -24,6 +27,7 @@ void record_io_open(struct record_io *io)
 {
 	io->drained = false;
 	io->refills = 0;
+	io->reads = 0;
 	io->gathered = 0;
 }
 
@@ -49,15 +53,17 @@ static bool refill(struct record_io *io)
 	return n > 0;
 }
 
+/* OpenSSL asks for the flags when a call failed, and only then. */
 static int on_read(BIO *bio, char *out, size_t size, size_t *got)
 {
 	struct record_io *io = BIO_get_data(bio);
-	BIO_clear_retry_flags(bio);
-	if (io->error || (!record_io_has_input(io) && !refill(io))) {
-		if (!io->eof && !io->error)
+	if (io->error || io->reads == READS_MAX || (!record_io_has_input(io) && !refill(io))) {
+		BIO_clear_retry_flags(bio);
+		if (!io->error && (!io->eof || io->reads == READS_MAX))
 			BIO_set_retry_read(bio);
 		return 0;
 	}
+	io->reads++;
 	*got = buf_used(&io->in) < size ? buf_used(&io->in) : size;
 	memcpy(out, io->in.data + io->in.start, *got);
 	io->in.start += *got;
@@ -89,7 +95,6 @@ static bool keep_output(struct record_io *io, const void *data, size_t len)
 static int on_write(BIO *bio, const char *data, size_t len, size_t *taken)
 {
 	struct record_io *io = BIO_get_data(bio);
-	BIO_clear_retry_flags(bio);
 	if (!record_io_has_output(io) && len <= LOOP_RECORDS_OUT_SIZE - io->gathered) {
 		memcpy(io->ctx->records_out + io->gathered, data, len);
 		io->gathered += len;
@@ -99,6 +104,7 @@ static int on_write(BIO *bio, const char *data, size_t len, size_t *taken)
 		if (!keep_output(io, io->ctx->records_out, gathered) ||
 			!keep_output(io, data, len)) {
 			io->error = ENOMEM;
+			BIO_clear_retry_flags(bio);
 			return 0;
 		}
 	}
@@ -201,6 +207,7 @@ static bool send_gathered(struct record_io *io)
 
 enum io record_io_close(struct record_io *io)
 {
+	io->ctx->turn_cost += io->reads;
 	if (!keep_input(io))
 		io->error = ENOMEM;
 	if (!io->error && record_io_has_output(io))

@@ -8,11 +8,15 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* A peer that only asks (key updates) and never reads is not answered beyond this. */
-#define UNSENT_MAX (512 * 1024)
+/*
+ * Messages that are not data: key updates, tickets, hellos of a renegotiation, alerts. A peer may send some at
+ * once, and one for each so many bytes of data.
+ */
+#define CONTROLS_MAX          32
+#define CONTROL_PAYLOAD_BYTES (1024 * 1024)
 
-/* Nor one that sends nothing else in between: each costs as much time as thousands of bytes of data. */
-#define KEY_UPDATES_MAX 32
+/* One call of a handshake, in units of loop_ctx: signatures and key exchange. */
+#define HANDSHAKE_COST 80
 
 static enum io tls_fail_with(struct tls_stream *tls, const char *text)
 {
@@ -77,25 +81,42 @@ static enum io tls_outcome(struct tls_stream *tls, int result)
 	}
 }
 
-/* OpenSSL works off whatever there is before it comes back to us; without input it must. */
+/* OpenSSL works off whatever there is before it returns to us; without input it must return. */
+static void refuse_controls(struct tls_stream *tls)
+{
+	if (++tls->controls <= CONTROLS_MAX)
+		return;
+	tls->conn.refusal = "too many control messages from the peer";
+	tls->io.error = EPROTO;
+}
+
+/* TLS 1.3 hides the type of a record inside; below it is in the header. */
 static void on_message(
 	int is_ours, int version, int type, const void *data, size_t len, SSL *ssl, void *owner)
 {
 	struct tls_stream *tls = owner;
 	(void)version, (void)ssl;
-	if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 ||
-		*(const uint8_t *)data != SSL3_MT_KEY_UPDATE)
-		return;
-	if (++tls->key_updates <= KEY_UPDATES_MAX)
-		return;
-	tls->conn.refusal = "peer asks for new keys again and again";
-	tls->io.error = EPROTO;
+	if (!is_ours && type == tls->type_of_types && len > 0 &&
+		*(const uint8_t *)data != SSL3_RT_APPLICATION_DATA)
+		refuse_controls(tls);
 }
 
-/* Before that nobody can ask for new keys. */
+/* Data earns the right to control messages, in proportion. */
+static void earn_controls(struct tls_stream *tls, size_t payload)
+{
+	tls->payload += payload;
+	if (tls->payload < CONTROL_PAYLOAD_BYTES)
+		return;
+	tls->payload = 0;
+	tls->controls -= tls->controls > 0;
+}
+
+/* Before that they are part of the handshake. */
 static void tls_secured(struct tls_stream *tls)
 {
+	bool is_hidden = SSL_version(tls->conn.ssl) >= TLS1_3_VERSION;
 	tls->is_secured = true;
+	tls->type_of_types = is_hidden ? SSL3_RT_INNER_CONTENT_TYPE : SSL3_RT_HEADER;
 	SSL_set_msg_callback(tls->conn.ssl, on_message);
 	SSL_set_msg_callback_arg(tls->conn.ssl, tls);
 }
@@ -107,6 +128,7 @@ static enum io tls_handshake(struct stream *stream)
 		return IO_FAIL;
 	record_io_open(&tls->io);
 	ossl_error_clear();
+	tls->io.ctx->turn_cost += HANDSHAKE_COST;
 	int result = SSL_do_handshake(tls->conn.ssl);
 	enum io io = result == 1 ? IO_DONE : tls_outcome(tls, result);
 	if (result == 1)
@@ -134,17 +156,15 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		size_t n = 0;
 		int result = SSL_read_ex(tls->conn.ssl, buf->data + buf->end, buf_room(buf), &n);
 		buf->end += n;
-		if (n > 0)
-			tls->key_updates = 0;
+		earn_controls(tls, n);
 		if (result != 1)
 			io = tls_outcome(tls, result);
 		else if (record_io_is_worked_off(&tls->io) && SSL_pending(tls->conn.ssl) == 0)
 			break;
 	}
+	tls->is_record_open = buf_room(buf) == 0 && SSL_pending(tls->conn.ssl) > 0;
 	if (record_io_close(&tls->io) == IO_FAIL && io != IO_FAIL)
 		io = tls_fail(tls);
-	if (buf_used(&tls->io.out) > UNSENT_MAX)
-		io = tls_fail_with(tls, "peer asks and does not read");
 	if (io == IO_EOF || io == IO_FAIL)
 		tls->input_ended = io;
 	return buf->end > before ? IO_DONE : io;
@@ -199,12 +219,19 @@ static enum io tls_end(struct stream *stream, enum closing closing)
 	return IO_DONE;
 }
 
-/* What OpenSSL made and the kernel did not take has to leave, whatever the driver waits for. */
+static bool tls_pending(const struct stream *stream);
+
+/*
+ * What OpenSSL made and the kernel did not take has to leave, whatever the driver waits for. What lies here
+ * already no poll sees: that the transport is writable, as it mostly is, then stands for it.
+ */
 static void tls_watch(struct stream *stream, int events)
 {
 	struct tls_stream *tls = tls_stream_of(stream);
 	tls->watched = events;
 	if (events != 0 && record_io_has_output(&tls->io))
+		events |= EV_WRITE;
+	else if (events & EV_READ && tls_pending(stream))
 		events |= EV_WRITE;
 	stream_watch(tls->lower, events);
 }
@@ -213,7 +240,7 @@ static void on_lower_ready(void *owner, struct stream *lower, int events)
 {
 	struct tls_stream *tls = owner;
 	(void)lower;
-	if (events & EV_WRITE && record_io_has_output(&tls->io))
+	if (events & EV_WRITE && (record_io_has_output(&tls->io) || tls_pending(&tls->stream)))
 		events |= tls->watched;
 	tls->stream.on_ready(tls->stream.owner, &tls->stream, events & tls->watched);
 }
@@ -238,13 +265,12 @@ static enum io tls_drain(struct stream *stream, struct buf scratch)
 	return stream_drain(tls_stream_of(stream)->lower, scratch);
 }
 
-/* An end that was read along with the last bytes is still to be told, and poll does not know it. */
+/* An end that was read along with the last bytes is still to be reported, and poll does not know it. */
 static bool tls_pending(const struct stream *stream)
 {
 	const struct tls_stream *tls = tls_stream_of(stream);
 	return tls->input_ended != IO_DONE ||
-		(!tls->is_failed &&
-			(SSL_pending(tls->conn.ssl) > 0 || record_io_has_input(&tls->io)));
+		(!tls->is_failed && (tls->is_record_open || record_io_has_input(&tls->io)));
 }
 
 static int tls_raw(const struct stream *stream)

@@ -103,7 +103,7 @@ converse wait "keyupdate=400000 wait" "--timeout 60 --rcvbuf 4096" "--timeout 60
 finish
 is "key updates without end: what the client sees" "$(saw client)" reset
 is "key updates without end: what the log says" "$(log_value end msg=connection)" \
-	"upstream: peer asks for new keys again and again"
+	"upstream: too many control messages from the peer"
 
 ok "it ends well" stop_gatehouse
 done_testing

@@ -20,7 +20,6 @@ struct worker {
 	struct ev_loop *loop, *main_loop;
 	ev_async *on_ended;
 	ev_async wake;
-	ev_prepare before_sleep;
 	struct acceptors acceptors;
 	enum worker_mode mode;
 	_Atomic(struct worker_order *) next_order; /* NULL: followed */
@@ -112,22 +111,14 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 	atomic_store(&worker->pongs, atomic_load(&worker->pings));
 }
 
-static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int events)
-{
-	(void)loop, (void)prepare, (void)events;
-	log_flush();
-}
-
 static bool worker_init_loop(struct worker *worker, struct err *err)
 {
 	worker->loop = loop_ctx_loop_create(err);
 	if (!worker->loop)
 		return false;
 	ev_async_init(&worker->wake, on_wake);
-	ev_prepare_init(&worker->before_sleep, on_before_sleep);
-	worker->wake.data = worker->before_sleep.data = worker;
+	worker->wake.data = worker;
 	ev_async_start(worker->loop, &worker->wake);
-	ev_prepare_start(worker->loop, &worker->before_sleep);
 	return true;
 }
 
@@ -165,6 +156,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	}
 	acceptors_init(&worker->acceptors, &worker->service, index);
 	pipes_limit(worker->service.ctx.pipes, limits->pipes_max);
+	worker->service.ctx.on_turn_end = log_flush;
 	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
 	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);

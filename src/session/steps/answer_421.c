@@ -96,5 +96,9 @@ enum step_result step_answer_421(struct session *session)
 	if (session->at.answer.seen == 0)
 		session->at.answer.is_head_only =
 			buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
-	return head_ends(session, &buf) ? send_answer(session) : STEP_JUMP;
+	if (head_ends(session, &buf))
+		return send_answer(session);
+	stream_watch(session->client,
+		EV_READ); /* what lies here already counts: the next turn reads it */
+	return STEP_WAIT;
 }

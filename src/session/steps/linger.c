@@ -3,8 +3,8 @@
 /* How long a client that was refused may take to read why. */
 #define LINGER_MS 2000
 
-/* Reads in one turn of what it still sends. */
-#define READS_MAX 4
+/* What is read in one turn of what it still sends. */
+#define DRAINED_MAX (64 * 1024)
 
 enum step_result session_refuse(struct session *session, enum end_reason reason, const char *words)
 {
@@ -37,12 +37,10 @@ enum step_result step_send_close(struct session *session)
 /* Closing with unread bytes makes the kernel send a reset, which may overtake what we sent. */
 enum step_result step_drain_input(struct session *session)
 {
-	struct buf scratch = {.data = session->service->ctx.plain, .size = LOOP_PLAIN_SIZE};
-	enum io io = IO_DONE;
+	struct buf scratch = {.data = session->service->ctx.plain, .size = DRAINED_MAX};
 	session_enters_step(session);
-	for (int reads = 0; io == IO_DONE && reads < READS_MAX; reads++)
-		io = stream_drain(session->client, scratch);
-	if (io != IO_AGAIN)
+	enum io io = stream_drain(session->client, scratch);
+	if (io != IO_AGAIN && io != IO_DONE)
 		return session_end(session, session->end_reason, session->end_words);
 	stream_watch(session->client, EV_READ);
 	return STEP_WAIT;
