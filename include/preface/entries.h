@@ -4,3 +4,4 @@
  */
 PREFACE(proxy)
 PREFACE(ldap)
+PREFACE(pop3)

@@ -66,6 +66,13 @@ const struct preface *preface_find(const char *name);
 /* The PROXY header alone, as a list that ends in NULL. */
 const struct preface *const *preface_proxy_list(void);
 
+/*
+ * Does a client that asks for TLS by `front` get along with a server that is asked by `back`? (NULL: TLS begins
+ * at once.) A greeting that is sent before TLS is not sent again within it, so both ends have the same greeting,
+ * or neither has one.
+ */
+bool preface_fits(const struct preface *front, const struct preface *back);
+
 /* Every entry of the registry; NULL behind the last. */
 const struct preface *preface_at(size_t index);
 size_t preface_index(const struct preface *preface);

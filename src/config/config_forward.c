@@ -36,6 +36,7 @@ static void read_forward(struct reader *reader, const struct place *place, const
 	struct written written = {.tls.min_version = 0x0303};
 	struct place target = place_member(place, "target");
 	struct place target_tls = place_member(&target, "tls");
+	struct place target_starttls = place_member(&target, "starttls");
 	if (!cJSON_IsObject(value)) {
 		field_expected(reader, place, "an object with \"listen\" and \"target\"", value);
 		return;
@@ -47,6 +48,10 @@ static void read_forward(struct reader *reader, const struct place *place, const
 			report_error(reader->report,
 				"%s: \"starttls\" is for the router's listeners",
 				written.listen.items[i].where);
+	if (!preface_fits(NULL, written.target.starttls))
+		place_error(&target_starttls, reader->report,
+			"\"%s\" is not for a forward: its clients expect the greeting of the server",
+			written.target.starttls->name);
 	if (written.target.has_tls)
 		place_error(&target_tls, reader->report,
 			"a forward's TLS fields stand in the forward itself, beside \"target\"");

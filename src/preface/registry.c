@@ -40,6 +40,16 @@ const struct preface *preface_find(const char *name)
 	return NULL;
 }
 
+static bool is_greeting(const struct preface *preface)
+{
+	return preface && preface->speaks_first;
+}
+
+bool preface_fits(const struct preface *front, const struct preface *back)
+{
+	return front == back || (!is_greeting(front) && !is_greeting(back));
+}
+
 void preface_say(struct buf *say, const void *data, size_t len)
 {
 	size_t taken = len < buf_room(say) ? len : buf_room(say);

@@ -375,6 +375,51 @@ static void build_forwards(struct builder *builder)
 	builder->no_memory |= !routes->forwards;
 }
 
+/* Greetings. A mismatch in one connection is found by choose_route; here, what no connection can use. */
+
+static bool has_listener_for(const struct config *config, const struct preface *starttls)
+{
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct preface **prefaces = config->listeners[i].prefaces;
+		if (preface_fits(prefaces ? *prefaces : NULL, starttls))
+			return true;
+	}
+	return false;
+}
+
+static bool has_backend_for(const struct routes *routes, const struct preface *starttls)
+{
+	for (size_t i = 0; i < routes->backends.count; i++) {
+		const struct backend *backend = routes->backends.items[i];
+		if (preface_fits(starttls, backend->starttls))
+			return true;
+	}
+	return false;
+}
+
+static void check_greetings(struct builder *builder)
+{
+	const struct routes *routes = builder->routes;
+	const struct config *config = routes->config;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		const struct listener_config *listener = &config->listeners[i];
+		const struct preface *first = listener->prefaces ? *listener->prefaces : NULL;
+		if (first && first->speaks_first && !has_backend_for(routes, first))
+			report_error(builder->report,
+				"%s.starttls: no host has a backend with \"starttls\": \"%s\"",
+				listener->where, first->name);
+	}
+	for (size_t i = 0; i < routes->backends.count; i++) {
+		const struct backend *backend = routes->backends.items[i];
+		const struct preface *starttls = backend->starttls;
+		if (starttls && starttls->speaks_first && !has_listener_for(config, starttls))
+			report_error(builder->report,
+				"%s: the backend of \"%s\" has \"starttls\": \"%s\", and no "
+				"listener has it",
+				builder->setup->path, backend->servers[0].text, starttls->name);
+	}
+}
+
 static void builder_finish(struct builder *builder)
 {
 	tdestroy(builder->contexts, keep_item);
@@ -399,8 +444,10 @@ struct routes *routes_load(
 	tls_store_begin(setup->store);
 	routes->config = config_read(setup->path, on_host, &builder, report);
 	note_config_paths(&builder, setup->path);
-	if (routes->config)
+	if (routes->config) {
+		check_greetings(&builder);
 		build_forwards(&builder);
+	}
 	host_table_seal(&routes->hosts);
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);

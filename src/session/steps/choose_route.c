@@ -107,6 +107,9 @@ enum step_result step_choose_route(struct session *session)
 	if (match == MATCH_NO_PROTOCOL)
 		return session_refuse_alert(session, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
 			"no common application protocol");
+	if (!preface_fits(session->preface, matched.route->backend->starttls))
+		return session_refuse_alert(session, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
+			"the greeting of the listener is not that of the backend");
 	session->route = matched.route;
 	session->context = matched.route->tls;
 	if (is_drained(session))

@@ -1,0 +1,41 @@
+/* Which prefaces get along in front and behind: a greeting is sent once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "preface/preface.h"
+
+static void a_greeting_in_front_needs_the_same_behind(void **state)
+{
+	static const struct preface greets = {.name = "greets", .speaks_first = true};
+	static const struct preface other = {.name = "other", .speaks_first = true};
+	static const struct preface silent = {.name = "silent"};
+	(void)state;
+	assert_true(preface_fits(&greets, &greets));
+	assert_false(preface_fits(&greets, &other));
+	assert_false(preface_fits(&greets, &silent));
+	assert_false(preface_fits(&greets, NULL));
+	assert_false(preface_fits(NULL, &greets));
+	assert_false(preface_fits(&silent, &greets));
+}
+
+static void without_greetings_the_ends_are_independent(void **state)
+{
+	static const struct preface one = {.name = "one"}, other = {.name = "other"};
+	(void)state;
+	assert_true(preface_fits(NULL, NULL));
+	assert_true(preface_fits(&one, NULL));
+	assert_true(preface_fits(NULL, &one));
+	assert_true(preface_fits(&one, &other));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_greeting_in_front_needs_the_same_behind),
+		cmocka_unit_test(without_greetings_the_ends_are_independent),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
