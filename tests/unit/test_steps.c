@@ -634,6 +634,24 @@ static void what_a_refused_client_sends_is_dropped(void **state)
 	client_leaves(rig);
 }
 
+/* However fast it sends: others have their turn, and it is not cut off before it ends. */
+static void a_client_that_sends_on_is_read_by_turns(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct session *session = rig_start_fake(rig, &client);
+	client.in_endless = true;
+	rig_go(session, refuse_steps);
+	for (int turn = 0; turn < 20; turn++) {
+		assert_int_equal(rig->gone, 0);
+		assert_int_equal(client.watched, EV_READ);
+		assert_in_range(client.drains, 1, 8);
+		client.drains = 0;
+		fake_ready(&client);
+	}
+	client.in_endless = false;
+	client_leaves(rig);
+}
+
 static void lingering_has_a_deadline(void **state)
 {
 	struct rig *rig = rig_of(state);
@@ -1088,6 +1106,7 @@ int main(void)
 		TEST(a_close_may_have_to_wait),
 		TEST(a_close_that_fails_is_followed_by_draining),
 		TEST(what_a_refused_client_sends_is_dropped),
+		TEST(a_client_that_sends_on_is_read_by_turns),
 		TEST(lingering_has_a_deadline),
 		TEST(a_client_that_is_gone_misses_its_alert),
 		TEST(an_end_is_a_request),

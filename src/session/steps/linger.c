@@ -42,7 +42,7 @@ enum step_result step_drain_input(struct session *session)
 	session_enters_step(session);
 	for (int reads = 0; io == IO_DONE && reads < READS_MAX; reads++)
 		io = stream_drain(session->client, scratch);
-	if (io != IO_AGAIN)
+	if (io == IO_EOF || io == IO_FAIL)
 		return session_end(session, session->end_reason, session->end_words);
 	stream_watch(session->client, EV_READ);
 	return STEP_WAIT;
