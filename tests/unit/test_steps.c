@@ -706,6 +706,41 @@ static void assert_answered(struct rig *rig, bool has_body)
 	assert_logged("end=\"unknown server name: answered 421\"");
 }
 
+static void assert_answered_at_every_split(struct rig *rig, const char *request, bool has_body)
+{
+	size_t len = strlen(request);
+	log_configure(LOG_INFO_LEVEL, false);
+	for (size_t at = 1; at <= len; at++) {
+		rig->service.log_ratelimit.kinds[0].seen = 0;
+		start_answering(rig);
+		feed(request, at);
+		assert_int_equal(client.out_len > 0, at == len);
+		if (at < len)
+			feed(request + at, len - at);
+		assert_answered(rig, has_body);
+	}
+}
+
+static void requests_are_answered_at_every_split(void **state)
+{
+	struct rig *rig = rig_of(state);
+	assert_answered_at_every_split(
+		rig, "GET / HTTP/1.1\r\nHost: other.test\r\nX: y\r\n\r\n", true);
+	assert_answered_at_every_split(rig, "GET / HTTP/1.0\n\n", true);
+	assert_answered_at_every_split(rig, "HEAD / HTTP/1.1\r\nHost: other.test\r\n\r\n", false);
+	assert_answered_at_every_split(rig, "HEADER / HTTP/1.1\r\n\r\n", true);
+	start_answering(rig);
+	feed("HEAD \0\0 HTTP/1.1\n\n", 18);
+	assert_answered(rig, false);
+}
+
+/* No request will follow: the first line is enough. */
+static void what_is_not_http_is_answered_at_once(void **state)
+{
+	assert_answered_at_every_split(rig_of(state), "SSH-2.0-OpenSSH_9.2\r\n", true);
+	assert_answered_at_every_split(rig_of(state), "\n", true);
+}
+
 static void an_end_is_a_request(void **state)
 {
 	struct rig *rig = rig_of(state);
@@ -1109,6 +1144,8 @@ int main(void)
 		TEST(a_client_that_sends_on_is_read_by_turns),
 		TEST(lingering_has_a_deadline),
 		TEST(a_client_that_is_gone_misses_its_alert),
+		TEST(requests_are_answered_at_every_split),
+		TEST(what_is_not_http_is_answered_at_once),
 		TEST(an_end_is_a_request),
 		TEST(a_request_without_end_is_answered),
 		TEST(a_client_may_leave_before_its_answer),
