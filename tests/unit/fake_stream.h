@@ -23,6 +23,7 @@ struct fake_stream {
 	struct stream_facts facts;
 	int watched;          /* the events that the driver waits for */
 	size_t wanted;        /* by `want`; 0: never called */
+	bool ignores_want;    /* as a unix socket does: any byte wakes the driver */
 	unsigned half_closes; /* calls of `end`, of each kind */
 	unsigned full_closes;
 	unsigned aborts, destroys, peeks, drains;
@@ -196,8 +197,9 @@ static inline void fake_feed(struct fake_stream *fake, const void *data, size_t 
 /* What poll would say now wakes the driver, if it waits for it. False: it does not. */
 static inline bool fake_ready(struct fake_stream *fake)
 {
+	size_t low_water = fake->ignores_want || fake->wanted == 0 ? 1 : fake->wanted;
 	bool readable =
-		fake_waiting(fake) > 0 || fake->in_ended || fake->in_broken || fake->in_endless;
+		fake_waiting(fake) >= low_water || fake_is_ended(&fake->stream) || fake->in_endless;
 	int events = (readable ? EV_READ : 0) | (fake->out_blocked ? 0 : EV_WRITE);
 	events &= fake->watched;
 	if (events == 0)
