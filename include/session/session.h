@@ -62,10 +62,11 @@ union step_state {
 		enum end_reason reason; /* of the last failure */
 		char *failure;          /* in words; NULL: none yet */
 	} connect;
-	struct {
+	struct answer_state {
 		size_t seen;
-		bool is_head_only; /* the request was HEAD */
 		uint8_t last_byte; /* of the request so far */
+		/* Bytes of "HEAD " that it begins with; bytes of " HTTP/" that its first line has. */
+		uint8_t head_matched, http_matched;
 	} answer;
 };
 

@@ -32,27 +32,46 @@ static size_t write_answer(char *out, size_t size, bool head_only)
 	return (size_t)len;
 }
 
-/* A request's head ends, over any number of reads, with two line feeds and at most a CR between. */
-static bool head_ends(struct session *session, const struct buf *buf)
+/* A request may come in any pieces: what the answer depends on is matched byte by byte. */
+static void match_byte(struct answer_state *answer, uint8_t byte)
 {
-	for (size_t i = buf->start; i < buf->end; i++) {
-		uint8_t byte = buf->data[i];
-		session->at.answer.seen++;
-		if (byte == '\r')
-			continue;
-		if (byte == '\n' && session->at.answer.last_byte == '\n')
-			return true;
-		session->at.answer.last_byte = byte;
-	}
-	return session->at.answer.seen >= REQUEST_MAX;
+	static const char head[] = "HEAD ", http[] = " HTTP/";
+	if (answer->seen < sizeof head - 1 && answer->head_matched == answer->seen &&
+		byte == head[answer->seen])
+		answer->head_matched++;
+	if (answer->http_matched == sizeof http - 1)
+		return;
+	if (byte == http[answer->http_matched])
+		answer->http_matched++;
+	else
+		answer->http_matched = byte == http[0];
+}
+
+static bool is_head_only(const struct answer_state *answer)
+{
+	return answer->head_matched == strlen("HEAD ");
 }
 
 /* A first line that is none of HTTP, such as ssh's: no request will follow to wait for. */
-static bool is_no_request(const struct buf *buf)
+static bool is_no_request(const struct answer_state *answer)
 {
-	const uint8_t *line = buf->data + buf->start;
-	const uint8_t *end = memchr(line, '\n', buf_used(buf));
-	return end && !memmem(line, (size_t)(end - line), " HTTP/", 6);
+	return answer->http_matched < strlen(" HTTP/");
+}
+
+/* A request's head ends, over any number of reads, with two line feeds and at most a CR between. */
+static bool head_ends(struct answer_state *answer, const struct buf *buf)
+{
+	for (size_t i = buf->start; i < buf->end; i++) {
+		uint8_t byte = buf->data[i];
+		match_byte(answer, byte);
+		answer->seen++;
+		if (byte == '\r')
+			continue;
+		if (byte == '\n' && (answer->last_byte == '\n' || is_no_request(answer)))
+			return true;
+		answer->last_byte = byte;
+	}
+	return answer->seen >= REQUEST_MAX;
 }
 
 static enum step_result client_is_gone(struct session *session)
@@ -64,7 +83,7 @@ static enum step_result send_answer(struct session *session)
 {
 	char text[2048];
 	struct buf buf = {.data = (uint8_t *)text, .size = sizeof text};
-	buf.end = write_answer(text, sizeof text, session->at.answer.is_head_only);
+	buf.end = write_answer(text, sizeof text, is_head_only(&session->at.answer));
 	if (stream_write(session->client, &buf) == IO_FAIL)
 		return client_is_gone(session);
 	return session_refuse(session, END_NO_HOST, "unknown server name: answered 421");
@@ -75,11 +94,8 @@ enum step_result step_answer_421(struct session *session)
 {
 	struct loop_ctx *ctx = &session->service->ctx;
 	struct buf buf = {.data = ctx->plain, .size = LOOP_PLAIN_SIZE};
-	if (session_enters_step(session)) {
-		session->at.answer.seen = 0;
-		session->at.answer.is_head_only = false;
-		session->at.answer.last_byte = 0;
-	}
+	if (session_enters_step(session))
+		session->at.answer = (struct answer_state){0};
 	switch (stream_read(session->client, &buf)) {
 	case IO_AGAIN:
 		stream_watch(session->client, EV_READ);
@@ -91,14 +107,8 @@ enum step_result step_answer_421(struct session *session)
 	case IO_DONE:
 		break;
 	}
-	if (session->at.answer.seen == 0 && is_no_request(&buf))
+	if (head_ends(&session->at.answer, &buf))
 		return send_answer(session);
-	if (session->at.answer.seen == 0)
-		session->at.answer.is_head_only =
-			buf_used(&buf) >= 5 && memcmp(buf.data, "HEAD ", 5) == 0;
-	if (head_ends(session, &buf))
-		return send_answer(session);
-	stream_watch(session->client,
-		EV_READ); /* what lies here already counts: the next turn reads it */
+	stream_watch(session->client, EV_READ); /* what lies here already counts, too */
 	return STEP_WAIT;
 }
