@@ -279,6 +279,19 @@ static inline void rig_go(struct session *session, const struct step *steps)
 	session_advance(session);
 }
 
+/* What has been counted of a host ("_none": of no route). */
+static inline struct route_stats_row rig_row(const struct rig *rig, const char *host)
+{
+	struct route_stats_row row = {0};
+	size_t count = 0;
+	struct route_stats_row *rows = route_stats_rows(rig->limits.route_stats, &count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rows[i].host, host) == 0)
+			row = rows[i];
+	free(rows);
+	return row;
+}
+
 static inline unsigned long long rig_ends(const struct rig *rig, enum end_reason reason)
 {
 	return counter_get(&rig->service.counters->end_reasons[reason]);

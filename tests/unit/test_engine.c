@@ -498,9 +498,8 @@ static void every_reason_is_counted_and_logged(void **state)
 	}
 	assert_int_equal(counter_get(&rig->service.counters->connections), END_REASONS);
 	assert_int_equal(counter_get(&rig->service.counters->active), 0);
-	struct route_stats *none = route_stats_of(rig->limits.route_stats, NULL, NULL);
-	assert_int_equal(atomic_load(&none->connections), END_REASONS);
-	assert_int_equal(atomic_load(&none->errors), refused);
+	assert_int_equal(rig_row(rig, "_none").connections, END_REASONS);
+	assert_int_equal(rig_row(rig, "_none").errors, refused);
 }
 
 static void repeats_are_logged_a_few_times(void **state)

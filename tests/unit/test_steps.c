@@ -427,12 +427,10 @@ static void a_known_name_has_its_route(void **state)
 	assert_true(has_passed(session));
 	assert_ptr_equal(session->route, route_of(rig, "ssh.test", "ssh"));
 	assert_true(span_equal(session->hello->alpn, span_of_string("ssh")));
-	struct route_stats *stats =
-		route_stats_of(rig->limits.route_stats, rig->service.routes, session->route);
-	assert_int_equal(atomic_load(&stats->active), 1);
+	assert_int_equal(rig_row(rig, "ssh.test").active, 1);
 	session_end(session, END_KILLED, "killed");
-	assert_int_equal(atomic_load(&stats->active), 0);
-	assert_int_equal(atomic_load(&stats->connections), 1);
+	assert_int_equal(rig_row(rig, "ssh.test").active, 0);
+	assert_int_equal(rig_row(rig, "ssh.test").connections, 1);
 }
 
 static void assert_refused(
