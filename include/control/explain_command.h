@@ -6,7 +6,8 @@
 #include "control/request.h"
 #include "route/routes.h"
 
-void command_explain(
-	const struct routes *routes, struct control_call *call, const struct request *request);
+/* `is_drained`: the administrator drains every host. */
+void command_explain(const struct routes *routes, bool is_drained, struct control_call *call,
+	const struct request *request);
 
 #endif

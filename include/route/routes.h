@@ -85,11 +85,8 @@ struct route *routes_same(const struct routes *routes, const struct route *route
  */
 const struct route *routes_closest(const struct routes *routes, const struct server_name *name);
 
-/*
- * The route under whose certificate a hello with an unknown name is answered with a page. NULL: it
- * gets an alert, as there is no certificate, or as it offers protocols and none of them is HTTP.
- */
-const struct route *routes_answering(const struct routes *routes, const struct client_hello *hello);
+/* "terminate", "passthrough", "forward" */
+const char *route_mode_name(const struct route *route);
 
 /*
  * For tickets: equal as long as a resumption would be judged the same. A wildcard's names have one

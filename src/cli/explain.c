@@ -61,17 +61,18 @@ static bool parse_source(const char *text, struct address *out, struct err *err)
 }
 
 static void write_explanation(struct strbuf *text, const struct question *question,
-	const struct asked *asked, const struct routes *routes, const struct asker *asker)
+	const struct explain_input *input, const struct routes *routes,
+	const struct explain_facts *facts)
 {
 	bool is_json = question->is_json || question->hello;
 	struct out out;
 	out_begin(&out, text, is_json);
 	if (question->hello)
-		explain_hello(&out, asked);
+		explain_hello(&out, input);
 	else
-		explain_asked(&out, asked);
+		explain_offer(&out, input);
 	if (routes)
-		explain_route(&out, routes, asked, asker);
+		explain_route(&out, routes, input, facts);
 	out_end(&out);
 	if (is_json)
 		strbuf_append(text, "\n", 1);
@@ -90,15 +91,15 @@ static int print(const struct strbuf *text)
 	return 1;
 }
 
-static int explain_with(
-	const struct question *question, const struct asked *asked, const struct asker *asker)
+static int explain_with(const struct question *question, const struct explain_input *input,
+	const struct explain_facts *facts)
 {
 	struct report report = {.on_finding = tell};
 	struct offline offline = {0};
 	struct strbuf text = {0};
 	int status = 1;
 	if (!question->config || offline_open(&offline, question->config, &report)) {
-		write_explanation(&text, question, asked, offline.routes, asker);
+		write_explanation(&text, question, input, offline.routes, facts);
 		status = print(&text);
 	}
 	strbuf_finish(&text);
@@ -106,33 +107,34 @@ static int explain_with(
 	return status;
 }
 
-static bool ask(const struct question *question, struct asked *asked, struct err *err)
+static bool ask(const struct question *question, struct explain_input *input, struct err *err)
 {
-	return question->hello ? asked_read(asked, question->hello, err)
-			       : asked_make(asked, question->sni, question->alpn, err);
+	return question->hello ? explain_input_read(input, question->hello, err)
+			       : explain_input_make(input, question->sni, question->alpn, err);
 }
 
 static int explain(const struct question *question)
 {
-	struct asked *asked = calloc(1, sizeof *asked);
+	struct explain_input *input = calloc(1, sizeof *input);
 	struct client_certificate *certificate = NULL;
 	struct address source;
 	struct err err = {"out of memory"};
 	int status = 1;
-	if (!asked || !ask(question, asked, &err))
+	if (!input || !ask(question, input, &err))
 		goto fail;
 	if (question->from && !parse_source(question->from, &source, &err))
 		goto fail;
 	if (question->cert && !(certificate = client_certificate_read(question->cert, &err)))
 		goto fail;
-	struct asker asker = {certificate, question->from ? &source : NULL};
-	status = explain_with(question, asked, &asker);
+	struct explain_facts facts = {
+		.certificate = certificate, .source = question->from ? &source : NULL};
+	status = explain_with(question, input, &facts);
 	goto done;
 fail:
 	fprintf(stderr, "gatehouse explain: %s\n", err.text);
 done:
 	client_certificate_free(certificate);
-	free(asked);
+	free(input);
 	return status;
 }
 

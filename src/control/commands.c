@@ -53,7 +53,8 @@ static void do_routes(
 static void do_explain(
 	const struct commands *commands, struct control_call *call, const struct request *request)
 {
-	command_explain(daemon_routes(commands->daemon), call, request);
+	command_explain(daemon_routes(commands->daemon), daemon_is_drained(commands->daemon), call,
+		request);
 }
 
 static void do_log_level(

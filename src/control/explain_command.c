@@ -18,13 +18,13 @@ static bool parse_source(const char *text, struct address *out, struct err *err)
 	return out->any.sa_family != AF_UNSPEC;
 }
 
-static void explain_to(struct strbuf *text, const struct routes *routes, const struct asked *asked,
-	const struct asker *asker, bool is_json)
+static void explain_to(struct strbuf *text, const struct routes *routes,
+	const struct explain_input *input, const struct explain_facts *facts, bool is_json)
 {
 	struct out out;
 	out_begin(&out, text, is_json);
-	explain_asked(&out, asked);
-	explain_route(&out, routes, asked, asker);
+	explain_offer(&out, input);
+	explain_route(&out, routes, input, facts);
 	out_end(&out);
 }
 
@@ -40,21 +40,23 @@ static void answer_explained(struct control_call *call, const struct strbuf *tex
 	answer_send(call, &answer);
 }
 
-void command_explain(
-	const struct routes *routes, struct control_call *call, const struct request *request)
+void command_explain(const struct routes *routes, bool is_drained, struct control_call *call,
+	const struct request *request)
 {
 	const char *from = request_text(request, "from"), *sni = request_text(request, "sni");
 	bool is_json = request_flag(request, "json");
-	struct asked *asked = calloc(1, sizeof *asked);
+	struct explain_input *input = calloc(1, sizeof *input);
 	struct address source;
 	struct err err = {"out of memory"};
 	struct strbuf text = {0};
-	if (asked && asked_make(asked, sni ? sni : "", request_text(request, "alpn"), &err) &&
+	if (input &&
+		explain_input_make(input, sni ? sni : "", request_text(request, "alpn"), &err) &&
 		(!from || parse_source(from, &source, &err))) {
-		struct asker asker = {NULL, from ? &source : NULL};
-		explain_to(&text, routes, asked, &asker, is_json);
+		struct explain_facts facts = {
+			.source = from ? &source : NULL, .is_drained = is_drained};
+		explain_to(&text, routes, input, &facts, is_json);
 	}
-	free(asked);
+	free(input);
 	if (text.len > 0 && !text.failed)
 		answer_explained(call, &text, is_json);
 	else

@@ -53,10 +53,7 @@ static bool write_route(void *owner, const struct route *route)
 	json_out_object(list->out, NULL);
 	json_out_text(list->out, "route", route->host);
 	json_out_text(list->out, "alpn", alpn[0] ? alpn : NULL);
-	json_out_text(list->out, "mode",
-		route->is_forward    ? "forward"
-			: route->tls ? "terminate"
-				     : "passthrough");
+	json_out_text(list->out, "mode", route_mode_name(route));
 	json_out_text(
 		list->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
 	write_backend(list->out, route->backend);

@@ -130,11 +130,7 @@ static void write_route(const struct session *session, struct json_out *out)
 		alpn_text(session->hello->alpn, alpn, sizeof alpn);
 	json_out_text(out, "route", route ? route->host : NULL);
 	json_out_text(out, "alpn", alpn[0] ? alpn : NULL);
-	json_out_text(out, "mode",
-		!route                      ? NULL
-			: route->is_forward ? "forward"
-			: route->tls        ? "terminate"
-					    : "passthrough");
+	json_out_text(out, "mode", route ? route_mode_name(route) : NULL);
 	json_out_text(out, "upstream", session_upstream_text(session));
 }
 

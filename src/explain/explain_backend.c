@@ -32,7 +32,7 @@ static void tell_order(struct out *out, struct backend *backend, uint64_t hash)
 	out_close(out);
 }
 
-void explain_backend(struct out *out, struct backend *backend, const struct asker *asker)
+void explain_backend(struct out *out, struct backend *backend, const struct explain_facts *facts)
 {
 	static const char *const balances[] = {[BALANCE_LEAST_CONNECTIONS] = "least_connections",
 		[BALANCE_ROUND_ROBIN] = "round_robin",
@@ -45,8 +45,8 @@ void explain_backend(struct out *out, struct backend *backend, const struct aske
 		tell_servers(out, backend, true);
 	if (backend->count > 1)
 		out_text(out, "balance", balances[backend->balance]);
-	if (backend->balance == BALANCE_SOURCE && asker->source)
-		tell_order(out, backend, source_hash(&asker->source->any));
+	if (backend->balance == BALANCE_SOURCE && facts->source)
+		tell_order(out, backend, source_hash(&facts->source->any));
 	out_text(out, "proxy_protocol", versions[backend->proxy_protocol]);
 	out_close(out);
 }

@@ -1,12 +1,11 @@
 #include "explain/explain.h"
 
 #include "base/date.h"
-#include "route/acl.h"
 #include "tls/inspect.h"
 
 #include <time.h>
 
-static bool tell_name(void *owner, const struct server_name *name)
+static bool print_name(void *owner, const struct server_name *name)
 {
 	out_bytes(owner, NULL, span_of(name->text, name->len));
 	return false;
@@ -26,7 +25,7 @@ static void explain_certificate(struct out *out, const struct credential *creden
 	out_object(out, NULL);
 	out_text(out, "file", credential->cert_stamp.path);
 	out_list(out, "names");
-	credential_each_name(credential, tell_name, out);
+	credential_each_name(credential, print_name, out);
 	out_close(out);
 	out_text(out, "key_type", credential_key_type(credential));
 	date_write(credential->not_after, date);
@@ -43,82 +42,46 @@ void explain_certificates(struct out *out, const struct tls_context *context)
 	out_close(out);
 }
 
-/* What became of this client's certificate. */
-struct verdict {
-	const char *verify_error; /* NULL: it is good */
-	struct acl_verdict acl;
-	bool is_admitted;
-	const char *why;
-};
-
-static struct verdict judge_nobody(const struct route *route)
-{
-	struct verdict verdict = {.is_admitted = true, .why = "no certificate is needed"};
-	switch (route->tls->policy.verify) {
-	case TLS_VERIFY_NONE:
-		verdict.why = "no certificate is asked for";
-		break;
-	case TLS_VERIFY_REQUIRED:
-		verdict.is_admitted = false;
-		verdict.why = "no client certificate";
-		break;
-	case TLS_VERIFY_OPTIONAL:
-		break;
-	}
-	return verdict;
-}
-
-static struct verdict judge(const struct route *route, const struct client_certificate *shown)
-{
-	if (!shown || route->tls->policy.verify == TLS_VERIFY_NONE)
-		return judge_nobody(route);
-	struct verdict verdict = {.is_admitted = true, .why = "every verified certificate is"};
-	verdict.verify_error = client_certificate_verify(shown, route->tls);
-	if (route->acl) {
-		const struct identity *identity = client_certificate_identity(shown);
-		verdict.is_admitted = acl_check(route->acl, identity, &verdict.acl);
-		verdict.why = verdict.acl.why;
-	}
-	if (verdict.verify_error) {
-		verdict.is_admitted = false;
-		verdict.why = "the certificate is not trusted";
-	}
-	return verdict;
-}
-
-/* Rule and verification are told both, even where one of them suffices to be refused. */
-static void tell_certificate(struct out *out, const struct route *route,
-	const struct client_certificate *shown, const struct verdict *verdict)
+/* Both verification and rule are printed, even where one of them suffices for a refusal. */
+static void print_certificate(struct out *out, const struct route *route,
+	const struct client_facts *facts, const struct admission *admission)
 {
 	char text[IDENTITY_TEXT_MAX], rule[512];
-	identity_text(client_certificate_identity(shown), text);
+	identity_text(facts->identity, text);
 	out_text(out, "certificate", text);
 	if (route->tls->policy.verify == TLS_VERIFY_NONE)
 		return;
-	out_flag(out, "verified", !verdict->verify_error);
-	out_text(out, "verify_error", verdict->verify_error);
+	out_flag(out, "verified", !facts->verify_error);
+	out_text(out, "verify_error", facts->verify_error);
 	if (!route->acl)
 		return;
-	snprintf(rule, sizeof rule, "%s %s", verdict->acl.field ? verdict->acl.field : "",
-		verdict->acl.rule ? verdict->acl.rule : "");
-	out_text(out, "rule", verdict->acl.rule ? rule : NULL);
+	const struct acl_verdict *acl = &admission->acl;
+	snprintf(rule, sizeof rule, "%s %s", acl->field ? acl->field : "",
+		acl->rule ? acl->rule : "");
+	out_text(out, "rule", acl->rule ? rule : NULL);
 }
 
-static void tell_client(
+static void print_client(
 	struct out *out, const struct route *route, const struct client_certificate *shown)
 {
-	struct verdict verdict = judge(route, shown);
+	struct client_facts facts = {0};
+	struct admission admission;
+	if (shown)
+		facts.identity = client_certificate_identity(shown);
+	if (shown && route->tls->policy.verify != TLS_VERIFY_NONE)
+		facts.verify_error = client_certificate_verify(shown, route->tls);
+	route_admit(route, &facts, &admission);
 	out_object(out, "client");
 	if (shown)
-		tell_certificate(out, route, shown, &verdict);
+		print_certificate(out, route, &facts, &admission);
 	else
 		out_text(out, "certificate", NULL);
-	out_flag(out, "admitted", verdict.is_admitted);
-	out_text(out, "why", verdict.why);
+	out_flag(out, "admitted", admission.is_admitted);
+	out_text(out, "why", admission.why);
 	out_close(out);
 }
 
-static void tell_trust(struct out *out, const struct trust *trust)
+static void print_trust(struct out *out, const struct trust *trust)
 {
 	out_list(out, "trusted_files");
 	for (size_t i = 0; i < trust->stamp_count; i++)
@@ -126,7 +89,7 @@ static void tell_trust(struct out *out, const struct trust *trust)
 	out_close(out);
 }
 
-void explain_client(struct out *out, const struct route *route, const struct asker *asker)
+void explain_client(struct out *out, const struct route *route, const struct explain_facts *facts)
 {
 	static const char *const words[] = {[TLS_VERIFY_NONE] = "none",
 		[TLS_VERIFY_OPTIONAL] = "optional",
@@ -134,13 +97,13 @@ void explain_client(struct out *out, const struct route *route, const struct ask
 	char rules[ACL_TEXT_MAX];
 	out_text(out, "client_auth", words[route->tls->policy.verify]);
 	if (route->tls->policy.trust)
-		tell_trust(out, route->tls->policy.trust);
+		print_trust(out, route->tls->policy.trust);
 	if (route->acl) {
 		acl_text(route->acl, rules);
 		out_text(out, "acl", rules);
 	}
-	if (asker->certificate || route->tls->policy.verify != TLS_VERIFY_NONE)
-		tell_client(out, route, asker->certificate);
+	if (facts->certificate || route->tls->policy.verify != TLS_VERIFY_NONE)
+		print_client(out, route, facts->certificate);
 }
 
 void explain_unseen(struct out *out, const struct client_certificate *shown)
@@ -149,6 +112,6 @@ void explain_unseen(struct out *out, const struct client_certificate *shown)
 	identity_text(client_certificate_identity(shown), text);
 	out_object(out, "client");
 	out_text(out, "certificate", text);
-	out_text(out, "why", "passed through: certificates are the backend's to judge");
+	out_text(out, "why", "passthrough: the backend verifies certificates");
 	out_close(out);
 }

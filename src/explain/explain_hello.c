@@ -23,50 +23,51 @@ static ssize_t read_up_to(int fd, uint8_t *out, size_t most)
 	return (ssize_t)len;
 }
 
-bool asked_read(struct asked *asked, const char *path, struct err *err)
+bool explain_input_read(struct explain_input *input, const char *path, struct err *err)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t len = fd < 0 ? -1 : read_up_to(fd, asked->wire, sizeof asked->wire);
+	ssize_t len = fd < 0 ? -1 : read_up_to(fd, input->wire, sizeof input->wire);
 	if (len < 0)
 		err_set(err, "%s: %s", is_stdin ? "standard input" : path, strerror(errno));
 	if (fd >= 0 && !is_stdin)
 		close(fd);
 	if (len < 0)
 		return false;
-	struct span wire = span_of(asked->wire, (size_t)len);
-	asked->verdict = client_hello_parse(wire, asked->joined, &asked->hello);
+	struct span wire = span_of(input->wire, (size_t)len);
+	input->verdict = client_hello_parse(wire, input->joined, &input->hello);
 	return true;
 }
 
 /* One id of the list, as it would be on the wire, behind its length. */
-static bool add_id(struct asked *asked, size_t *used, const char *text, size_t len)
+static bool add_id(struct explain_input *input, size_t *used, const char *text, size_t len)
 {
 	char copy[ALPN_TEXT_MAX];
 	uint8_t id[255];
 	size_t id_len;
-	if (len >= sizeof copy || *used + 1 + sizeof id > sizeof asked->wire)
+	if (len >= sizeof copy || *used + 1 + sizeof id > sizeof input->wire)
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
 	if (!alpn_decode(copy, id, &id_len))
 		return false;
-	asked->wire[(*used)++] = (uint8_t)id_len;
-	memcpy(asked->wire + *used, id, id_len);
+	input->wire[(*used)++] = (uint8_t)id_len;
+	memcpy(input->wire + *used, id, id_len);
 	*used += id_len;
 	return true;
 }
 
-bool asked_make(struct asked *asked, const char *sni, const char *alpn, struct err *err)
+bool explain_input_make(
+	struct explain_input *input, const char *sni, const char *alpn, struct err *err)
 {
 	size_t used = 0;
-	asked->verdict = HELLO_WHOLE;
-	asked->hello = (struct client_hello){.version_min = 0x0303, .version_max = 0x0304};
+	input->verdict = HELLO_WHOLE;
+	input->hello = (struct client_hello){.version_min = 0x0303, .version_max = 0x0304};
 	if (*sni)
-		asked->hello.sni_error = server_name_parse(span_of_string(sni), &asked->hello.sni);
+		input->hello.sni_error = server_name_parse(span_of_string(sni), &input->hello.sni);
 	while (alpn) {
 		size_t len = strcspn(alpn, ",");
-		if (!add_id(asked, &used, alpn, len)) {
+		if (!add_id(input, &used, alpn, len)) {
 			err_set(err,
 				"--alpn: expected protocols of 1 to 255 bytes such as "
 				"\"h2,http/1.1\", got \"%.*s\"",
@@ -75,7 +76,7 @@ bool asked_make(struct asked *asked, const char *sni, const char *alpn, struct e
 		}
 		alpn = alpn[len] == ',' ? alpn + len + 1 : NULL;
 	}
-	asked->hello.alpn = span_of(asked->wire, used);
+	input->hello.alpn = span_of(input->wire, used);
 	return true;
 }
 
@@ -99,10 +100,10 @@ static void tell_alpn(struct out *out, const struct client_hello *hello)
 	out_close(out);
 }
 
-void explain_hello(struct out *out, const struct asked *asked)
+void explain_hello(struct out *out, const struct explain_input *input)
 {
-	const struct client_hello *hello = &asked->hello;
-	out_flag(out, "complete", asked->verdict == HELLO_WHOLE);
+	const struct client_hello *hello = &input->hello;
+	out_flag(out, "complete", input->verdict == HELLO_WHOLE);
 	tell_name(out, hello);
 	out_text(out, "sni_error", hello->sni_error);
 	tell_alpn(out, hello);
@@ -111,8 +112,8 @@ void explain_hello(struct out *out, const struct asked *asked)
 	out_text(out, "error", hello->error);
 }
 
-void explain_asked(struct out *out, const struct asked *asked)
+void explain_offer(struct out *out, const struct explain_input *input)
 {
-	tell_name(out, &asked->hello);
-	tell_alpn(out, &asked->hello);
+	tell_name(out, &input->hello);
+	tell_alpn(out, &input->hello);
 }

@@ -152,21 +152,11 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 	return host ? with_certificate(host) : routes->first_with_certificate;
 }
 
-static bool can_read_page(const struct client_hello *hello)
+const char *route_mode_name(const struct route *route)
 {
-	struct span offered = hello->alpn, id;
-	if (offered.len == 0)
-		return true;
-	while (alpn_next(&offered, &id))
-		if (span_equal(id, span_of("h2", 2)) ||
-			(id.len == 8 && memcmp(id.data, "http/1.", 7) == 0))
-			return true;
-	return false;
-}
-
-const struct route *routes_answering(const struct routes *routes, const struct client_hello *hello)
-{
-	return can_read_page(hello) ? routes_closest(routes, &hello->sni) : NULL;
+	if (route->is_forward)
+		return "forward";
+	return route->tls ? "terminate" : "passthrough";
 }
 
 /*

@@ -38,10 +38,7 @@ static void log_route(struct log_line *line, const struct route *route)
 	if (!route)
 		return;
 	log_text(line, "route", route->host);
-	log_text(line, "mode",
-		route->is_forward    ? "forward"
-			: route->tls ? "terminate"
-				     : "passthrough");
+	log_text(line, "mode", route_mode_name(route));
 }
 
 /* Of a client that they refuse. */

@@ -108,19 +108,19 @@ explain -c star.json --sni any.test --json
 is "the catch-all" "$(jq -r '.route.match' out)" catch-all
 explain -c star.json --sni '' --json
 is "for a client that names nobody" "$(jq -c '[.sni, .route.why]' out)" \
-	'[null,"the client names nobody; it has no \"alpn\" entries"]'
+	'[null,"the client sends no name; it has no \"alpn\" entries"]'
 
 # --- no route ---
 
 told "an unknown name" '[.route, .why, .answer, .closest_host]' \
-	'[null,"no such host","421 Misdirected Request, under the certificate of another host","*.wild.test"]' \
+	'[null,"unknown server name","421 Misdirected Request, under the certificate of another host","*.wild.test"]' \
 	--sni wild.test
 told "and the certificate it sees" '.certificates[0].names' '["*.wild.test"]' --sni wild.test
 is "is explained all the same" "$STATUS" 0
 explain -c only.json --sni y.test --json
 is "no certificate at all" "$(jq -c '[.route, .answer]' out)" '[null,"alert unrecognized_name"]'
 told "no common protocol" '[.route, .why, .answer, .protocols]' \
-	'[null,"no application protocol of this host","alert no_application_protocol",["ssh","any","acme-tls/1","h2","http/1.1"]]' \
+	'[null,"no common application protocol","alert no_application_protocol",["ssh","any","acme-tls/1","h2","http/1.1"]]' \
 	--sni app.test --alpn foo
 told "an address is no name" '[.sni, .why, .answer]' \
 	'[null,"server name is an IP address","alert illegal_parameter"]' --sni 192.0.2.1

@@ -120,11 +120,11 @@ routed() { # FILTER: of the hello on standard input
 }
 is "the route" "$(hello --sni app.test --alpn ssh | routed '[.sni, .route.host, .route.alpn, .route.mode, .route.backend.servers]')" \
 	'["app.test","app.test","ssh","terminate",["127.0.0.1:22"]]'
-is "no route" "$(hello --sni b.test | routed '[.complete, .route, .why]')" '[true,null,"no such host"]'
+is "no route" "$(hello --sni b.test | routed '[.complete, .route, .why]')" '[true,null,"unknown server name"]'
 is "a version too old" "$(hello --max TLS1.1 --min TLS1.1 --sni app.test | routed '.route | [.min_version, .version_error != null]')" \
 	'["TLS1.2",true]'
 is "an unfinished hello" "$(head -c 20 whole | routed '[.error, .route, .why]')" \
-	'[null,null,"the hello is not whole"]'
+	'[null,null,"the ClientHello is incomplete"]'
 is "a broken one" "$(bytes "$(hello_with 00170005)" | routed '[.route, .answer]')" \
 	'[null,"alert decode_error"]'
 is "no TLS" "$(echo GET | routed '[.route, .why]')" '[null,"not TLS"]'

@@ -80,7 +80,7 @@ like "servers" "$(ctl servers)" "$back +not watched"
 
 is "explain says what the command of that name does" "$(ctl explain --sni app.test)" \
 	"$("$GATEHOUSE" explain -c "$TMP/config.json" --sni app.test)"
-like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni":"no.test".*"why":"no such host"'
+like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni":"no.test".*"why":"unknown server name"'
 
 # --- what is to be done ---
 

@@ -1,8 +1,8 @@
 #include "session/steps/steps.h"
 
+#include "route/decision.h"
 #include "session/session_stats.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define OFFERED_SHOWN 120
@@ -40,21 +40,15 @@ static bool keep_facts(struct session *session, const struct client_hello *hello
 	return true;
 }
 
-static enum step_result answer_unknown(struct session *session, const struct client_hello *hello)
+static bool all_drained(const struct session *session)
 {
-	bool is_web = !session->preface || session->preface->is_web;
-	const struct route *closest = is_web ? routes_answering(session->routes, hello) : NULL;
-	if (!closest)
-		return session_refuse_alert(
-			session, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, "unknown server name");
-	session->context = closest->tls_no_client_auth;
-	return session_jump(session, misdirected_steps);
+	return atomic_load_explicit(&session->service->limits->drained, memory_order_relaxed);
 }
 
 static bool is_drained(const struct session *session)
 {
 	return atomic_load_explicit(&session->route->drained, memory_order_relaxed) ||
-		atomic_load_explicit(&session->service->limits->drained, memory_order_relaxed);
+		all_drained(session);
 }
 
 static bool acquire_slot(struct session *session)
@@ -70,54 +64,43 @@ static bool acquire_slot(struct session *session)
 	return session->is_route_counted;
 }
 
-/* A page, in the protocol that it is written in if the client has it. */
-static struct span alpn_of_answer(const struct client_hello *hello)
+static enum step_result act_on_refusal(struct session *session, const struct decision *decision)
 {
-	struct span list = hello->alpn, id;
-	while (alpn_next(&list, &id))
-		if (span_equal(id, span_of("http/1.1", 8)))
-			return id;
-	return span_of(NULL, 0);
-}
-
-static enum step_result refuse_hello(
-	struct session *session, enum alert alert, const char *what, const char *error)
-{
-	char why[160];
-	snprintf(why, sizeof why, "%s %s", what, error);
-	return session_refuse_alert(session, alert, END_BAD_HELLO, why);
+	char why[DECISION_TEXT_MAX];
+	decision_text(decision, why);
+	switch (decision->outcome) {
+	case OUTCOME_PAGE_421:
+		return session_jump(session, misdirected_steps);
+	case OUTCOME_ALERT:
+		return session_refuse_alert(session, decision->alert, decision->reason, why);
+	case OUTCOME_ROUTE:
+	case OUTCOME_WAIT:
+	case OUTCOME_CLOSE:
+		break;
+	}
+	return session_end(session, decision->reason, why);
 }
 
 /* Runs in the callback that sniffed: the hello is still in the loop context's scratch. */
 enum step_result step_choose_route(struct session *session)
 {
 	const struct client_hello *hello = &session->service->hello;
-	struct matched matched;
-	enum match match = routes_match(session->routes, hello, &matched);
-	struct span alpn = match == MATCH_NO_NAME ? alpn_of_answer(hello) : matched.alpn;
-	if (!keep_facts(session, hello, alpn))
+	struct route_facts facts = {.verdict = HELLO_WHOLE,
+		.hello = hello,
+		.is_drained = all_drained(session),
+		.preface = session->preface};
+	struct decision decision;
+	route_decide(session->routes, &facts, &decision);
+	if (!keep_facts(session, hello, decision.alpn))
 		return session_end(session, END_NO_MEMORY, "out of memory");
-	if (hello->sni_error)
-		return refuse_hello(
-			session, ALERT_ILLEGAL_PARAMETER, "server name", hello->sni_error);
-	if (hello->alpn_error)
-		return refuse_hello(session, ALERT_DECODE_ERROR, "ALPN", hello->alpn_error);
-	if (match == MATCH_NO_NAME)
-		return answer_unknown(session, hello);
-	if (match == MATCH_NO_PROTOCOL)
-		return session_refuse_alert(session, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
-			"no common application protocol");
-	if (!preface_fits(session->preface, matched.route->backend->starttls))
-		return session_refuse_alert(session, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
-			"the greeting of the listener is not that of the backend");
-	session->route = matched.route;
-	session->context = matched.route->tls;
-	if (is_drained(session))
-		return session_refuse_alert(session, ALERT_INTERNAL_ERROR, END_DRAINED, "drained");
-	if (!acquire_slot(session))
-		return session_refuse_alert(session, ALERT_INTERNAL_ERROR, END_LIMIT,
-			"max_connections of the host reached");
-	return STEP_NEXT;
+	session->route = decision.route;
+	session->context = decision.context;
+	if (decision.outcome == OUTCOME_ROUTE) {
+		if (acquire_slot(session))
+			return STEP_NEXT;
+		decision_refuse_full(&decision);
+	}
+	return act_on_refusal(session, &decision);
 }
 
 /* A forward has its route from the beginning. */

@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "route/acl.h"
+#include "route/decision.h"
 #include "session/session_stats.h"
 #include "session/steps/steps.h"
 #include "tls/tls_accept.h"
@@ -17,12 +17,13 @@ static struct ticket_binding binding_of(const struct session *session)
 static bool on_admit(void *owner, const struct identity *identity, const char **why)
 {
 	struct session *session = owner;
-	struct acl_verdict verdict;
-	bool is_admitted = acl_check(session->route->acl, identity, &verdict);
-	count_acl(session, is_admitted);
-	session->at.handshake.is_denied = !is_admitted;
-	*why = verdict.why;
-	return is_admitted;
+	struct client_facts facts = {.identity = identity};
+	struct admission admission;
+	route_admit(session->route, &facts, &admission);
+	count_acl(session, admission.is_admitted);
+	session->at.handshake.is_denied = !admission.is_admitted;
+	*why = admission.why;
+	return admission.is_admitted;
 }
 
 static bool begin_handshake(struct session *session, struct err *err)
