@@ -1,6 +1,6 @@
 #include "route/drain.h"
 
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 
 size_t routes_drain_host(struct routes *routes, const char *name, bool drained)
 {

@@ -1,6 +1,6 @@
 #include "route/inspect.h"
 
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 
 const struct host *routes_host_of(const struct routes *routes, const struct server_name *name)
 {

@@ -1,7 +1,7 @@
 #include "route/routes.h"
 
 #include "route/acl.h"
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 #include "stats/route_stats.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 
 #include <search.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "base/date.h"
 #include "route/acl.h"
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 
 #include <search.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "stats/route_stats.h"
 
-#include "route/routes_build.h"
+#include "route/routes_inside.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* The inside of a snapshot, shared by the code that builds it and the code that reads it. */
-#ifndef GATEHOUSE_ROUTE_ROUTES_BUILD_H
-#define GATEHOUSE_ROUTE_ROUTES_BUILD_H
+#ifndef GATEHOUSE_ROUTE_ROUTES_INSIDE_H
+#define GATEHOUSE_ROUTE_ROUTES_INSIDE_H
 
 #include "route/host_table.h"
 #include "route/routes.h"
