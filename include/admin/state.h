@@ -6,6 +6,7 @@
 #ifndef GATEHOUSE_ADMIN_STATE_H
 #define GATEHOUSE_ADMIN_STATE_H
 
+#include "route/routes.h"
 #include "stats/counters.h"
 #include "stats/route_stats.h"
 

@@ -7,33 +7,11 @@
 #define GATEHOUSE_ROUTE_ROUTES_H
 
 #include "base/path_set.h"
-#include "config/config.h"
+#include "route/route.h"
 #include "tls/tls_store.h"
-#include "upstream/backend.h"
 #include "wire/client_hello.h"
 
-struct acl;
 struct routes;
-struct route_stats;
-
-/* What one name with one protocol leads to. */
-struct route {
-	const char *host; /* the key in the configuration: "*.example.com" */
-	struct span alpn; /* the key of its "alpn" entry; empty: the host itself */
-	struct strings offer_alpn;
-	struct tls_context *tls; /* NULL: passthrough */
-	struct tls_context
-		*tls_no_client_auth; /* the same certificates, and nobody is asked for one */
-	struct backend *backend;
-	struct acl *acl; /* NULL: every verified certificate */
-	unsigned max_connections;
-	bool revalidate;
-	bool is_forward;            /* plain in, TLS out; `offer_alpn` is for the server then */
-	atomic_bool drained;        /* by the administrator: no new connections */
-	struct server_state *slots; /* its `active` is held to max_connections; NULL: no limit */
-	/* What it has carried, once it has (route/stats). With `drained` all that changes here. */
-	_Atomic(struct route_stats *) stats;
-};
 
 struct routes_setup {
 	const char *path;
@@ -84,15 +62,6 @@ struct route *routes_same(const struct routes *routes, const struct route *route
  * the first there is; NULL without any. To be used for its certificate alone.
  */
 const struct route *routes_closest(const struct routes *routes, const struct server_name *name);
-
-/* "terminate", "passthrough", "forward" */
-const char *route_mode_name(const struct route *route);
-
-/*
- * For tickets: equal as long as a resumption would be judged the same. A wildcard's names have one
- * each, because a TLS 1.2 session belongs to the name that it began with (RFC 6066 section 3).
- */
-struct ticket_binding route_ticket_binding(const struct route *route, const char *server_name);
 
 /*
  * The configuration of a listener, by its address there; NULL: it has none of that address.

@@ -7,6 +7,7 @@
 
 #include "dial/resolver.h"
 #include "net/loop_ctx.h"
+#include "route/routes.h"
 #include "session/log_ratelimit.h"
 #include "session/sources.h"
 #include "stats/counters.h"

@@ -1,40 +1,50 @@
 /*
- * What each route has carried, over reloads: the first ROUTE_STATS_MAX routes that see a connection
- * have a stats each, all others share one, and so do connections that found no route. A million
- * hosts, or a flood of unknown names, so make a bounded number of series; and which of them a
- * connection counts in never changes while its route is configured, so that no series runs
- * backwards.
+ * What each route has carried, over reloads, in a table by the host and the ALPN id of routes: the first
+ * ROUTE_STATS_MAX that see a connection have an entry each, all others share one, and so do connections
+ * without a route. A million hosts, or a flood of unknown names, so make a bounded number of series;
+ * and which of them a connection counts in never changes while its route is configured, so that no
+ * series runs backwards.
  *
- * Every worker adds to the same stats, a few times in a connection's life.
+ * Entries are counted: a snapshot holds those of its routes, and the last one that gives an entry back
+ * removes it. Every worker adds to the same entries, a few times in a connection's life.
  */
 #ifndef GATEHOUSE_STATS_ROUTE_STATS_H
 #define GATEHOUSE_STATS_ROUTE_STATS_H
 
-#include "route/routes.h"
+#include "base/bytes.h"
+
+#include <stdatomic.h>
 
 #define ROUTE_STATS_MAX 1000
 
 struct route_stats {
-	const char *host, *alpn; /* "*.example.com" and "ssh", or "" */
+	const char *host; /* "*.example.com" */
+	const char *alpn; /* as text: "ssh", or "" */
+	struct span alpn_id;
 	bool is_terminated;
-	atomic_ullong connections, errors, up,
-		down; /* errors: refused for whatever reason; bytes */
+	atomic_ullong connections, errors; /* errors: refused for whatever reason */
+	atomic_ullong up, down;            /* bytes */
 	atomic_uint active;
 };
 
 struct route_stats_table;
 struct route_stats_table *route_stats_table_create(void);
-void route_stats_table_destroy(struct route_stats_table *table); /* after the last snapshot */
+void route_stats_table_destroy(
+	struct route_stats_table *table); /* when all entries are given back */
 
-/* The stats of a route (NULL: of no route). Lent for the life of the snapshot. Never NULL. */
-struct route_stats *route_stats_of(
-	struct route_stats_table *table, struct routes *routes, struct route *route);
+/* A reference on the entry of a host and an ALPN id (empty: of the host itself), which is made if there
+ * is none; NULL when the table is full, or memory is. */
+struct route_stats *route_stats_get(
+	struct route_stats_table *table, const char *host, struct span alpn_id, bool is_terminated);
+void route_stats_release(struct route_stats *stats);
 
-/* A snapshot takes over from the one before: the routes that stay keep what they have counted. */
-void route_stats_follow(struct route_stats_table *table, struct routes *routes);
+/* The shared ones, which live as long as the table. */
+struct route_stats *route_stats_other(struct route_stats_table *table); /* without an entry */
+struct route_stats *route_stats_none(struct route_stats_table *table);  /* without a route */
 
-/* What a snapshot held of them, when it goes (routes.c). */
-void route_stats_leave(struct routes *routes);
+/* A reference on each entry that there is; how many. */
+size_t route_stats_get_all(
+	struct route_stats_table *table, struct route_stats *out[ROUTE_STATS_MAX]);
 
 /* All that there are, copied; the last two are "_other" and "_none". The caller frees the rows. */
 struct route_stats_row {

@@ -19,6 +19,7 @@
 #include "daemon/worker/workers.h"
 #include "daemon/worker_orders.h"
 #include "net/inherited.h"
+#include "route/routes_stats.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/user.h"
 #include "upgrade/handover.h"
@@ -63,7 +64,7 @@ struct daemon {
 
 static void commit_route_stats(void *owner, const struct reload_event *event)
 {
-	route_stats_follow(owner, event->routes);
+	routes_stats_follow(owner, event->routes);
 }
 
 static void commit_health_checks(void *owner, const struct reload_event *event)

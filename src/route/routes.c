@@ -6,20 +6,6 @@
 
 #include <stdlib.h>
 
-bool pointers_add(struct pointers *pointers, void *item)
-{
-	if (pointers->count == pointers->room) {
-		size_t room = pointers->room ? pointers->room * 2 : 8;
-		void **more = realloc(pointers->items, room * sizeof *more);
-		if (!more)
-			return false;
-		pointers->items = more;
-		pointers->room = room;
-	}
-	pointers->items[pointers->count++] = item;
-	return true;
-}
-
 struct routes *routes_ref(struct routes *routes)
 {
 	atomic_fetch_add(&routes->refs, 1);
@@ -36,10 +22,13 @@ void routes_unref(struct routes *routes)
 		backend_finish(routes->backends.items[i], routes->servers);
 	for (size_t i = 0; i < routes->acls.count; i++)
 		acl_free(routes->acls.items[i]);
-	route_stats_leave(routes);
+	for (size_t i = 0; i < routes->stats.count; i++)
+		route_stats_release(routes->stats.items[i]);
 	for (size_t i = 0; i < routes->slots.count; i++)
 		server_state_unref(routes->servers, routes->slots.items[i]);
+	free(routes->stats.items);
 	free(routes->slots.items);
+	pthread_mutex_destroy(&routes->stats_lock);
 	free(routes->contexts.items);
 	free(routes->backends.items);
 	free(routes->acls.items);
@@ -150,33 +139,6 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 	const struct host *host =
 		host_table_closest(&routes->hosts, span_of(name->text, name->len));
 	return host ? with_certificate(host) : routes->first_with_certificate;
-}
-
-const char *route_mode_name(const struct route *route)
-{
-	if (route->is_forward)
-		return "forward";
-	return route->tls ? "terminate" : "passthrough";
-}
-
-/*
- * Fixed keys do: who finds names that collide resumes a session of his own. The halves have different
- * ones. The policy needs no part in it: where it could matter, certificates are asked for and no
- * ticket is given.
- */
-struct ticket_binding route_ticket_binding(const struct route *route, const char *server_name)
-{
-	uint64_t host[2], halves[2];
-	for (unsigned i = 0; i < 2; i++) {
-		struct hash_key key = {0x6761746568ull, i};
-		host[i] = hash_bytes(key, route->host, strlen(route->host));
-		key.k0 = host[i];
-		key.k0 = hash_bytes(key, server_name, strlen(server_name));
-		halves[i] = hash_bytes(key, route->alpn.data, route->alpn.len);
-	}
-	struct ticket_binding binding;
-	memcpy(binding.bytes, halves, sizeof binding.bytes);
-	return binding;
 }
 
 static const struct listener_config *find_listener(

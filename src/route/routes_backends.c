@@ -1,4 +1,5 @@
-#include "route/routes_inside.h"
+#include "route/routes.h"
+#include "route/routes_builder.h"
 
 #include <search.h>
 #include <stdlib.h>

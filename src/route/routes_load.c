@@ -1,6 +1,7 @@
 #include "base/date.h"
 #include "route/acl.h"
-#include "route/routes_inside.h"
+#include "route/routes.h"
+#include "route/routes_builder.h"
 
 #include <search.h>
 #include <stdio.h>
@@ -440,6 +441,7 @@ struct routes *routes_load(
 	}
 	routes->refs = 1;
 	routes->servers = setup->servers;
+	pthread_mutex_init(&routes->stats_lock, NULL);
 	host_table_init(&routes->hosts);
 	tls_store_begin(setup->store);
 	routes->config = config_read(setup->path, on_host, &builder, report);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "net/pipes.h"
+#include "route/routes_stats.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -25,7 +26,7 @@ void count_started(struct session *session)
 
 void count_routed(struct session *session)
 {
-	struct route_stats *stats = route_stats_of(
+	struct route_stats *stats = routes_stats_of(
 		session->service->limits->route_stats, session->routes, session->route);
 	session->stats = stats;
 	atomic_fetch_add_explicit(&stats->connections, 1, memory_order_relaxed);
@@ -98,7 +99,7 @@ void count_ended(struct session *session, enum end_reason reason, const char *wh
 	struct counters *counters = session->service->counters;
 	bool was_routed = session->stats != NULL;
 	if (!was_routed)
-		session->stats = route_stats_of(session->service->limits->route_stats, NULL, NULL);
+		session->stats = route_stats_none(session->service->limits->route_stats);
 	add_bytes(session);
 	counter_add(&counters->end_reasons[reason], 1);
 	histogram_add(&counters->durations, clock_now_us() - session->began_us);

@@ -1,22 +1,21 @@
 #include "stats/route_stats.h"
 
-#include "route/routes_inside.h"
+#include "wire/client_hello.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct entry {
-	struct route_stats stats; /* first: a stats leads to its entry */
+	struct route_stats stats; /* first: stats lead to their entry */
 	struct route_stats_table *table;
-	unsigned refs; /* snapshots that it is known to; under the lock */
-	struct span alpn;
-	char host[]; /* and behind it the id, and the id as text */
+	unsigned refs; /* under the lock */
+	char text[];   /* host, id, and the id as text */
 };
 
 struct route_stats_table {
 	pthread_mutex_t lock;
-	struct entry *entries[ROUTE_STATS_MAX];
+	struct entry *entries[ROUTE_STATS_MAX]; /* sorted */
 	size_t count;
 	struct route_stats other, none;
 };
@@ -43,27 +42,28 @@ void route_stats_table_destroy(struct route_stats_table *table)
 	free(table);
 }
 
-static int compare(const char *host, struct span alpn, const struct entry *entry)
+static int entry_compare(const char *host, struct span alpn_id, const struct entry *entry)
 {
-	int order = strcmp(host, entry->host);
-	if (order == 0 && alpn.len != entry->alpn.len)
-		order = alpn.len < entry->alpn.len ? -1 : 1;
-	if (order == 0 && alpn.len > 0)
-		order = memcmp(alpn.data, entry->alpn.data, alpn.len);
+	struct span other = entry->stats.alpn_id;
+	int order = strcmp(host, entry->stats.host);
+	if (order == 0 && alpn_id.len != other.len)
+		order = alpn_id.len < other.len ? -1 : 1;
+	if (order == 0 && alpn_id.len > 0)
+		order = memcmp(alpn_id.data, other.data, alpn_id.len);
 	return order;
 }
 
 /* Where in the sorted list it is, or would be. */
-static size_t place_of(
-	const struct route_stats_table *table, const struct route *route, bool *is_there)
+static size_t entry_index(const struct route_stats_table *table, const char *host,
+	struct span alpn_id, bool *is_found)
 {
 	size_t from = 0, to = table->count;
-	*is_there = false;
+	*is_found = false;
 	while (from < to) {
 		size_t middle = (from + to) / 2;
-		int order = compare(route->host, route->alpn, table->entries[middle]);
+		int order = entry_compare(host, alpn_id, table->entries[middle]);
 		if (order == 0) {
-			*is_there = true;
+			*is_found = true;
 			return middle;
 		}
 		if (order < 0)
@@ -74,31 +74,31 @@ static size_t place_of(
 	return from;
 }
 
-static struct entry *entry_create(struct route_stats_table *table, const struct route *route)
+static struct entry *entry_create(
+	struct route_stats_table *table, const char *host, struct span alpn_id)
 {
 	char alpn[ALPN_TEXT_MAX];
-	size_t host_size = strlen(route->host) + 1;
-	alpn_text(route->alpn, alpn, sizeof alpn);
+	size_t host_size = strlen(host) + 1;
+	alpn_text(alpn_id, alpn, sizeof alpn);
 	size_t alpn_size = strlen(alpn) + 1;
-	struct entry *entry = calloc(1, sizeof *entry + host_size + route->alpn.len + alpn_size);
+	struct entry *entry = calloc(1, sizeof *entry + host_size + alpn_id.len + alpn_size);
 	if (!entry)
 		return NULL;
-	char *id = memcpy(entry->host, route->host, host_size);
-	id += host_size;
-	if (route->alpn.len > 0)
-		memcpy(id, route->alpn.data, route->alpn.len);
-	entry->alpn = span_of(id, route->alpn.len);
+	char *id = entry->text + host_size;
+	entry->stats.host = memcpy(entry->text, host, host_size);
+	if (alpn_id.len > 0)
+		memcpy(id, alpn_id.data, alpn_id.len);
+	entry->stats.alpn_id = span_of(id, alpn_id.len);
+	entry->stats.alpn = memcpy(id + alpn_id.len, alpn, alpn_size);
 	entry->table = table;
-	entry->stats.host = entry->host;
-	entry->stats.alpn = memcpy(id + route->alpn.len, alpn, alpn_size);
 	return entry;
 }
 
-static struct entry *add(struct route_stats_table *table, const struct route *route, size_t at)
+static struct entry *entry_insert(
+	struct route_stats_table *table, const char *host, struct span alpn_id, size_t at)
 {
-	if (table->count == ROUTE_STATS_MAX)
-		return NULL;
-	struct entry *entry = entry_create(table, route);
+	struct entry *entry =
+		table->count < ROUTE_STATS_MAX ? entry_create(table, host, alpn_id) : NULL;
 	if (!entry)
 		return NULL;
 	memmove(&table->entries[at + 1], &table->entries[at],
@@ -108,84 +108,63 @@ static struct entry *add(struct route_stats_table *table, const struct route *ro
 	return entry;
 }
 
-/* The snapshot knows it from now on. */
-static struct route_stats *adopt(struct routes *routes, struct route *route, struct entry *entry)
+static void entry_remove(struct route_stats_table *table, struct entry *entry)
 {
-	if (!pointers_add(&routes->table, entry))
-		return NULL;
-	entry->refs++;
-	entry->stats.is_terminated = route->tls != NULL;
-	atomic_store(&route->stats, &entry->stats);
-	return &entry->stats;
-}
-
-struct route_stats *route_stats_of(
-	struct route_stats_table *table, struct routes *routes, struct route *route)
-{
-	struct route_stats *stats = route ? atomic_load(&route->stats) : &table->none;
-	bool is_there;
-	if (stats)
-		return stats;
-	pthread_mutex_lock(&table->lock);
-	stats = atomic_load(&route->stats);
-	if (!stats) {
-		size_t at = place_of(table, route, &is_there);
-		struct entry *entry = is_there ? table->entries[at] : add(table, route, at);
-		stats = entry ? adopt(routes, route, entry) : NULL;
-		if (!stats)
-			atomic_store(&route->stats, stats = &table->other);
-	}
-	pthread_mutex_unlock(&table->lock);
-	return stats;
-}
-
-/* A forward is known by its target, which has a port and so is no host's name. */
-static struct route *same_route(const struct routes *routes, const struct entry *entry)
-{
-	struct route keys = {.host = entry->host, .alpn = entry->alpn};
-	for (size_t i = 0; i < routes->config->forward_count; i++)
-		if (strcmp(routes->forwards[i].host, entry->host) == 0)
-			return &routes->forwards[i];
-	return routes_same(routes, &keys);
-}
-
-void route_stats_follow(struct route_stats_table *table, struct routes *routes)
-{
-	pthread_mutex_lock(&table->lock);
-	for (size_t i = 0; i < table->count; i++) {
-		struct entry *entry = table->entries[i];
-		struct route *route = same_route(routes, entry);
-		if (route && !atomic_load(&route->stats))
-			adopt(routes, route, entry);
-	}
-	pthread_mutex_unlock(&table->lock);
-}
-
-static void forget(struct route_stats_table *table, struct entry *entry)
-{
-	size_t at = 0;
-	while (table->entries[at] != entry)
-		at++;
+	bool is_found;
+	size_t at = entry_index(table, entry->stats.host, entry->stats.alpn_id, &is_found);
 	table->count--;
 	memmove(&table->entries[at], &table->entries[at + 1],
 		(table->count - at) * sizeof *table->entries);
 	free(entry);
 }
 
-void route_stats_leave(struct routes *routes)
+struct route_stats *route_stats_get(
+	struct route_stats_table *table, const char *host, struct span alpn_id, bool is_terminated)
 {
-	if (routes->table.count == 0)
-		return;
-	struct entry *first = routes->table.items[0];
-	struct route_stats_table *table = first->table;
+	bool is_found;
 	pthread_mutex_lock(&table->lock);
-	for (size_t i = 0; i < routes->table.count; i++) {
-		struct entry *entry = routes->table.items[i];
-		if (--entry->refs == 0)
-			forget(table, entry);
+	size_t at = entry_index(table, host, alpn_id, &is_found);
+	struct entry *entry =
+		is_found ? table->entries[at] : entry_insert(table, host, alpn_id, at);
+	if (entry) {
+		entry->refs++;
+		entry->stats.is_terminated = is_terminated;
 	}
 	pthread_mutex_unlock(&table->lock);
-	free(routes->table.items);
+	return entry ? &entry->stats : NULL;
+}
+
+void route_stats_release(struct route_stats *stats)
+{
+	struct entry *entry = (struct entry *)stats;
+	struct route_stats_table *table = entry->table;
+	pthread_mutex_lock(&table->lock);
+	if (--entry->refs == 0)
+		entry_remove(table, entry);
+	pthread_mutex_unlock(&table->lock);
+}
+
+struct route_stats *route_stats_other(struct route_stats_table *table)
+{
+	return &table->other;
+}
+
+struct route_stats *route_stats_none(struct route_stats_table *table)
+{
+	return &table->none;
+}
+
+size_t route_stats_get_all(
+	struct route_stats_table *table, struct route_stats *out[ROUTE_STATS_MAX])
+{
+	pthread_mutex_lock(&table->lock);
+	size_t count = table->count;
+	for (size_t i = 0; i < count; i++) {
+		table->entries[i]->refs++;
+		out[i] = &table->entries[i]->stats;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return count;
 }
 
 static void copy_row(struct route_stats_row *row, const struct route_stats *stats)

@@ -1,5 +1,5 @@
-/* Tallies: bounded in number, kept over reloads, gone with their route. */
-#include "stats/route_stats.h"
+/* Stats of routes: bounded in number, kept over reloads, gone with their route. */
+#include "route/routes_stats.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -52,9 +52,9 @@ static struct route *route_of(struct routes *routes, unsigned number)
 	return routes_same(routes, &(struct route){.host = name});
 }
 
-static struct route_stats *tally_of(struct fixture *fixture, struct routes *routes, unsigned number)
+static struct route_stats *stats_of(struct fixture *fixture, struct routes *routes, unsigned number)
 {
-	return route_stats_of(fixture->table, routes, route_of(routes, number));
+	return routes_stats_of(fixture->table, routes, route_of(routes, number));
 }
 
 static int set_up(void **state)
@@ -89,11 +89,11 @@ static void a_route_has_one_and_the_same(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *routes = load(fixture, 0, 3);
-	struct route_stats *stats = tally_of(fixture, routes, 1);
+	struct route_stats *stats = stats_of(fixture, routes, 1);
 	assert_string_equal(stats->host, "h1.test");
-	assert_ptr_equal(tally_of(fixture, routes, 1), stats);
-	assert_ptr_not_equal(tally_of(fixture, routes, 2), stats);
-	assert_string_equal(route_stats_of(fixture->table, routes, NULL)->host, "_none");
+	assert_ptr_equal(stats_of(fixture, routes, 1), stats);
+	assert_ptr_not_equal(stats_of(fixture, routes, 2), stats);
+	assert_string_equal(route_stats_none(fixture->table)->host, "_none");
 	assert_int_equal(count_rows(fixture), 2 + 2);
 	routes_unref(routes);
 	assert_int_equal(count_rows(fixture), 2);
@@ -104,7 +104,7 @@ static void the_thousand_and_first_shares(void **state)
 	struct fixture *fixture = *state;
 	struct routes *routes = load(fixture, 0, ROUTE_STATS_MAX + 5);
 	for (unsigned i = 0; i < ROUTE_STATS_MAX + 5; i++) {
-		struct route_stats *stats = tally_of(fixture, routes, i);
+		struct route_stats *stats = stats_of(fixture, routes, i);
 		assert_int_equal(strcmp(stats->host, "_other") == 0, i >= ROUTE_STATS_MAX);
 	}
 	assert_int_equal(count_rows(fixture), ROUTE_STATS_MAX + 2);
@@ -115,17 +115,17 @@ static void a_reload_keeps_what_stays(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *before = load(fixture, 0, 4);
-	struct route_stats *gone = tally_of(fixture, before, 0),
-			   *stays = tally_of(fixture, before, 3);
+	struct route_stats *gone = stats_of(fixture, before, 0),
+			   *stays = stats_of(fixture, before, 3);
 	gone->connections = 5;
 	stays->connections = 7;
 	struct routes *after = load(fixture, 2, 6);
-	route_stats_follow(fixture->table, after);
+	routes_stats_follow(fixture->table, after);
 	assert_int_equal(count_rows(fixture), 2 + 2);
 	assert_int_equal(gone->connections, 5); /* a session of before may still count */
 	routes_unref(before);
 	assert_int_equal(count_rows(fixture), 1 + 2);
-	assert_ptr_equal(tally_of(fixture, after, 3), stays);
+	assert_ptr_equal(stats_of(fixture, after, 3), stays);
 	assert_int_equal(stays->connections, 7);
 	routes_unref(after);
 }
@@ -135,9 +135,9 @@ static void two_snapshots_share(void **state)
 {
 	struct fixture *fixture = *state;
 	struct routes *before = load(fixture, 0, 2), *after = load(fixture, 0, 2);
-	route_stats_follow(fixture->table, after);
-	struct route_stats *stats = tally_of(fixture, after, 1);
-	assert_ptr_equal(tally_of(fixture, before, 1), stats);
+	routes_stats_follow(fixture->table, after);
+	struct route_stats *stats = stats_of(fixture, after, 1);
+	assert_ptr_equal(stats_of(fixture, before, 1), stats);
 	routes_unref(after);
 	assert_int_equal(count_rows(fixture), 1 + 2);
 	routes_unref(before);

@@ -5,6 +5,7 @@
 #include "daemon/worker/worker.h"
 
 #include "loaded_routes.h"
+#include "route/routes_stats.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -126,7 +127,7 @@ static void order(struct fixture *fixture, const char *proxy, const char *more)
 		fixture->text, *proxy ? ", \"accept_proxy\": " : "", proxy, more);
 	struct routes *routes = route_loader_load(&fixture->loader, text);
 	assert_non_null(routes);
-	route_stats_follow(fixture->limits.route_stats, routes);
+	routes_stats_follow(fixture->limits.route_stats, routes);
 	order->routes = routes_ref(routes);
 	order->listeners[order->listener_count++] = fixture->listener;
 	worker_follow(fixture->worker, order);

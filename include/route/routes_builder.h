@@ -1,0 +1,35 @@
+/* What lives while a snapshot is built (routes_load.c), and how its backends are (routes_backends.c). */
+#ifndef GATEHOUSE_ROUTE_ROUTES_BUILDER_H
+#define GATEHOUSE_ROUTE_ROUTES_BUILDER_H
+
+#include "base/path_set.h"
+#include "route/routes_inside.h"
+
+struct routes_setup;
+
+struct builder {
+	const struct routes_setup *setup;
+	struct routes *routes;
+	struct path_set *paths;
+	struct report *report;
+	void *contexts;        /* trees of pointers: those already in routes->contexts, */
+	void *warned;          /* and credentials that were warned about */
+	void *backends;        /* a tree of struct shared_backend */
+	struct pointers files; /* names of those that hosts were read from, lent */
+	bool no_memory;
+};
+
+/* Who asks for a backend, and how a fault in one of its fields is told (`index` -1: no list). */
+struct backend_request {
+	const struct backend_config *config;
+	void (*complain)(const struct backend_request *request, struct report *report,
+		const char *field, int index, const char *text);
+	const struct route_config *route; /* a host's or ... */
+	const char *where;                /* ... a forward's */
+};
+
+/* routes_backends.c: those that say the same of their backend share one. NULL after an error. */
+struct backend *build_backend(struct builder *builder, const struct backend_request *request);
+void build_backends_finish(struct builder *builder);
+
+#endif

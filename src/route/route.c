@@ -1,0 +1,30 @@
+#include "route/route.h"
+
+#include "base/hash.h"
+
+const char *route_mode_name(const struct route *route)
+{
+	if (route->is_forward)
+		return "forward";
+	return route->tls ? "terminate" : "passthrough";
+}
+
+/*
+ * Fixed keys do: who finds names that collide resumes a session of his own. The halves have different
+ * ones. The policy needs no part in it: where it could matter, certificates are asked for and no
+ * ticket is given.
+ */
+struct ticket_binding route_ticket_binding(const struct route *route, const char *server_name)
+{
+	uint64_t host[2], halves[2];
+	for (unsigned i = 0; i < 2; i++) {
+		struct hash_key key = {0x6761746568ull, i};
+		host[i] = hash_bytes(key, route->host, strlen(route->host));
+		key.k0 = host[i];
+		key.k0 = hash_bytes(key, server_name, strlen(server_name));
+		halves[i] = hash_bytes(key, route->alpn.data, route->alpn.len);
+	}
+	struct ticket_binding binding;
+	memcpy(binding.bytes, halves, sizeof binding.bytes);
+	return binding;
+}
