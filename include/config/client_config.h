@@ -17,6 +17,7 @@
 #define GATEHOUSE_CONFIG_CLIENT_CONFIG_H
 
 #include "base/arena.h"
+#include "base/report.h"
 #include "config/config.h"
 
 #define CLIENT_UNSAID UINT64_MAX

@@ -1,24 +1,15 @@
 /*
- * The configuration file as plain data, checked field by field: this is the only place that knows
- * JSON. Everything that can be judged without opening another file is judged here (types, names,
- * ranges, unknown and duplicate keys); certificates and CAs are judged where they are loaded.
- *
- * Hosts are handed over one at a time, so that a million of them never stand in memory as a tree.
- * Every path is made absolute, relative to the file that names it.
+ * The configuration file as plain data (config_read makes it). Every path is absolute, relative to the
+ * file that names it.
  */
 #ifndef GATEHOUSE_CONFIG_CONFIG_H
 #define GATEHOUSE_CONFIG_CONFIG_H
 
 #include "base/bytes.h"
 #include "base/log.h"
-#include "base/report.h"
+#include "config/read/strings.h"
 #include "net/cidr.h"
 #include "preface/preface.h"
-
-struct strings {
-	const char **items;
-	size_t count;
-};
 
 enum route_mode { MODE_TERMINATE, MODE_PASSTHROUGH };
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
@@ -54,9 +45,8 @@ struct backend_config {
 };
 
 struct acl_config {
-	struct strings allow_cn, allow_org, allow_ou, allow_dns, allow_uri, allow_email,
-		allow_fingerprint; /* 64 lower-case hex digits each, colons and "SHA256:" taken off
-				    */
+	struct strings allow_cn, allow_org, allow_ou, allow_dns, allow_uri, allow_email;
+	struct strings allow_fingerprint; /* 64 lower-case hex digits each */
 };
 
 struct place; /* where in which file a route stands */
@@ -153,31 +143,7 @@ struct config {
 	uint64_t digest; /* of all bytes read */
 };
 
-/* `host` and all that it points to are lent for the call. */
+/* Receives one host; `host` and all that it points to are lent for the call. */
 typedef void config_host_fn(void *owner, const struct host_config *host);
-
-/*
- * Reads `path` and what it includes. Each host that is sound is handed to `on_host` (NULL: only
- * check); errors go to `report`, all of them. Returns what the file says besides its hosts, or NULL
- * when there was any error in the configuration (hosts may have been handed over all the same).
- * The caller frees it.
- */
-struct config *config_read(
-	const char *path, config_host_fn *on_host, void *owner, struct report *report);
-void config_free(struct config *config);
-
-/*
- * A finding about one field of a route while it is lent (`index` -1: the field itself), with file,
- * line and path in front: `config.json:14: hosts["app.test"].cert[1]: no such file`.
- */
-void route_config_error(const struct route_config *route, struct report *report, const char *field,
-	int index, const char *format, ...) __attribute__((format(printf, 5, 6)));
-void route_config_warning(const struct route_config *route, struct report *report,
-	const char *field, int index, const char *format, ...)
-	__attribute__((format(printf, 5, 6)));
-
-/* A finding about the host as a whole, such as that another one has its name already. */
-void host_config_error(const struct host_config *host, struct report *report, const char *format,
-	...) __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONFIG_CONFIG_BACKEND_H
 #define GATEHOUSE_CONFIG_CONFIG_BACKEND_H
 
+#include "config/config.h"
 #include "config/read/fields.h"
 
 field_get backend_field;        /* struct backend_config: a string, a list or an object */

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONFIG_CONFIG_HOST_H
 #define GATEHOUSE_CONFIG_CONFIG_HOST_H
 
+#include "config/config.h"
 #include "config/read/fields.h"
 
 /* `value` is the host's text as a tree, `end` where that text ends. True: it is sound and was

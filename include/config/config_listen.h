@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONFIG_CONFIG_LISTEN_H
 #define GATEHOUSE_CONFIG_CONFIG_LISTEN_H
 
+#include "config/config.h"
 #include "config/read/fields.h"
 
 struct listener_list {

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONFIG_CONFIG_ROUTE_H
 #define GATEHOUSE_CONFIG_CONFIG_ROUTE_H
 
+#include "config/config.h"
 #include "config/read/fields.h"
 
 /* The mode that no value was found for: no check argues from it. */

@@ -2,6 +2,7 @@
 #ifndef GATEHOUSE_CONFIG_CONFIG_SETTINGS_H
 #define GATEHOUSE_CONFIG_CONFIG_SETTINGS_H
 
+#include "config/config.h"
 #include "config/read/fields.h"
 
 /* Over a struct config. "hosts" is among them with field_later: who walks the file reads it. */

@@ -26,11 +26,8 @@ struct acl;
 struct acl *acl_create(const struct acl_config *config, struct err *err);
 void acl_free(struct acl *acl); /* NULL is fine */
 
-/* Of one rule alone: NULL, or what is wrong with it ("is empty"). `field` is "allow_uri" and so on. */
-const char *acl_rule_error(const char *field, const char *text);
-
 /* `field` and `rule` name the rule that admitted ("allow_cn", "alice"), both NULL when it was none;
- * they and `why` are static or lent by the ACL. */
+ * they and `why` are static or the ACL's. */
 struct acl_verdict {
 	bool is_admitted;
 	const char *field, *rule;

@@ -7,6 +7,7 @@
 #define GATEHOUSE_ROUTE_ROUTES_H
 
 #include "base/path_set.h"
+#include "base/report.h"
 #include "route/route.h"
 #include "tls/tls_store.h"
 #include "wire/client_hello.h"

@@ -3,6 +3,7 @@
 #define GATEHOUSE_ROUTE_ROUTES_BUILDER_H
 
 #include "base/path_set.h"
+#include "base/report.h"
 #include "route/routes_inside.h"
 
 struct routes_setup;

@@ -1,6 +1,5 @@
-/* Findings of those who use a configuration: a file that cannot be read, a host that is there
- * twice. */
-#include "config/config.h"
+#include "config/config_finding.h"
+
 #include "config/read/place.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "config/config.h"
+#include "config/config_read.h"
 
 #include "base/hash.h"
 #include "base/json_scan.h"

@@ -1,7 +1,7 @@
 #include "config/config_route.h"
 
+#include "config/acl_rule.h"
 #include "config/config_backend.h"
-#include "route/acl.h"
 #include "wire/server_name.h"
 
 #include <string.h>
@@ -34,10 +34,10 @@ static const char *item_fingerprint(
 
 /* A copy of a rule that means something. */
 static const char *item_rule(
-	struct reader *reader, const struct place *place, const char *field, const char *text)
+	struct reader *reader, const struct place *place, enum acl_rule_kind kind, const char *text)
 {
 	const char *copy = item_text(reader, place, text);
-	const char *wrong = copy ? acl_rule_error(field, text) : NULL;
+	const char *wrong = copy ? acl_rule_error(kind, text) : NULL;
 	char quoted[128];
 	if (!wrong)
 		return copy;
@@ -50,7 +50,7 @@ static const char *item_rule(
 static const char *item_dns_name(struct reader *reader, const struct place *place, const char *text)
 {
 	struct server_name name;
-	if (!item_rule(reader, place, "allow_dns", text) ||
+	if (!item_rule(reader, place, ACL_RULE_DNS, text) ||
 		server_name_parse_pattern(span_of_string(text), &name) != NULL)
 		return NULL;
 	return reader_copy(reader, name.text);
@@ -58,12 +58,12 @@ static const char *item_dns_name(struct reader *reader, const struct place *plac
 
 static const char *item_uri(struct reader *reader, const struct place *place, const char *text)
 {
-	return item_rule(reader, place, "allow_uri", text);
+	return item_rule(reader, place, ACL_RULE_URI, text);
 }
 
 static const char *item_email(struct reader *reader, const struct place *place, const char *text)
 {
-	return item_rule(reader, place, "allow_email", text);
+	return item_rule(reader, place, ACL_RULE_EMAIL, text);
 }
 
 static const struct choice modes[] = {
@@ -214,13 +214,6 @@ static void check_certificate(const struct part *part)
 			certs, keys);
 }
 
-static bool has_acl(const struct acl_config *acl)
-{
-	return acl->allow_cn.count || acl->allow_org.count || acl->allow_ou.count ||
-		acl->allow_dns.count || acl->allow_uri.count || acl->allow_email.count ||
-		acl->allow_fingerprint.count;
-}
-
 static const char nobody_is_asked[] =
 	"has no effect without \"client_auth\": \"required\" or \"optional\"";
 
@@ -230,7 +223,7 @@ static void check_without_auth(const struct part *part)
 	bool is_said = part->given.traits & FIELD_IS_CLIENT_AUTH;
 	if (!is_said)
 		tell_each(part, FIELD_AUTH, nobody_is_asked);
-	else if (has_acl(&part->route->acl))
+	else if (acl_config_count(&part->route->acl) > 0)
 		tell_each(part, FIELD_IS_ACL, nobody_is_asked);
 }
 
@@ -297,7 +290,7 @@ void route_settle_host(struct route_config *route)
 static void settle_client_auth(const struct part *entry, bool host_is_route)
 {
 	struct route_config *route = entry->route;
-	bool inherits = route->ca.count || route->crl.count || has_acl(&route->acl);
+	bool inherits = route->ca.count || route->crl.count || acl_config_count(&route->acl);
 	if (route->client_auth != CLIENT_AUTH_NONE)
 		return;
 	if (inherits && !host_is_route &&

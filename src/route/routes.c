@@ -1,5 +1,6 @@
 #include "route/routes.h"
 
+#include "config/config_read.h"
 #include "route/acl.h"
 #include "route/routes_inside.h"
 #include "stats/route_stats.h"

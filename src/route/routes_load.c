@@ -1,4 +1,7 @@
 #include "base/date.h"
+#include "config/acl_rule.h"
+#include "config/config_finding.h"
+#include "config/config_read.h"
 #include "route/acl.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
@@ -200,17 +203,9 @@ static struct strings copy_strings(struct builder *builder, const struct strings
 	return copy;
 }
 
-static bool has_rules(const struct acl_config *acl)
-{
-	return acl->allow_cn.count + acl->allow_org.count + acl->allow_ou.count +
-		acl->allow_dns.count + acl->allow_uri.count + acl->allow_email.count +
-		acl->allow_fingerprint.count >
-		0;
-}
-
 static struct acl *build_acl(struct builder *builder, const struct route_config *config)
 {
-	if (config->client_auth == CLIENT_AUTH_NONE || !has_rules(&config->acl))
+	if (config->client_auth == CLIENT_AUTH_NONE || acl_config_count(&config->acl) == 0)
 		return NULL;
 	struct err err;
 	struct acl *acl = acl_create(&config->acl, &err);

@@ -3,7 +3,8 @@
  * over keeps the promises of config.h. Texts that include others are left out: they reach for
  * files.
  */
-#include "config/config.h"
+#include "config/config_finding.h"
+#include "config/config_read.h"
 #include "wire/server_name.h"
 #include <stdio.h>
 #include <stdlib.h>

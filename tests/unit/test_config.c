@@ -1,5 +1,6 @@
 /* What a sound configuration says: every field, defaults, what entries inherit, included files. */
-#include "config/config.h"
+#include "config/config_finding.h"
+#include "config/config_read.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * What is wrong in a configuration, and the line that tells it. The cases are in
  * tests/unit/data/config_errors.txt, and below where a line of text cannot hold them.
  */
-#include "config/config.h"
+#include "config/config_read.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

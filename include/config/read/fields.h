@@ -7,8 +7,9 @@
 #define GATEHOUSE_CONFIG_READ_FIELDS_H
 
 #include "base/arena.h"
-#include "config/config.h"
+#include "base/report.h"
 #include "config/read/place.h"
+#include "config/read/strings.h"
 
 #include <cjson/cJSON.h>
 #include <stdint.h>
