@@ -20,4 +20,7 @@ void client_pair_check(struct reader *reader, const struct place *place, unsigne
 void backend_check_tls(
 	struct reader *reader, const struct place *place, const struct backend_config *backend);
 
+/* The fields of the object form; those of its parts behind them, in `fields`. */
+const struct field *backend_config_fields(void);
+
 #endif

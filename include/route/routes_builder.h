@@ -4,6 +4,7 @@
 
 #include "base/path_set.h"
 #include "base/report.h"
+#include "base/strbuf.h"
 #include "route/routes_inside.h"
 
 struct routes_setup;
@@ -13,10 +14,11 @@ struct builder {
 	struct routes *routes;
 	struct path_set *paths;
 	struct report *report;
-	void *contexts;        /* trees of pointers: those already in routes->contexts, */
-	void *warned;          /* and credentials that were warned about */
-	void *backends;        /* a tree of struct shared_backend */
-	struct pointers files; /* names of those that hosts were read from, lent */
+	void *contexts;            /* trees of pointers: those already in routes->contexts, */
+	void *warned;              /* and credentials that were warned about */
+	void *backends;            /* a tree of struct shared_backend */
+	struct strbuf backend_key; /* of the backend at hand */
+	struct pointers files;     /* names of those that hosts were read from, lent */
 	bool no_memory;
 };
 

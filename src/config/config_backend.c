@@ -206,15 +206,20 @@ static const struct choice balances[] = {{"least_connections", BALANCE_LEAST_CON
 static const struct choice proxy_versions[] = {{"v1", PROXY_OUT_V1}, {"v2", PROXY_OUT_V2}, {0}};
 
 static const struct field backend_fields[] = {
-	{"servers", servers_field, .traits = FIELD_REQUIRED},
+	{"servers", servers_field, .traits = FIELD_REQUIRED, .fields = server_fields},
 	{"balance", field_choice, FIELD_AT(struct backend_config, balance), .choices = balances},
-	{"tls", tls_field, .offset = 0},
+	{"tls", tls_field, .fields = tls_fields},
 	{"proxy_protocol", field_choice, FIELD_AT(struct backend_config, proxy_protocol),
 		.choices = proxy_versions},
 	{"starttls", starttls_field, FIELD_AT(struct backend_config, starttls)},
 	{"health_check", health_field, .fields = health_fields},
 	{0},
 };
+
+const struct field *backend_config_fields(void)
+{
+	return backend_fields;
+}
 
 /* Without a name of its own the certificate is checked against the host, which a path has not. */
 void backend_check_tls(

@@ -1,3 +1,4 @@
+#include "config/backend_key.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
 
@@ -5,69 +6,24 @@
 #include <stdlib.h>
 
 struct shared_backend {
-	struct buf key; /* all that the configuration says of it */
+	struct span key; /* all that the configuration says of it; behind this struct */
 	struct backend *backend;
 };
 
-static int compare(const void *one, const void *other)
+static int compare_keys(const void *one, const void *other)
 {
-	const struct shared_backend *a = one, *b = other;
-	if (a->key.end != b->key.end)
-		return a->key.end < b->key.end ? -1 : 1;
-	return memcmp(a->key.data, b->key.data, a->key.end);
-}
-
-static void shared_backend_free(void *item)
-{
-	struct shared_backend *shared = item;
-	free(shared->key.data);
-	free(shared);
+	struct span a = ((const struct shared_backend *)one)->key;
+	struct span b = ((const struct shared_backend *)other)->key;
+	if (a.len != b.len)
+		return a.len < b.len ? -1 : 1;
+	return memcmp(a.data, b.data, a.len);
 }
 
 void build_backends_finish(struct builder *builder)
 {
-	tdestroy(builder->backends, shared_backend_free);
+	tdestroy(builder->backends, free);
+	strbuf_finish(&builder->backend_key);
 }
-
-static bool key_add(struct buf *key, const void *data, size_t len)
-{
-	uint8_t *more = realloc(key->data, key->end + len);
-	if (!more)
-		return false;
-	memcpy(more + key->end, data, len);
-	key->data = more;
-	key->end += len;
-	return true;
-}
-
-static bool key_add_text(struct buf *key, const char *text)
-{
-	return key_add(key, text ? text : "", text ? strlen(text) + 1 : 1);
-}
-
-static bool key_add_tls(struct buf *key, const struct client_tls_config *tls)
-{
-	bool ok = key_add(key, &tls->min_version, sizeof tls->min_version) &&
-		key_add_text(key, tls->server_name) && key_add_text(key, tls->cert) &&
-		key_add_text(key, tls->key);
-	for (size_t i = 0; i < tls->ca.count; i++)
-		ok = ok && key_add_text(key, tls->ca.items[i]);
-	return ok;
-}
-
-static bool key_of(struct buf *key, const struct backend_config *config)
-{
-	uint64_t numbers[] = {config->balance, config->proxy_protocol, (uintptr_t)config->starttls,
-		config->has_tls, config->health, config->health_interval_ms,
-		config->health_timeout_ms, config->health_rise, config->health_fall};
-	bool ok = key_add(key, numbers, sizeof numbers);
-	for (size_t i = 0; i < config->count; i++)
-		ok = ok && key_add_text(key, config->servers[i].address) &&
-			key_add(key, &config->servers[i].backup, sizeof(bool));
-	return ok && (!config->has_tls || key_add_tls(key, &config->tls));
-}
-
-/* A backend of TLS servers. */
 
 static void complain(struct builder *builder, const struct backend_request *request,
 	const char *field, int index, const char *text)
@@ -173,23 +129,31 @@ static struct backend *make(struct builder *builder, const struct backend_reques
 	return backend;
 }
 
+static struct shared_backend *share(struct builder *builder, struct span key)
+{
+	struct shared_backend *shared = malloc(sizeof *shared + key.len);
+	if (!shared)
+		return NULL;
+	shared->key = span_of(memcpy(shared + 1, key.data, key.len), key.len);
+	if (tsearch(shared, &builder->backends, compare_keys))
+		return shared;
+	free(shared);
+	return NULL;
+}
+
 struct backend *build_backend(struct builder *builder, const struct backend_request *request)
 {
-	struct shared_backend wanted = {0};
-	bool ok = key_of(&wanted.key, request->config);
-	struct shared_backend **found = ok ? tfind(&wanted, &builder->backends, compare) : NULL;
-	if (found) {
-		free(wanted.key.data);
+	struct strbuf *text = &builder->backend_key;
+	text->len = 0;
+	backend_key(request->config, text);
+	struct shared_backend wanted = {.key = span_of(text->at, text->len)};
+	struct shared_backend **found =
+		text->failed ? NULL : tfind(&wanted, &builder->backends, compare_keys);
+	if (found)
 		return (*found)->backend;
-	}
-	struct shared_backend *shared = ok ? malloc(sizeof *shared) : NULL;
-	wanted.backend = shared ? make(builder, request) : NULL;
+	struct shared_backend *shared = text->failed ? NULL : share(builder, wanted.key);
 	if (shared)
-		*shared = wanted;
-	if (wanted.backend && tsearch(shared, &builder->backends, compare))
-		return wanted.backend;
-	free(wanted.key.data);
-	free(shared);
-	builder->no_memory = true;
-	return NULL;
+		shared->backend = make(builder, request);
+	builder->no_memory |= !shared || !shared->backend;
+	return shared ? shared->backend : NULL;
 }
