@@ -2,11 +2,7 @@
 #ifndef GATEHOUSE_ROUTE_INSPECT_H
 #define GATEHOUSE_ROUTE_INSPECT_H
 
-#include "route/host_table.h"
 #include "route/routes.h"
-
-/* The host that a name leads to, whatever protocols are offered; NULL: none. */
-const struct host *routes_host_of(const struct routes *routes, const struct server_name *name);
 
 /* Of all certificates that are served, the one whose time ends first; NULL: there are none. */
 const struct credential *routes_first_to_expire(const struct routes *routes);

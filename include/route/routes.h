@@ -12,6 +12,7 @@
 #include "tls/tls_store.h"
 #include "wire/client_hello.h"
 
+struct host;
 struct routes;
 
 struct routes_setup {
@@ -36,21 +37,8 @@ bool routes_is_unused(const struct routes *routes);
 /* The rest of the configuration; lives as long as the snapshot. */
 const struct config *routes_config(const struct routes *routes);
 
-enum match {
-	MATCH_ROUTE,
-	MATCH_NO_NAME,     /* no host of that name */
-	MATCH_NO_PROTOCOL, /* the host leads nowhere with the protocols offered */
-};
-
-struct matched {
-	struct route *route;
-	struct span
-		alpn; /* the id to agree on; points into the hello or the snapshot; may be empty */
-};
-
-/* For a whole hello without sni_error and alpn_error. */
-enum match routes_match(
-	const struct routes *routes, const struct client_hello *hello, struct matched *out);
+/* The host that a name leads to, whatever protocols are offered; NULL: none. */
+const struct host *routes_host_of(const struct routes *routes, const struct server_name *name);
 
 /* What a client of that name, that agreed on that id or on none, is led to; NULL: nowhere. */
 struct route *routes_find(const struct routes *routes, struct span name, struct span alpn);

@@ -1,6 +1,6 @@
 #include "explain/explain.h"
 
-#include "route/inspect.h"
+#include "route/host_table.h"
 
 /* Refusals. */
 

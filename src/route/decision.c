@@ -1,5 +1,7 @@
 #include "route/decision.h"
 
+#include "route/host_table.h"
+
 #include <stdio.h>
 
 static void decide_alert(struct decision *out, enum alert alert, enum end_reason reason,
@@ -10,28 +12,6 @@ static void decide_alert(struct decision *out, enum alert alert, enum end_reason
 	out->reason = reason;
 	out->words = words;
 	out->detail = detail;
-}
-
-static void decide_unreadable(const struct route_facts *facts, struct decision *out)
-{
-	switch (facts->verdict) {
-	case HELLO_MORE:
-		out->outcome = OUTCOME_WAIT;
-		out->reason = END_NO_HELLO;
-		out->words = "the ClientHello is incomplete";
-		return;
-	case HELLO_NOT_TLS:
-		out->outcome = OUTCOME_CLOSE;
-		out->reason = END_NOT_TLS;
-		out->words = "not TLS";
-		return;
-	case HELLO_BROKEN:
-	case HELLO_TOO_LARGE:
-		decide_alert(out, ALERT_DECODE_ERROR, END_BAD_HELLO, facts->hello->error, NULL);
-		return;
-	case HELLO_WHOLE:
-		return;
-	}
 }
 
 /* The page is HTTP/1.1, which is agreed on if the client offers it. */
@@ -69,33 +49,73 @@ static void decide_unknown_name(
 	out->context = closest->tls_no_client_auth;
 }
 
-static void decide_route(
-	const struct matched *matched, const struct route_facts *facts, struct decision *out)
+static bool is_offered(struct span offered, struct span wanted)
 {
-	const struct preface *back = matched->route->backend->starttls;
-	if (!facts->is_preface_unknown && !preface_fits(facts->preface, back)) {
+	struct span id;
+	while (alpn_next(&offered, &id))
+		if (span_equal(id, wanted))
+			return true;
+	return false;
+}
+
+/* The first of the client's ids, in its order, that the host has an entry for. */
+static struct route *match_entry(const struct host *host, struct span offered, struct span *agreed)
+{
+	struct span id;
+	while (host->alpn_count > 0 && alpn_next(&offered, &id))
+		for (uint32_t i = 0; i < host->alpn_count; i++)
+			if (span_equal(host->alpn[i].alpn, id)) {
+				*agreed = id;
+				return &host->alpn[i];
+			}
+	return NULL;
+}
+
+/*
+ * The host itself, and the first of its "offer_alpn" that the client offers. A client that offers some,
+ * and none of those, is refused (RFC 7301 section 3.2).
+ */
+static struct route *match_own(struct route *own, struct span offered, struct span *agreed)
+{
+	if (!own || !own->tls || offered.len == 0 || own->offer_alpn.count == 0)
+		return own;
+	for (size_t i = 0; i < own->offer_alpn.count; i++) {
+		struct span id = span_of_string(own->offer_alpn.items[i]);
+		if (is_offered(offered, id)) {
+			*agreed = id;
+			return own;
+		}
+	}
+	return NULL;
+}
+
+static void decide_route(
+	const struct host *host, const struct route_facts *facts, struct decision *out)
+{
+	struct span offered = facts->hello->alpn;
+	struct route *route = match_entry(host, offered, &out->alpn);
+	if (!route)
+		route = match_own(host->own, offered, &out->alpn);
+	if (!route) {
+		decide_alert(out, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
+			"no common application protocol", NULL);
+		return;
+	}
+	if (!facts->is_preface_unknown && !preface_fits(facts->preface, route->backend->starttls)) {
 		decide_alert(out, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
 			"the greeting of the listener is not that of the backend", NULL);
 		return;
 	}
-	out->route = matched->route;
-	out->context = matched->route->tls;
-	out->alpn = matched->alpn;
-	if (facts->is_drained ||
-		atomic_load_explicit(&matched->route->drained, memory_order_relaxed))
+	out->route = route;
+	out->context = route->tls;
+	if (facts->is_drained || atomic_load_explicit(&route->drained, memory_order_relaxed))
 		decide_alert(out, ALERT_INTERNAL_ERROR, END_DRAINED, "drained", NULL);
 }
 
-void route_decide(
+static void decide_whole(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out)
 {
 	const struct client_hello *hello = facts->hello;
-	struct matched matched;
-	*out = (struct decision){.outcome = OUTCOME_ROUTE};
-	if (facts->verdict != HELLO_WHOLE) {
-		decide_unreadable(facts, out);
-		return;
-	}
 	if (hello->sni_error) {
 		decide_alert(out, ALERT_ILLEGAL_PARAMETER, END_BAD_HELLO, "server name",
 			hello->sni_error);
@@ -105,16 +125,34 @@ void route_decide(
 		decide_alert(out, ALERT_DECODE_ERROR, END_BAD_HELLO, "ALPN", hello->alpn_error);
 		return;
 	}
-	switch (routes_match(routes, hello, &matched)) {
-	case MATCH_ROUTE:
-		decide_route(&matched, facts, out);
-		return;
-	case MATCH_NO_NAME:
+	const struct host *host = routes_host_of(routes, &hello->sni);
+	if (host)
+		decide_route(host, facts, out);
+	else
 		decide_unknown_name(routes, facts, out);
+}
+
+void route_decide(
+	const struct routes *routes, const struct route_facts *facts, struct decision *out)
+{
+	*out = (struct decision){.outcome = OUTCOME_ROUTE};
+	switch (facts->verdict) {
+	case HELLO_WHOLE:
+		decide_whole(routes, facts, out);
 		return;
-	case MATCH_NO_PROTOCOL:
-		decide_alert(out, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
-			"no common application protocol", NULL);
+	case HELLO_MORE:
+		out->outcome = OUTCOME_WAIT;
+		out->reason = END_NO_HELLO;
+		out->words = "the ClientHello is incomplete";
+		return;
+	case HELLO_NOT_TLS:
+		out->outcome = OUTCOME_CLOSE;
+		out->reason = END_NOT_TLS;
+		out->words = "not TLS";
+		return;
+	case HELLO_BROKEN:
+	case HELLO_TOO_LARGE:
+		decide_alert(out, ALERT_DECODE_ERROR, END_BAD_HELLO, facts->hello->error, NULL);
 		return;
 	}
 }

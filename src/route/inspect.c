@@ -2,11 +2,6 @@
 
 #include "route/routes_inside.h"
 
-const struct host *routes_host_of(const struct routes *routes, const struct server_name *name)
-{
-	return host_table_match(&routes->hosts, span_of(name->text, name->len));
-}
-
 const struct credential *routes_first_to_expire(const struct routes *routes)
 {
 	const struct credential *first = NULL;

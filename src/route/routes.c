@@ -49,60 +49,9 @@ const struct config *routes_config(const struct routes *routes)
 	return routes->config;
 }
 
-/* The first of the client's ids, in its order, that the host has an entry for. */
-static struct route *match_alpn(const struct host *host, struct span offered, struct span *chosen)
+const struct host *routes_host_of(const struct routes *routes, const struct server_name *name)
 {
-	struct span id;
-	while (host->alpn_count > 0 && alpn_next(&offered, &id))
-		for (uint32_t i = 0; i < host->alpn_count; i++)
-			if (span_equal(host->alpn[i].alpn, id)) {
-				*chosen = id;
-				return &host->alpn[i];
-			}
-	return NULL;
-}
-
-static bool is_offered(struct span offered, struct span wanted)
-{
-	struct span id;
-	while (alpn_next(&offered, &id))
-		if (span_equal(id, wanted))
-			return true;
-	return false;
-}
-
-/*
- * What to agree on where no "alpn" entry matched: the first of "offer_alpn" that the client offers.
- * A client that offers some, and none of those, is refused (RFC 7301 section 3.2).
- */
-static enum match match_own(
-	struct route *own, const struct client_hello *hello, struct matched *out)
-{
-	*out = (struct matched){.route = own};
-	if (!own->tls || hello->alpn.len == 0)
-		return MATCH_ROUTE;
-	for (size_t i = 0; i < own->offer_alpn.count; i++) {
-		struct span id = span_of_string(own->offer_alpn.items[i]);
-		if (is_offered(hello->alpn, id)) {
-			out->alpn = id;
-			return MATCH_ROUTE;
-		}
-	}
-	return own->offer_alpn.count > 0 ? MATCH_NO_PROTOCOL : MATCH_ROUTE;
-}
-
-enum match routes_match(
-	const struct routes *routes, const struct client_hello *hello, struct matched *out)
-{
-	struct span name = span_of(hello->sni.text, hello->sni.len);
-	const struct host *host = host_table_match(&routes->hosts, name);
-	*out = (struct matched){0};
-	if (!host)
-		return MATCH_NO_NAME;
-	out->route = match_alpn(host, hello->alpn, &out->alpn);
-	if (out->route)
-		return MATCH_ROUTE;
-	return host->own ? match_own(host->own, hello, out) : MATCH_NO_PROTOCOL;
+	return host_table_match(&routes->hosts, span_of(name->text, name->len));
 }
 
 struct route *routes_find(const struct routes *routes, struct span name, struct span alpn)

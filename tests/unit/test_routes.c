@@ -1,5 +1,5 @@
 /* Snapshots, loaded from files: what leads where, what a reload changes, what is parsed again. */
-#include "route/routes.h"
+#include "route/decision.h"
 
 #include "made_certificate.h"
 #include "route/inspect.h"
@@ -159,10 +159,9 @@ static struct routes *load_hosts(const struct fixture *fixture, const char *host
 	return routes;
 }
 
-/* A client's offer on the wire, and what came of it: `matched` may point into the offer. */
+/* A client's offer on the wire, and what came of it, which may point into the offer. */
 struct answer {
-	enum match match;
-	struct matched matched;
+	struct decision decision;
 	uint8_t offer[256];
 };
 
@@ -182,7 +181,7 @@ static void ask(
 		alpn += len + (alpn[len] == ' ');
 	}
 	hello.alpn = span_of(answer->offer, used);
-	answer->match = routes_match(routes, &hello, &answer->matched);
+	route_decide(routes, &(struct route_facts){.hello = &hello}, &answer->decision);
 }
 
 static void or_dash(struct span id, char out[ALPN_TEXT_MAX])
@@ -196,13 +195,14 @@ static void assert_leads(
 {
 	struct answer answer;
 	char got[2048] = "no name", key[ALPN_TEXT_MAX], agreed[ALPN_TEXT_MAX];
+	const struct decision *decision = &answer.decision;
 	ask(routes, name, alpn, &answer);
-	if (answer.match == MATCH_NO_PROTOCOL)
+	if (decision->reason == END_NO_PROTOCOL)
 		strcpy(got, "no protocol");
-	if (answer.match == MATCH_ROUTE) {
-		or_dash(answer.matched.route->alpn, key);
-		or_dash(answer.matched.alpn, agreed);
-		snprintf(got, sizeof got, "%s %s %s", answer.matched.route->host, key, agreed);
+	if (decision->route) {
+		or_dash(decision->route->alpn, key);
+		or_dash(decision->alpn, agreed);
+		snprintf(got, sizeof got, "%s %s %s", decision->route->host, key, agreed);
 	}
 	assert_string_equal(got, expected);
 }
@@ -211,8 +211,8 @@ static const struct route *route_of(const struct routes *routes, const char *nam
 {
 	struct answer answer;
 	ask(routes, name, alpn, &answer);
-	assert_int_equal(answer.match, MATCH_ROUTE);
-	return answer.matched.route;
+	assert_non_null(answer.decision.route);
+	return answer.decision.route;
 }
 
 #define BACKEND "\"backend\": \"127.0.0.1:1\""
