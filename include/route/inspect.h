@@ -1,4 +1,4 @@
-/* What `check`, `explain` and administrators want to know of a snapshot, and connections do not. */
+/* What `check`, `explain` and administrators need of a snapshot, and connections do not. */
 #ifndef GATEHOUSE_ROUTE_INSPECT_H
 #define GATEHOUSE_ROUTE_INSPECT_H
 
@@ -10,5 +10,8 @@ const struct credential *routes_first_to_expire(const struct routes *routes);
 /* Every route, its host's first, then those of its protocols, then forwards; until false. */
 typedef bool routes_visit_fn(void *owner, const struct route *route);
 void routes_each(const struct routes *routes, routes_visit_fn *visit, void *owner);
+
+/* "none", "optional", "required": whether client certificates are requested; NULL: passthrough. */
+const char *route_client_auth_name(const struct route *route);
 
 #endif

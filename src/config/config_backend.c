@@ -1,5 +1,6 @@
 #include "config/config_backend.h"
 
+#include "config/config_names.h"
 #include "config/config_starttls.h"
 #include "net/address.h"
 #include "wire/server_name.h"
@@ -204,6 +205,16 @@ static void health_field(struct reader *reader, const struct field *field,
 static const struct choice balances[] = {{"least_connections", BALANCE_LEAST_CONNECTIONS},
 	{"round_robin", BALANCE_ROUND_ROBIN}, {"source", BALANCE_SOURCE}, {0}};
 static const struct choice proxy_versions[] = {{"v1", PROXY_OUT_V1}, {"v2", PROXY_OUT_V2}, {0}};
+
+const char *balance_name(enum balance balance)
+{
+	return choice_text(balances, balance);
+}
+
+const char *proxy_out_name(enum proxy_out version)
+{
+	return choice_text(proxy_versions, version);
+}
 
 static const struct field backend_fields[] = {
 	{"servers", servers_field, .traits = FIELD_REQUIRED, .fields = server_fields},

@@ -2,6 +2,7 @@
 
 #include "config/acl_rule.h"
 #include "config/config_backend.h"
+#include "config/config_names.h"
 #include "wire/server_name.h"
 
 #include <string.h>
@@ -71,6 +72,16 @@ static const struct choice modes[] = {
 static const struct choice client_auths[] = {{"none", CLIENT_AUTH_NONE},
 	{"optional", CLIENT_AUTH_OPTIONAL}, {"required", CLIENT_AUTH_REQUIRED}, {0}};
 static const struct choice expired_crls[] = {{"warn", false}, {"refuse", true}, {0}};
+
+const char *mode_name(enum route_mode mode)
+{
+	return choice_text(modes, mode);
+}
+
+const char *client_auth_name(enum client_auth client_auth)
+{
+	return choice_text(client_auths, client_auth);
+}
 
 static const struct field acl_fields[] = {
 	{"allow_cn", field_strings, FIELD_AT(struct acl_config, allow_cn)},

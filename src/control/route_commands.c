@@ -39,9 +39,6 @@ static void write_stats(struct json_out *out, const struct route_stats *stats)
 
 static bool write_route(void *owner, const struct route *route)
 {
-	static const char *const auth[] = {[TLS_VERIFY_NONE] = "none",
-		[TLS_VERIFY_OPTIONAL] = "optional",
-		[TLS_VERIFY_REQUIRED] = "required"};
 	struct route_list *list = owner;
 	char alpn[ALPN_TEXT_MAX];
 	if (list->wanted && strcmp(route->host, list->wanted) != 0)
@@ -54,8 +51,7 @@ static bool write_route(void *owner, const struct route *route)
 	json_out_text(list->out, "route", route->host);
 	json_out_text(list->out, "alpn", alpn[0] ? alpn : NULL);
 	json_out_text(list->out, "mode", route_mode_name(route));
-	json_out_text(
-		list->out, "client_auth", route->tls ? auth[route->tls->policy.verify] : NULL);
+	json_out_text(list->out, "client_auth", route_client_auth_name(route));
 	write_backend(list->out, route->backend);
 	write_stats(list->out, atomic_load(&((struct route *)route)->stats));
 	json_out_flag(list->out, "drained", atomic_load(&((struct route *)route)->drained));

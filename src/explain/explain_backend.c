@@ -1,8 +1,9 @@
 #include "explain/explain.h"
 
+#include "config/config_names.h"
 #include "net/source_hash.h"
 
-static void tell_servers(struct out *out, const struct backend *backend, bool backups)
+static void print_servers(struct out *out, const struct backend *backend, bool backups)
 {
 	out_list(out, backups ? "backups" : "servers");
 	for (unsigned i = 0; i < backend->count; i++)
@@ -20,7 +21,7 @@ static bool has_backups(const struct backend *backend)
 }
 
 /* The order in which they would be tried while all are taken to be up. */
-static void tell_order(struct out *out, struct backend *backend, uint64_t hash)
+static void print_order(struct out *out, struct backend *backend, uint64_t hash)
 {
 	uint32_t tried = 0;
 	int index;
@@ -34,19 +35,14 @@ static void tell_order(struct out *out, struct backend *backend, uint64_t hash)
 
 void explain_backend(struct out *out, struct backend *backend, const struct explain_facts *facts)
 {
-	static const char *const balances[] = {[BALANCE_LEAST_CONNECTIONS] = "least_connections",
-		[BALANCE_ROUND_ROBIN] = "round_robin",
-		[BALANCE_SOURCE] = "source"};
-	static const char *const versions[] = {
-		[PROXY_OUT_NONE] = NULL, [PROXY_OUT_V1] = "v1", [PROXY_OUT_V2] = "v2"};
 	out_object(out, "backend");
-	tell_servers(out, backend, false);
+	print_servers(out, backend, false);
 	if (has_backups(backend))
-		tell_servers(out, backend, true);
+		print_servers(out, backend, true);
 	if (backend->count > 1)
-		out_text(out, "balance", balances[backend->balance]);
+		out_text(out, "balance", balance_name(backend->balance));
 	if (backend->balance == BALANCE_SOURCE && facts->source)
-		tell_order(out, backend, source_hash(&facts->source->any));
-	out_text(out, "proxy_protocol", versions[backend->proxy_protocol]);
+		print_order(out, backend, source_hash(&facts->source->any));
+	out_text(out, "proxy_protocol", proxy_out_name(backend->proxy_protocol));
 	out_close(out);
 }

@@ -1,6 +1,7 @@
 #include "explain/explain.h"
 
 #include "base/date.h"
+#include "route/inspect.h"
 #include "tls/inspect.h"
 
 #include <time.h>
@@ -91,11 +92,8 @@ static void print_trust(struct out *out, const struct trust *trust)
 
 void explain_client(struct out *out, const struct route *route, const struct explain_facts *facts)
 {
-	static const char *const words[] = {[TLS_VERIFY_NONE] = "none",
-		[TLS_VERIFY_OPTIONAL] = "optional",
-		[TLS_VERIFY_REQUIRED] = "required"};
 	char rules[ACL_TEXT_MAX];
-	out_text(out, "client_auth", words[route->tls->policy.verify]);
+	out_text(out, "client_auth", route_client_auth_name(route));
 	if (route->tls->policy.trust)
 		print_trust(out, route->tls->policy.trust);
 	if (route->acl) {

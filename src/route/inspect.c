@@ -1,5 +1,6 @@
 #include "route/inspect.h"
 
+#include "config/config_names.h"
 #include "route/routes_inside.h"
 
 const struct credential *routes_first_to_expire(const struct routes *routes)
@@ -34,4 +35,19 @@ void routes_each(const struct routes *routes, routes_visit_fn *visit, void *owne
 	for (size_t i = 0; i < routes->config->forward_count; i++)
 		if (!visit(owner, &routes->forwards[i]))
 			return;
+}
+
+const char *route_client_auth_name(const struct route *route)
+{
+	if (!route->tls)
+		return NULL;
+	switch (route->tls->policy.verify) {
+	case TLS_VERIFY_NONE:
+		return client_auth_name(CLIENT_AUTH_NONE);
+	case TLS_VERIFY_OPTIONAL:
+		return client_auth_name(CLIENT_AUTH_OPTIONAL);
+	case TLS_VERIFY_REQUIRED:
+		break;
+	}
+	return client_auth_name(CLIENT_AUTH_REQUIRED);
 }

@@ -1,12 +1,13 @@
 #include "route/route.h"
 
 #include "base/hash.h"
+#include "config/config_names.h"
 
 const char *route_mode_name(const struct route *route)
 {
 	if (route->is_forward)
 		return "forward";
-	return route->tls ? "terminate" : "passthrough";
+	return mode_name(route->tls ? MODE_TERMINATE : MODE_PASSTHROUGH);
 }
 
 /*

@@ -26,6 +26,9 @@ struct choice {
 	unsigned value;
 };
 
+/* The text of a value; NULL: it has none. */
+const char *choice_text(const struct choice *choices, unsigned value);
+
 struct field;
 
 /* Checks `value` and stores it at `out`, the field's own member; or tells why not. */

@@ -115,6 +115,13 @@ unsigned field_nth(const cJSON *object, const cJSON *member)
 	return count;
 }
 
+const char *choice_text(const struct choice *choices, unsigned value)
+{
+	while (choices->text && choices->value != value)
+		choices++;
+	return choices->text;
+}
+
 static void choices_text(const struct choice *choices, char out[CHOICE_TEXT_MAX])
 {
 	size_t used = 0;
