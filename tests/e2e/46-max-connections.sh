@@ -13,6 +13,7 @@ config() { # MAX-OF-ALL MAX-OF-FEW
 		{
 			"listen": "127.0.0.1:$front",
 			"workers": 2,
+			"control": {"socket": "$TMP/control.sock"},
 			"hosts": {
 				"few.test": {"mode": "passthrough", "backend": "$echo", "max_connections": $2},
 				"many.test": {"mode": "passthrough", "backend": "$echo"}
@@ -67,10 +68,16 @@ is "the third gets an alert, internal_error" \
 	"$(rawclient --file "$TMP/few.test.hello" "127.0.0.1:$front" | head -n 2)" \
 	$'received 15030300020250\nended fin'
 logs "why is told" msg=connection sni=few.test "end=max_connections of the host reached"
+explain() {
+	"$GATEHOUSE" ctl -s "$TMP/control.sock" explain --sni few.test
+}
+like "explain says the same" "$(explain)" \
+	'why: max_connections of the host reached.answer: alert internal_error'
 is "the server heard nothing of it" "$(accepts echo)" "$before"
 ok "another host is served" hold many.test
 let_go 6
 wait_for "$PATIENCE" has_log msg=connection sni=few.test end=done
+unlike "explain sees a free slot" "$(explain)" reached
 ok "one leaves, and one may come" hold few.test
 for i in 7 8 9; do let_go "$i"; done
 ok "it ends well" stop_gatehouse

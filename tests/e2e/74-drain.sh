@@ -89,6 +89,8 @@ ok "one is there" wait_for "$PATIENCE" connected
 like "its host is drained" "$(ctl drain a.test)" 'drained: a.test'
 is "new ones get an alert" "$(visit a.test)" '0 alert '
 logs "and a line" msg=connection route=a.test end=drained
+like "explain says so, beside the route" "$(ctl explain --sni a.test)" \
+	'host: a.test.*why: drained.answer: alert internal_error'
 like "the other host is not" "$(talk --hello "$TMP/hello" "127.0.0.1:$front" exchange=10 fin wait)" 'received'
 touch "$TMP/go"
 wait "$live_pid"
@@ -103,8 +105,10 @@ like "what is not drained" "$(ctl undrain a.test)" 'nothing of that name is drai
 like "all" "$(ctl drain all)" 'drained: all'
 is "not ready" "$(ready)" 503
 is "an alert for everybody" "$(visit a.test)" '0 alert '
+like "explain knows" "$(ctl explain --sni b.test)" 'why: drained'
 ctl drain a.test >/dev/null
 like "and everything is back" "$(ctl undrain all)" 'drained: -'
+unlike "for explain too" "$(ctl explain --sni b.test)" drained
 is "ready" "$(ready)" 200
 is "as before" "$(visit a.test)" '10 '
 ok "gatehouse ends well" stop_gatehouse
