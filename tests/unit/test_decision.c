@@ -51,7 +51,8 @@ struct client {
 	char name[64];
 	const char *alpn[4];
 	unsigned alpn_count;
-	bool all_drained;
+	bool all_drained, is_preface_unknown;
+	const struct preface *preface;
 	uint8_t wire[512];
 	size_t len;
 };
@@ -64,6 +65,12 @@ struct fixture {
 };
 
 static const char *const ids[] = {"h2", "http/1.1", "http/1.0", "ssh", "x"};
+
+static const struct preface greets = {.name = "greets", .speaks_first = true},
+			    silent = {.name = "silent"}, web = {.name = "web", .is_web = true};
+/* Most clients begin with TLS. */
+static const struct preface *const prefaces[] = {
+	NULL, NULL, NULL, NULL, NULL, NULL, &greets, &silent, &web};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
@@ -262,13 +269,17 @@ static void write_hello(struct fixture *fixture, struct client *client)
 static void random_client(struct fixture *fixture, struct client *client)
 {
 	static const char *const bad_names[] = {"192.0.2.1", "a..test", "a\tb.test"};
-	*client = (struct client){.flaw = FLAWLESS, .all_drained = chance(fixture, 40)};
+	*client = (struct client){.flaw = FLAWLESS,
+		.all_drained = chance(fixture, 40),
+		.is_preface_unknown = chance(fixture, 4)};
 	if (chance(fixture, 6))
 		client->flaw = 1 + random_below(fixture, BAD_ALPN);
 	if (client->flaw == BAD_NAME)
 		strcpy(client->name, bad_names[random_below(fixture, COUNT(bad_names))]);
 	else if (!chance(fixture, 8))
 		random_name(fixture, client->name);
+	if (!client->is_preface_unknown)
+		client->preface = prefaces[random_below(fixture, COUNT(prefaces))];
 	unsigned first = random_below(fixture, COUNT(ids));
 	client->alpn_count = client->flaw == BAD_ALPN ? 2 : random_below(fixture, 4);
 	for (unsigned i = 0; i < client->alpn_count; i++)
@@ -345,7 +356,7 @@ static void model_unknown(struct table *table, const struct client *client, char
 		has_certificate |= model_terminates(&table->hosts[i]);
 	is_web |= model_offers(client, "h2") || model_offers(client, "http/1.1") ||
 		model_offers(client, "http/1.0");
-	if (has_certificate && is_web)
+	if (has_certificate && is_web && (!client->preface || client->preface->is_web))
 		sprintf(out, "421 %u %s", most_shared(table, client->name),
 			model_offers(client, "http/1.1") ? "http/1.1" : "-");
 	else
@@ -368,6 +379,10 @@ static void model_route(const struct model_host *host, const struct client *clie
 	bool is_refused = host->offer_count > 0 && client->alpn_count > 0 && agreed[0] == '-';
 	if (entry == &host->own && (!host->has_own || is_refused))
 		strcpy(out, "alert no_application_protocol no common application protocol");
+	else if (client->preface == &greets) /* and no backend of a table does */
+		strcpy(out,
+			"alert no_application_protocol "
+			"the greeting of the listener is not that of the backend");
 	else if (host->is_drained || client->all_drained)
 		strcpy(out, "alert internal_error drained");
 	else
@@ -446,7 +461,10 @@ static void compare(struct table *table, const struct routes *routes, const stru
 	static uint8_t joined[CLIENT_HELLO_MAX];
 	char expected[2048], got[2048];
 	struct decision decision;
-	struct route_facts facts = {.hello = &hello, .is_drained = client->all_drained};
+	struct route_facts facts = {.hello = &hello,
+		.is_drained = client->all_drained,
+		.preface = client->preface,
+		.is_preface_unknown = client->is_preface_unknown};
 	facts.verdict = client_hello_parse(span_of(client->wire, client->len), joined, &hello);
 	route_decide(routes, &facts, &decision);
 	model_decide(table, client, expected);

@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_SESSION_STEPS_STEPS_H
 #define GATEHOUSE_SESSION_STEPS_STEPS_H
 
+#include "route/decision.h"
 #include "session/engine.h"
 #include "wire/alert.h"
 
@@ -44,6 +45,9 @@ enum step_result session_refuse(struct session *session, enum end_reason reason,
 /* The same with a fatal alert in the clear, before any handshake. */
 enum step_result session_refuse_alert(
 	struct session *session, enum alert alert, enum end_reason reason, const char *words);
+
+/* The same as it was decided, with a page where that says so (choose_route.c). */
+enum step_result session_refuse_decision(struct session *session, const struct decision *decision);
 
 /* A PROXY header for the session's server, as its backend says: a connector_setup's write_header. */
 size_t write_proxy_header(void *session, uint8_t *out, size_t size);

@@ -1,6 +1,5 @@
 #include "session/steps/steps.h"
 
-#include "route/decision.h"
 #include "session/session_stats.h"
 
 #include <stdlib.h>
@@ -64,7 +63,7 @@ static bool acquire_slot(struct session *session)
 	return session->is_route_counted;
 }
 
-static enum step_result act_on_refusal(struct session *session, const struct decision *decision)
+enum step_result session_refuse_decision(struct session *session, const struct decision *decision)
 {
 	char why[DECISION_TEXT_MAX];
 	decision_text(decision, why);
@@ -100,7 +99,7 @@ enum step_result step_choose_route(struct session *session)
 			return STEP_NEXT;
 		decision_refuse_full(&decision);
 	}
-	return act_on_refusal(session, &decision);
+	return session_refuse_decision(session, &decision);
 }
 
 /* A forward has its route from the beginning. */

@@ -1,6 +1,14 @@
 #include "session/steps/peek.h"
 #include "session/steps/steps.h"
 
+static enum step_result refuse_hello(struct session *session, enum hello_verdict verdict)
+{
+	struct route_facts facts = {.verdict = verdict, .hello = &session->service->hello};
+	struct decision decision;
+	route_decide(session->routes, &facts, &decision);
+	return session_refuse_decision(session, &decision);
+}
+
 /*
  * Looks at the ClientHello and takes none of it: the kernel's queue is what passthrough will splice
  * and OpenSSL will read.
@@ -21,16 +29,5 @@ enum step_result step_sniff(struct session *session)
 	if (verdict == HELLO_MORE)
 		return peek_wait_for(session, peeking, len, hello->want);
 	peek_done(session, peeking);
-	switch (verdict) {
-	case HELLO_NOT_TLS:
-		return session_end(session, END_NOT_TLS, "not TLS");
-	case HELLO_BROKEN:
-	case HELLO_TOO_LARGE:
-		return session_refuse_alert(
-			session, ALERT_DECODE_ERROR, END_BAD_HELLO, hello->error);
-	case HELLO_MORE:
-	case HELLO_WHOLE:
-		break;
-	}
-	return STEP_NEXT;
+	return verdict == HELLO_WHOLE ? STEP_NEXT : refuse_hello(session, verdict);
 }
