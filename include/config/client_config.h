@@ -1,6 +1,6 @@
 /*
  * The settings of the companion client: client.json. Like gatehouse.json it is read whole and
- * strictly, with every error told by file, line and path:
+ * strictly, with file, line and path in every error:
  *
  *     {
  *         "defaults": { "ca": "company-ca.pem", "cert": "~/keys/me.crt", "key": "~/keys/me.key" },
@@ -22,7 +22,7 @@
 
 #define CLIENT_UNSAID UINT64_MAX
 
-/* What somebody says of a gateway. All that is zero, or CLIENT_UNSAID, is not said. */
+/* Settings of a gateway, from one source. All that is zero, or CLIENT_UNSAID, is not set. */
 struct client_config {
 	const char *gateway; /* "host", "host:port", "unix:/path" */
 	const char *sni;     /* a name, or an IP address that is verified and not sent */

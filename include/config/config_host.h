@@ -5,7 +5,7 @@
 #include "config/config.h"
 #include "config/read/fields.h"
 
-/* `value` is the host's text as a tree, `end` where that text ends. True: it is sound and was
+/* `value` is the host's text as a tree, `end` where that text ends. True: it is valid and was
  * handed to `on_host`, if there is one. */
 struct host_reading {
 	struct reader *reader;

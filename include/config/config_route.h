@@ -32,6 +32,6 @@ void route_settle(const struct part *entry, bool host_is_route);
 void route_settle_host(struct route_config *route);
 
 /* An error of the part as a whole: a field that is missing. */
-void route_tell(const struct part *part, const char *text);
+void part_error(const struct part *part, const char *text);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * What an administrator takes out of use for a while: a host gets no new connections, a server is
  * not chosen for any. Those that live go on. Marks in a snapshot, which the next one does not
- * inherit by itself: whoever publishes sets them again.
+ * inherit by itself: daemon/publish sets them again.
  */
 #ifndef GATEHOUSE_ROUTE_DRAIN_H
 #define GATEHOUSE_ROUTE_DRAIN_H

@@ -39,7 +39,7 @@ struct host_table {
 void host_table_init(struct host_table *table);
 void host_table_finish(struct host_table *table);
 
-/* NULL: out of memory, or there is one of that name already (host_table_get tells). */
+/* NULL: out of memory, or there is one of that name already (see host_table_get). */
 struct host *host_table_add(struct host_table *table, const struct host *host);
 
 /* The host whose own name that is, "*" and "*.x" included. */

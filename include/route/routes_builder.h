@@ -22,10 +22,11 @@ struct builder {
 	bool no_memory;
 };
 
-/* Who asks for a backend, and how a fault in one of its fields is told (`index` -1: no list). */
+/* A backend to build for a host or a forward. `report` reports an error in one of its fields
+ * (`index` -1: no list). */
 struct backend_request {
 	const struct backend_config *config;
-	void (*complain)(const struct backend_request *request, struct report *report,
+	void (*report)(const struct backend_request *request, struct report *report,
 		const char *field, int index, const char *text);
 	const struct route_config *route; /* a host's or ... */
 	const char *where;                /* ... a forward's */

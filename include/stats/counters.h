@@ -1,6 +1,6 @@
 /*
  * What one worker has counted since it began. The worker alone writes, with relaxed stores and no
- * lock; whoever wants a sum reads the structs of all workers. A reader may see one number of a
+ * lock; a sum is over the structs of all workers. A reader may see one number of a
  * connection and not yet the next; each number only grows, but for the gauges.
  */
 #ifndef GATEHOUSE_STATS_COUNTERS_H
@@ -70,7 +70,7 @@ struct counters {
 	counter end_reasons[END_REASONS];
 	counter prefaces[PREFACES_MAX]; /* completed, in the order of the registry */
 	struct histogram durations, handshakes;
-	/* Gauges, set once a second while somebody wants them (see `tick_us`). */
+	/* Gauges, set once a second while statistics are on (see `tick_us`). */
 	counter pipes;
 	counter turn_us,
 		turn_before_us; /* the longest turn of the loop, of this period and the last */

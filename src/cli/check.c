@@ -19,24 +19,24 @@ static const char help[] =
 	"\n"
 	"Validates everything that a start would load: the configuration and what it includes,\n"
 	"certificates, keys, CAs and CRLs. Every finding goes to stderr with its file and line;\n"
-	"warnings begin with \"warning: \". Nothing is bound and nobody is dialled.\n"
+	"warnings begin with \"warning: \". No address is bound and no connection made.\n"
 	"\n"
 	"  -c, --config FILE   the configuration\n"
 	"  -h, --help\n"
 	"\n"
-	"Exit status: 0 sound (a summary on stdout), 1 there were errors, 2 usage.\n";
+	"Exit status: 0 valid (a summary on stdout), 1 there were errors, 2 usage.\n";
 
-/* What was told, each once: the protocols of a host inherit its mistakes. */
+/* Each finding once: the protocols of a host inherit its mistakes. */
 struct findings {
-	struct path_set told;
+	struct path_set seen;
 	unsigned errors, warnings;
 };
 
-static void tell(struct report *report, enum severity severity, const char *text)
+static void on_finding(struct report *report, enum severity severity, const char *text)
 {
 	struct findings *findings = report->owner;
-	size_t before = findings->told.count;
-	if (path_set_add(&findings->told, text) && findings->told.count == before)
+	size_t before = findings->seen.count;
+	if (path_set_add(&findings->seen, text) && findings->seen.count == before)
 		return;
 	bool is_warning = severity == SEVERITY_WARNING;
 	findings->warnings += is_warning;
@@ -56,7 +56,7 @@ static void check_socket_path(struct report *report, const char *where, const ch
 	if (stat(directory, &st) != 0)
 		report_warning(report, "%s: \"%s\": %s", where, directory, strerror(errno));
 	else if (!S_ISDIR(st.st_mode))
-		report_error(report, "%s: \"%s\" is no directory", where, directory);
+		report_error(report, "%s: \"%s\" is not a directory", where, directory);
 }
 
 static void check_address(struct report *report, const char *where, const char *text)
@@ -65,7 +65,7 @@ static void check_address(struct report *report, const char *where, const char *
 	struct address address;
 	struct err err;
 	if (strncmp(text, "fd:", 3) == 0)
-		return; /* only who is started by systemd has it */
+		return; /* only a process that systemd starts has it */
 	if (!endpoint_parse(text, &endpoint, &err))
 		report_error(report, "%s: %s", where, err.text);
 	else if (endpoint.is_unix)
@@ -74,7 +74,7 @@ static void check_address(struct report *report, const char *where, const char *
 		report_error(report, "%s: \"%s\" cannot be listened on", where, text);
 }
 
-/* Only root becomes somebody else. */
+/* Only root changes its user. */
 static void check_user(struct report *report, const char *path, const char *user)
 {
 	if (getpwnam(user))
@@ -104,7 +104,7 @@ static void check_start(struct report *report, const char *path, const struct co
 		check_user(report, path, config->user);
 }
 
-static const char *plural(size_t count)
+static const char *plural_suffix(size_t count)
 {
 	return count == 1 ? "" : "s";
 }
@@ -126,10 +126,11 @@ static void print_summary(const char *path, const struct routes *routes, unsigne
 {
 	struct routes_summary summary = routes_summary(routes);
 	const struct credential *first = routes_first_to_expire(routes);
-	printf("%s: %zu host%s, %u certificate%s", path, summary.hosts, plural(summary.hosts),
-		summary.tls.credentials, plural(summary.tls.credentials));
+	printf("%s: %zu host%s, %u certificate%s", path, summary.hosts,
+		plural_suffix(summary.hosts), summary.tls.credentials,
+		plural_suffix(summary.tls.credentials));
 	if (warnings > 0)
-		printf(", %u warning%s", warnings, plural(warnings));
+		printf(", %u warning%s", warnings, plural_suffix(warnings));
 	if (first)
 		print_expiry(first);
 	putchar('\n');
@@ -137,16 +138,17 @@ static void print_summary(const char *path, const struct routes *routes, unsigne
 
 static void print_failure(const char *path, const struct findings *findings)
 {
-	fprintf(stderr, "%s: %u error%s", path, findings->errors, plural(findings->errors));
+	fprintf(stderr, "%s: %u error%s", path, findings->errors, plural_suffix(findings->errors));
 	if (findings->warnings > 0)
-		fprintf(stderr, ", %u warning%s", findings->warnings, plural(findings->warnings));
+		fprintf(stderr, ", %u warning%s", findings->warnings,
+			plural_suffix(findings->warnings));
 	fputc('\n', stderr);
 }
 
-static int check(const char *path)
+static int check_file(const char *path)
 {
 	struct findings findings = {0};
-	struct report report = {.on_finding = tell, .owner = &findings};
+	struct report report = {.on_finding = on_finding, .owner = &findings};
 	struct offline offline = {0};
 	if (offline_open(&offline, path, &report))
 		check_start(&report, path, routes_config(offline.routes));
@@ -155,7 +157,7 @@ static int check(const char *path)
 	else
 		print_summary(path, offline.routes, findings.warnings);
 	offline_close(&offline);
-	path_set_finish(&findings.told);
+	path_set_finish(&findings.seen);
 	if (fflush(stdout) != 0) {
 		fprintf(stderr, "gatehouse check: standard output: %s\n", strerror(errno));
 		return 1;
@@ -184,7 +186,7 @@ int check_main(int argc, char **argv)
 		path = optarg;
 	}
 	if (path && optind == argc)
-		return check(path);
+		return check_file(path);
 	fprintf(stderr, "gatehouse check: %s\n\n%s",
 		path ? "expected nothing behind the options" : "expected -c FILE", help);
 	return 2;

@@ -15,28 +15,28 @@ static const char help[] =
 	"usage: gatehouse explain -c FILE --sni NAME [options]\n"
 	"       gatehouse explain [-c FILE] --hello FILE [options]\n"
 	"\n"
-	"Tells which route a client gets and why: host, protocol, mode, certificates, the verdict on\n"
-	"the client's certificate, backend. The decisions are those of a running gatehouse; nobody\n"
-	"is dialled.\n"
+	"Prints which route a client gets and why: host, protocol, mode, certificates, whether the\n"
+	"client's certificate is admitted, backend. The decision is the one that a running gatehouse\n"
+	"takes; no connection is made.\n"
 	"\n"
 	"  -c, --config FILE    the configuration\n"
 	"      --sni NAME       the server name the client sends; \"\": it sends none\n"
 	"      --alpn A,B       the protocols it offers, in its order\n"
 	"      --hello FILE     its ClientHello instead, raw bytes; \"-\": standard input.\n"
-	"                       One JSON object tells what it says, with -c also the route\n"
+	"                       Prints one JSON object with what it holds, with -c also the route\n"
 	"      --cert FILE      the certificate it shows (PEM), with intermediates behind it\n"
 	"      --from ADDRESS   the IP address it comes from\n"
 	"      --json           one JSON object on one line\n"
 	"  -h, --help\n"
 	"\n"
-	"Exit status: 0 explained, whatever the answer; 1 something could not be read; 2 usage.\n";
+	"Exit status: 0 explained, whatever the answer; 1 a file cannot be read; 2 usage.\n";
 
 struct question {
 	const char *config, *sni, *alpn, *hello, *cert, *from;
 	bool is_json;
 };
 
-static void tell(struct report *report, enum severity severity, const char *text)
+static void on_finding(struct report *report, enum severity severity, const char *text)
 {
 	(void)report;
 	if (severity == SEVERITY_ERROR)
@@ -78,7 +78,7 @@ static void write_explanation(struct strbuf *text, const struct question *questi
 		strbuf_append(text, "\n", 1);
 }
 
-static int print(const struct strbuf *text)
+static int print_text(const struct strbuf *text)
 {
 	if (text->failed) {
 		fprintf(stderr, "gatehouse explain: out of memory\n");
@@ -94,33 +94,33 @@ static int print(const struct strbuf *text)
 static int explain_with(const struct question *question, const struct explain_input *input,
 	const struct explain_facts *facts)
 {
-	struct report report = {.on_finding = tell};
+	struct report report = {.on_finding = on_finding};
 	struct offline offline = {0};
 	struct strbuf text = {0};
 	int status = 1;
 	if (!question->config || offline_open(&offline, question->config, &report)) {
 		write_explanation(&text, question, input, offline.routes, facts);
-		status = print(&text);
+		status = print_text(&text);
 	}
 	strbuf_finish(&text);
 	offline_close(&offline);
 	return status;
 }
 
-static bool ask(const struct question *question, struct explain_input *input, struct err *err)
+static bool input_get(const struct question *question, struct explain_input *input, struct err *err)
 {
 	return question->hello ? explain_input_read(input, question->hello, err)
 			       : explain_input_make(input, question->sni, question->alpn, err);
 }
 
-static int explain(const struct question *question)
+static int explain_question(const struct question *question)
 {
 	struct explain_input *input = calloc(1, sizeof *input);
 	struct client_certificate *certificate = NULL;
 	struct address source;
 	struct err err = {"out of memory"};
 	int status = 1;
-	if (!input || !ask(question, input, &err))
+	if (!input || !input_get(question, input, &err))
 		goto fail;
 	if (question->from && !parse_source(question->from, &source, &err))
 		goto fail;
@@ -212,7 +212,7 @@ int explain_main(int argc, char **argv)
 	}
 	const char *wrong = usage_error(&question, optind != argc);
 	if (!wrong)
-		return explain(&question);
+		return explain_question(&question);
 	fprintf(stderr, "gatehouse explain: %s\n\n%s", wrong, help);
 	return 2;
 }

@@ -128,7 +128,7 @@ struct settings {
 	size_t matched_len;
 };
 
-static bool matches(const struct server_name *pattern, const struct server_name *name)
+static bool pattern_matches(const struct server_name *pattern, const struct server_name *name)
 {
 	if (pattern->text[0] != '*')
 		return strcmp(pattern->text, name->text) == 0;
@@ -142,7 +142,7 @@ static bool matches(const struct server_name *pattern, const struct server_name 
 /* An exact name wins over any pattern, and of patterns the longest. */
 static bool is_better(const struct settings *settings, const struct server_name *pattern)
 {
-	if (!matches(pattern, &settings->name))
+	if (!pattern_matches(pattern, &settings->name))
 		return false;
 	size_t len = pattern->text[0] == '*' ? pattern->len : SERVER_NAME_MAX + 1u;
 	return len > settings->matched_len;
@@ -203,8 +203,8 @@ static void read_whole(struct settings *settings, const struct place *root, cons
 		read_gateways(settings, root, object);
 }
 
-/* The strict grammar first: what cJSON forgives is told here, with its line. */
-static bool is_sound(struct settings *settings)
+/* The strict grammar first: what cJSON forgives is an error here, with its line. */
+static bool is_valid(struct settings *settings)
 {
 	struct json json;
 	size_t end;
@@ -225,7 +225,7 @@ static void read_text(struct settings *settings)
 		report_error(settings->reader.report, "%s: larger than 1 MiB", source->name);
 		return;
 	}
-	if (!is_sound(settings))
+	if (!is_valid(settings))
 		return;
 	cJSON *value = cJSON_ParseWithLengthOpts(source->text, source->len, NULL, false);
 	settings->reader.out_of_memory |= value == NULL;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SERVERS_MAX 32 /* what a connection can tell apart (route/backend) */
+#define SERVERS_MAX 32 /* bits of a session's mask of servers (upstream/backend) */
 
 const char *item_server_address(struct reader *reader, const struct place *place, const char *text)
 {

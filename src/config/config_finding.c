@@ -29,7 +29,7 @@ static void path_make(struct path *path, const struct place *from, const char *f
 	}
 }
 
-/* What an entry inherits is told where its host says it. */
+/* A finding about what an entry inherits names the field of its host. */
 static const struct place *owner_of(const struct place *place, const char *field)
 {
 	struct path path;
@@ -38,12 +38,12 @@ static const struct place *owner_of(const struct place *place, const char *field
 	return place->heir_of && !place_find(&path.steps[0], &value_at) ? place->heir_of : place;
 }
 
-static void tell(const struct route_config *route, struct report *report, enum severity severity,
-	const char *field, int index, const char *format, va_list args)
+static void report_field(const struct route_config *route, struct report *report,
+	enum severity severity, const char *field, int index, const char *format, va_list args)
 	__attribute__((format(printf, 6, 0)));
 
-static void tell(const struct route_config *route, struct report *report, enum severity severity,
-	const char *field, int index, const char *format, va_list args)
+static void report_field(const struct route_config *route, struct report *report,
+	enum severity severity, const char *field, int index, const char *format, va_list args)
 {
 	struct path path;
 	size_t value_at;
@@ -53,7 +53,7 @@ static void tell(const struct route_config *route, struct report *report, enum s
 	/* A field that takes one or many may have been given one: then there is no list to point
 	 * into. */
 	bool is_in_list = index >= 0 && place_find(&item, &value_at);
-	place_tell(is_in_list ? &item : place, report, severity, format, args);
+	place_report(is_in_list ? &item : place, report, severity, format, args);
 }
 
 void route_config_error(const struct route_config *route, struct report *report, const char *field,
@@ -61,7 +61,7 @@ void route_config_error(const struct route_config *route, struct report *report,
 {
 	va_list args;
 	va_start(args, format);
-	tell(route, report, SEVERITY_ERROR, field, index, format, args);
+	report_field(route, report, SEVERITY_ERROR, field, index, format, args);
 	va_end(args);
 }
 
@@ -70,7 +70,7 @@ void route_config_warning(const struct route_config *route, struct report *repor
 {
 	va_list args;
 	va_start(args, format);
-	tell(route, report, SEVERITY_WARNING, field, index, format, args);
+	report_field(route, report, SEVERITY_WARNING, field, index, format, args);
 	va_end(args);
 }
 
@@ -79,6 +79,6 @@ void host_config_error(
 {
 	va_list args;
 	va_start(args, format);
-	place_tell(host->route.place, report, SEVERITY_ERROR, format, args);
+	place_report(host->route.place, report, SEVERITY_ERROR, format, args);
 	va_end(args);
 }

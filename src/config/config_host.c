@@ -22,9 +22,9 @@ static void read_entry(
 	entry->given.wrong |= host_part->given.wrong & ~entry->given.traits;
 	route->has_backend |= (entry->given.traits & FIELD_IS_BACKEND) != 0;
 	if (route->mode == MODE_UNKNOWN && !(entry->given.wrong & FIELD_IS_MODE))
-		route_tell(entry, "\"mode\" is missing: expected \"terminate\" or \"passthrough\"");
+		part_error(entry, "\"mode\" is missing: expected \"terminate\" or \"passthrough\"");
 	if (!route->has_backend)
-		route_tell(entry, "\"backend\" is missing");
+		part_error(entry, "\"backend\" is missing");
 	route_check(entry);
 	route_settle(entry, host->has_route);
 }
@@ -95,10 +95,10 @@ static void read_fields(struct part *part, const struct place *alpn_place, struc
 	host->has_route = part->route->has_backend || !alpn || !alpn->child;
 	if (host->has_route) {
 		if (!(part->given.traits & FIELD_IS_MODE))
-			route_tell(part,
+			part_error(part,
 				"\"mode\" is missing: expected \"terminate\" or \"passthrough\"");
 		if (!part->route->has_backend)
-			route_tell(part, "\"backend\" is missing");
+			part_error(part, "\"backend\" is missing");
 		route_check(part);
 	}
 	if (alpn)
@@ -108,7 +108,7 @@ static void read_fields(struct part *part, const struct place *alpn_place, struc
 		part->route->mode = MODE_TERMINATE;
 }
 
-static const char *misnamed(const char *text, struct server_name *out)
+static const char *host_name_error(const char *text, struct server_name *out)
 {
 	const char *wrong = server_name_parse_pattern(span_of_string(text), out);
 	if (wrong)
@@ -131,7 +131,7 @@ static const char *misnamed(const char *text, struct server_name *out)
  * Over the text without the white space between its tokens, and over the directory, because the
  * same text names other files elsewhere. The key is fixed: digests are compared, never looked up.
  */
-static uint64_t digest(const struct source *source, size_t from, size_t to)
+static uint64_t text_digest(const struct source *source, size_t from, size_t to)
 {
 	char block[DIGEST_BLOCK];
 	size_t used = 0;
@@ -166,7 +166,7 @@ bool host_read(const struct host_reading *reading, const cJSON *value)
 	struct host_config host = {.name = name.text, .route = route_default(place)};
 	struct part part = {
 		.reader = reader, .place = place, .object = value, .route = &host.route};
-	const char *wrong = misnamed(place->key, &name);
+	const char *wrong = host_name_error(place->key, &name);
 	if (wrong)
 		place_error(place, reader->report,
 			"expected a host name, or \"*.\" and a host name, or \"*\": this one %s",
@@ -181,7 +181,7 @@ bool host_read(const struct host_reading *reading, const cJSON *value)
 		return true;
 	host.file = place->source->name;
 	host.line = source_line(place->source, place->at);
-	host.digest = digest(place->source, place->value_at, reading->end);
+	host.digest = text_digest(place->source, place->value_at, reading->end);
 	reading->on_host(reading->owner, &host);
 	return true;
 }

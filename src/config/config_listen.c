@@ -18,7 +18,7 @@ static bool is_bindable(const char *text)
 	return endpoint_parse(text, &endpoint, &err) && address_of_endpoint(&endpoint, &address);
 }
 
-static const char *refuse(
+static const char *refuse_address(
 	struct reader *reader, const struct place *place, const char *text, const char *what)
 {
 	char quoted[96];
@@ -35,7 +35,7 @@ const char *item_listen_address(struct reader *reader, const struct place *place
 		strncmp(text, "fd:", 3) == 0 && text[3] != '\0' && !strchr(text + 3, ':');
 	if (is_inherited || is_bindable(text))
 		return reader_copy(reader, text);
-	return refuse(reader, place, text,
+	return refuse_address(reader, place, text,
 		"an address to listen on such as \":443\", \"127.0.0.1:443\", \"[::1]:443\", "
 		"\"unix:/path\" or \"fd:NAME\"");
 }
@@ -46,12 +46,12 @@ const char *item_admin_address(struct reader *reader, const struct place *place,
 		return item_server_address(reader, place, text);
 	if (is_bindable(text))
 		return reader_copy(reader, text);
-	return refuse(reader, place, text,
+	return refuse_address(reader, place, text,
 		"an address to listen on such as \"127.0.0.1:9000\", \"[::1]:9000\" or \"unix:/path\"");
 }
 
 /* Leaves the first `bits` of the address; true when the others were zero already. */
-static bool mask(struct in6_addr *address, unsigned bits)
+static bool mask_address(struct in6_addr *address, unsigned bits)
 {
 	bool was_clean = true;
 	for (unsigned i = 0; i < 16; i++) {
@@ -111,7 +111,7 @@ static void read_network(
 			"a network such as \"10.0.0.0/8\" or \"2001:db8::/32\"", value);
 		return;
 	}
-	if (!mask(&out->address, out->bits))
+	if (!mask_address(&out->address, out->bits))
 		place_error(place, reader->report,
 			"expected a network, got \"%s\", which has bits set behind its prefix",
 			value->valuestring);
@@ -210,7 +210,7 @@ struct used_list {
 	size_t count;
 };
 
-static void use(struct used_list *list, const char *address, const char *where)
+static void used_add(struct used_list *list, const char *address, const char *where)
 {
 	if (address)
 		list->items[list->count] = (struct used_address){address, where, list->count};
@@ -234,21 +234,21 @@ static size_t count_addresses(const struct config *config)
 	return count;
 }
 
-/* Health and metrics may be on one address: their paths tell them apart. */
-static void use_all(struct used_list *list, const struct config *config)
+/* Health and metrics may be on one address: their paths differ. */
+static void used_add_all(struct used_list *list, const struct config *config)
 {
 	for (size_t i = 0; i < config->listener_count; i++)
-		use(list, config->listeners[i].address, config->listeners[i].where);
+		used_add(list, config->listeners[i].address, config->listeners[i].where);
 	for (size_t i = 0; i < config->forward_count; i++)
 		for (size_t j = 0; j < config->forwards[i].listener_count; j++)
-			use(list, config->forwards[i].listeners[j].address,
+			used_add(list, config->forwards[i].listeners[j].address,
 				config->forwards[i].listeners[j].where);
 	if (config->health.enabled)
-		use(list, config->health.listen, config->health.where);
+		used_add(list, config->health.listen, config->health.where);
 	bool is_shared = config->health.enabled &&
 		strcmp(config->health.listen, config->metrics.listen) == 0;
 	if (config->metrics.enabled && !is_shared)
-		use(list, config->metrics.listen, config->metrics.where);
+		used_add(list, config->metrics.listen, config->metrics.where);
 }
 
 void listeners_check_unique(struct reader *reader, const struct config *config)
@@ -258,7 +258,7 @@ void listeners_check_unique(struct reader *reader, const struct config *config)
 		reader->out_of_memory = true;
 		return;
 	}
-	use_all(&list, config);
+	used_add_all(&list, config);
 	qsort(list.items, list.count, sizeof *list.items, by_address);
 	for (size_t i = 1; i < list.count; i++)
 		if (strcmp(list.items[i].address, list.items[i - 1].address) == 0)

@@ -42,7 +42,7 @@ struct file {
 	bool is_object;
 };
 
-static void tell_fault(struct file *file)
+static void report_fault(struct file *file)
 {
 	report_error(file->reading->reader.report, "%s:%u: %s", file->source.name,
 		source_line(&file->source, file->json.fault_at), file->json.fault.text);
@@ -132,7 +132,7 @@ static void read_field(struct file *file, const struct field *field, const struc
 	cJSON_Delete(value);
 }
 
-static void tell_unknown(struct file *file, const struct place *place)
+static void report_unknown(struct file *file, const struct place *place)
 {
 	struct report *report = file->reading->reader.report;
 	if (file->unknown++ == UNKNOWN_MAX)
@@ -160,7 +160,7 @@ static void read_member(
 		if (field)
 			place_error(&place, file->reading->reader.report, "duplicate key");
 		else
-			tell_unknown(file, &place);
+			report_unknown(file, &place);
 		json_skip(&file->json, &end);
 	} else if (field->get == field_later) {
 		read_hosts(file, &place);
@@ -190,10 +190,10 @@ static void read_text(struct file *file)
 		}
 	}
 	if (!json_end(json))
-		tell_fault(file);
+		report_fault(file);
 }
 
-static void *kept(struct reading *reading, const void *made)
+static void *check_memory(struct reading *reading, const void *made)
 {
 	reading->reader.out_of_memory |= made == NULL;
 	return (void *)made;
@@ -207,7 +207,8 @@ static bool open_file(struct file *file, const char *name, const char *path)
 	struct err err;
 	char *text;
 	file->source.name = name;
-	file->source.directory = kept(reading, path_directory(&reading->owned->arena, path));
+	file->source.directory =
+		check_memory(reading, path_directory(&reading->owned->arena, path));
 	config->files.items[config->files.count++] = path;
 	if (!file->source.directory)
 		return false;
@@ -239,8 +240,8 @@ static const char *name_included(struct reading *reading, const char *path)
 	size_t directory = (size_t)(strrchr(first, '/') - first) + 1;
 	size_t prefix = named ? (size_t)(named - reading->path) + 1 : 0;
 	if (strncmp(first, path, directory) != 0)
-		return kept(reading, arena_copy(arena, path, strlen(path)));
-	return kept(reading,
+		return check_memory(reading, arena_copy(arena, path, strlen(path)));
+	return check_memory(reading,
 		arena_format(arena, "%.*s%s", (int)prefix, reading->path, path + directory));
 }
 
@@ -248,13 +249,14 @@ static void read_included(struct reading *reading, const char *path)
 {
 	struct file file = {.reading = reading, .fields = settings_included()};
 	const char *name = name_included(reading, path);
-	const char *copy = kept(reading, arena_copy(&reading->owned->arena, path, strlen(path)));
+	const char *copy =
+		check_memory(reading, arena_copy(&reading->owned->arena, path, strlen(path)));
 	if (name && copy && open_file(&file, name, copy))
 		read_text(&file);
 	close_file(&file);
 }
 
-/* While the first file is at hand, so that a pattern's line can be told. */
+/* While the first file is at hand, so that messages have a pattern's line. */
 static void find_included(struct file *file, struct file_list *list)
 {
 	struct reading *reading = file->reading;
@@ -271,7 +273,7 @@ static void find_included(struct file *file, struct file_list *list)
 				config->include_patterns.items[i], err.text);
 	}
 	files_sort(list);
-	const char **files = kept(
+	const char **files = check_memory(
 		reading, arena_alloc(&reading->owned->arena, (list->count + 1) * sizeof *files));
 	if (!files)
 		return;
@@ -300,8 +302,9 @@ static void read_files(struct reading *reading, const char *path)
 	struct config *config = &reading->owned->config;
 	struct file file = {.reading = reading, .fields = settings_fields()};
 	struct file_list included = {0};
-	config->files.items = kept(reading, arena_alloc(&reading->owned->arena, sizeof path));
-	const char *absolute = kept(reading, path_absolute(&reading->owned->arena, path));
+	config->files.items =
+		check_memory(reading, arena_alloc(&reading->owned->arena, sizeof path));
+	const char *absolute = check_memory(reading, path_absolute(&reading->owned->arena, path));
 	if (!config->files.items || !absolute || !open_file(&file, path, absolute))
 		return;
 	read_text(&file);

@@ -153,13 +153,13 @@ void route_read_entry(struct part *part)
 		fields_read(part->reader, host_fields + 1, part->place, part->object, part->route);
 }
 
-void route_tell(const struct part *part, const char *text)
+void part_error(const struct part *part, const char *text)
 {
 	place_error(part->place, part->reader->report, "%s", text);
 }
 
-/* Tells the same of each field that the part itself gives and that has the trait. */
-static void tell_each(const struct part *part, unsigned trait, const char *text)
+/* The same error in each field that the part itself gives and that has the trait. */
+static void error_in_each(const struct part *part, unsigned trait, const char *text)
 {
 	if (!(part->given.traits & trait))
 		return;
@@ -216,16 +216,16 @@ static void check_certificate(const struct part *part)
 	if (part->given.wrong & (FIELD_IS_CERT | FIELD_IS_KEY))
 		return;
 	if (certs == 0)
-		route_tell(part, "\"cert\" is missing: \"mode\": \"terminate\" needs it");
+		part_error(part, "\"cert\" is missing: \"mode\": \"terminate\" needs it");
 	if (keys == 0)
-		route_tell(part, "\"key\" is missing: \"mode\": \"terminate\" needs it");
+		part_error(part, "\"key\" is missing: \"mode\": \"terminate\" needs it");
 	if (certs > 0 && keys > 0 && certs != keys)
 		place_error(&key, part->reader->report,
 			"expected as many keys as there are certificates, which is %zu, got %zu",
 			certs, keys);
 }
 
-static const char nobody_is_asked[] =
+static const char not_requested[] =
 	"has no effect without \"client_auth\": \"required\" or \"optional\"";
 
 /* Said in so many words, "none" switches off what else is there; but rules are meant to keep out. */
@@ -233,9 +233,9 @@ static void check_without_auth(const struct part *part)
 {
 	bool is_said = part->given.traits & FIELD_IS_CLIENT_AUTH;
 	if (!is_said)
-		tell_each(part, FIELD_AUTH, nobody_is_asked);
+		error_in_each(part, FIELD_AUTH, not_requested);
 	else if (acl_config_count(&part->route->acl) > 0)
-		tell_each(part, FIELD_IS_ACL, nobody_is_asked);
+		error_in_each(part, FIELD_IS_ACL, not_requested);
 }
 
 static void check_client_auth(const struct part *part)
@@ -245,7 +245,7 @@ static void check_client_auth(const struct part *part)
 	if (part->route->client_auth == CLIENT_AUTH_NONE)
 		check_without_auth(part);
 	else if (part->route->ca.count == 0 && !(part->given.wrong & FIELD_IS_CA))
-		route_tell(part, "\"ca\" is missing: \"client_auth\" needs the CA to trust");
+		part_error(part, "\"ca\" is missing: \"client_auth\" needs the CA to trust");
 }
 
 /* What must hold between the fields of one route. */
@@ -306,7 +306,7 @@ static void settle_client_auth(const struct part *entry, bool host_is_route)
 		return;
 	if (inherits && !host_is_route &&
 		!(entry->given.traits & (FIELD_AUTH | FIELD_IS_CLIENT_AUTH)))
-		route_tell(entry,
+		part_error(entry,
 			"inherits \"ca\", \"crl\" or \"acl\", which have no effect without "
 			"\"client_auth\": \"required\" or \"optional\"");
 	drop_client_auth(route);

@@ -6,12 +6,12 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* Up to the end, or to the first byte too many. -1: errno tells. */
-static ssize_t read_up_to(int fd, uint8_t *out, size_t most)
+/* Up to the end, or to `size` bytes. -1: see errno. */
+static ssize_t read_up_to(int fd, uint8_t *out, size_t size)
 {
 	size_t len = 0;
-	while (len < most) {
-		ssize_t n = read(fd, out + len, most - len);
+	while (len < size) {
+		ssize_t n = read(fd, out + len, size - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -80,7 +80,7 @@ bool explain_input_make(
 	return true;
 }
 
-static void tell_name(struct out *out, const struct client_hello *hello)
+static void print_name(struct out *out, const struct client_hello *hello)
 {
 	if (hello->sni.len > 0)
 		out_bytes(out, "sni", span_of(hello->sni.text, hello->sni.len));
@@ -88,7 +88,7 @@ static void tell_name(struct out *out, const struct client_hello *hello)
 		out_text(out, "sni", NULL);
 }
 
-static void tell_alpn(struct out *out, const struct client_hello *hello)
+static void print_alpn(struct out *out, const struct client_hello *hello)
 {
 	char text[ALPN_TEXT_MAX];
 	struct span list = hello->alpn, id;
@@ -104,9 +104,9 @@ void explain_hello(struct out *out, const struct explain_input *input)
 {
 	const struct client_hello *hello = &input->hello;
 	out_flag(out, "complete", input->verdict == HELLO_WHOLE);
-	tell_name(out, hello);
+	print_name(out, hello);
 	out_text(out, "sni_error", hello->sni_error);
-	tell_alpn(out, hello);
+	print_alpn(out, hello);
 	if (hello->alpn_error)
 		out_text(out, "alpn_error", hello->alpn_error);
 	out_text(out, "error", hello->error);
@@ -114,6 +114,6 @@ void explain_hello(struct out *out, const struct explain_input *input)
 
 void explain_offer(struct out *out, const struct explain_input *input)
 {
-	tell_name(out, &input->hello);
-	tell_alpn(out, &input->hello);
+	print_name(out, &input->hello);
+	print_alpn(out, &input->hello);
 }

@@ -17,7 +17,7 @@ void out_end(struct out *out)
 
 /* For people. */
 
-static void put(struct out *out, const char *text)
+static void line_put(struct out *out, const char *text)
 {
 	strbuf_append(out->text, text, strlen(text));
 }
@@ -38,12 +38,12 @@ static void line_key(struct out *out, const char *key)
 	const struct out_level *level = level_of(out);
 	bool is_dashed = level->is_item && level->count == 0;
 	for (unsigned i = is_dashed; i < out->depth; i++)
-		put(out, "  ");
+		line_put(out, "  ");
 	if (is_dashed)
-		put(out, "- ");
+		line_put(out, "- ");
 	for (; *key; key++)
 		strbuf_append(out->text, *key == '_' ? " " : key, 1);
-	put(out, ":");
+	line_put(out, ":");
 }
 
 /* Ends where the value is to be written: behind its key, or behind the item before it. */
@@ -53,21 +53,21 @@ static void line_begin(struct out *out, const char *key)
 	if (key)
 		line_key(out, key);
 	else if (level->count > 0)
-		put(out, ",");
-	put(out, " ");
+		line_put(out, ",");
+	line_put(out, " ");
 	level->count++;
 }
 
 static void line_end(struct out *out)
 {
 	if (!level_of(out)->is_list)
-		put(out, "\n");
+		line_put(out, "\n");
 }
 
 static void line_word(struct out *out, const char *key, const char *word)
 {
 	line_begin(out, key);
-	put(out, word);
+	line_put(out, word);
 	line_end(out);
 }
 
@@ -96,7 +96,7 @@ static void lines_object(struct out *out, const char *key)
 	if (!level->is_list)
 		line_key(out, key);
 	if (!level->is_list || level->count == 0)
-		put(out, "\n");
+		line_put(out, "\n");
 	level->count++;
 	level->holds_objects = true;
 	level_open(out, (struct out_level){.is_item = level->is_list});
@@ -116,7 +116,7 @@ static void lines_close(struct out *out)
 	if (out->depth > 0)
 		out->depth--;
 	if (closed.is_list && !closed.holds_objects)
-		put(out, closed.count == 0 ? " none\n" : "\n");
+		line_put(out, closed.count == 0 ? " none\n" : "\n");
 }
 
 /* For either. */

@@ -119,7 +119,7 @@ static const struct acl_rule *find_dns(const struct acl *acl, struct span value)
 }
 
 /* Whoever resolves "." and ".." would find himself somewhere else than below. */
-static bool climbs(struct span path)
+static bool path_climbs(struct span path)
 {
 	size_t start = 0;
 	for (size_t i = 0; i <= path.len; i++) {
@@ -136,7 +136,7 @@ static bool climbs(struct span path)
 static const struct acl_rule *find_uri(const struct acl *acl, struct span value)
 {
 	const struct acl_rule *rule = find_key(acl, ACL_RULE_URI, value);
-	if (rule || acl->longest_below == 0 || climbs(value))
+	if (rule || acl->longest_below == 0 || path_climbs(value))
 		return rule;
 	/* Every place where a path below may begin; something has to follow. */
 	for (size_t len = 1; len < value.len && len <= acl->longest_below && !rule; len++)

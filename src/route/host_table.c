@@ -56,7 +56,7 @@ static bool slots_put(struct slots *slots, uint32_t tag, uint32_t index)
 
 typedef bool is_same_fn(const struct host *host, struct span name);
 
-static const struct host *find(const struct host_table *table, const struct slots *slots,
+static const struct host *slots_find(const struct host_table *table, const struct slots *slots,
 	uint32_t tag, struct span name, is_same_fn *is_same)
 {
 	if (slots->size == 0)
@@ -104,7 +104,7 @@ static struct span key_of(const char *name, size_t len)
 const struct host *host_table_get(const struct host_table *table, struct span name)
 {
 	struct span key = key_of((const char *)name.data, name.len);
-	return find(table, &table->names, tag_of(table, key), key,
+	return slots_find(table, &table->names, tag_of(table, key), key,
 		key.len < name.len ? is_wildcard : is_host);
 }
 
@@ -144,10 +144,10 @@ const struct host *host_table_match(const struct host_table *table, struct span 
 {
 	const struct host *host = NULL;
 	if (name.len > 0)
-		host = find(table, &table->names, tag_of(table, name), name, is_host);
+		host = slots_find(table, &table->names, tag_of(table, name), name, is_host);
 	struct span parent = name;
 	while (!host && parent.len > 0 && next_parent(&parent))
-		host = find(table, &table->names, tag_of(table, parent), parent, is_wildcard);
+		host = slots_find(table, &table->names, tag_of(table, parent), parent, is_wildcard);
 	return host ? host : host_table_get(table, span_of("*", 1));
 }
 
@@ -164,7 +164,7 @@ bool host_table_add_closest(struct host_table *table, const struct host *host)
 	do {
 		struct span key = without_dot(parent);
 		uint32_t tag = tag_of(table, key);
-		if (find(table, &table->parents, tag, key, is_below))
+		if (slots_find(table, &table->parents, tag, key, is_below))
 			return true; /* and so are all parents of this one */
 		if (!slots_put(&table->parents, tag, index))
 			return false;
@@ -178,7 +178,7 @@ const struct host *host_table_closest(const struct host_table *table, struct spa
 	const struct host *host = NULL;
 	do {
 		struct span key = without_dot(parent);
-		host = find(table, &table->parents, tag_of(table, key), key, is_below);
+		host = slots_find(table, &table->parents, tag_of(table, key), key, is_below);
 	} while (!host && parent.len > 0 && next_parent(&parent));
 	return host;
 }

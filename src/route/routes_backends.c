@@ -25,10 +25,10 @@ void build_backends_finish(struct builder *builder)
 	strbuf_finish(&builder->backend_key);
 }
 
-static void complain(struct builder *builder, const struct backend_request *request,
+static void report_field(struct builder *builder, const struct backend_request *request,
 	const char *field, int index, const char *text)
 {
-	request->complain(request, builder->report, field, index, text);
+	request->report(request, builder->report, field, index, text);
 }
 
 static bool load_credential(struct builder *builder, const struct backend_request *request,
@@ -44,7 +44,7 @@ static bool load_credential(struct builder *builder, const struct backend_reques
 	policy->credential =
 		tls_store_credential(builder->setup->store, tls->cert, tls->key, &at_fault, &err);
 	if (!policy->credential)
-		complain(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
+		report_field(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
 			err.text);
 	return policy->credential != NULL;
 }
@@ -63,7 +63,7 @@ static bool load_trust(struct builder *builder, const struct backend_request *re
 		builder->no_memory |= !path_set_add(builder->paths, ca->items[i]);
 	policy->trust = tls_store_trust(builder->setup->store, &files, &at_fault, &index, &err);
 	if (!policy->trust)
-		complain(builder, request, "ca", ca->count > 1 ? index : -1, err.text);
+		report_field(builder, request, "ca", ca->count > 1 ? index : -1, err.text);
 	return policy->trust != NULL;
 }
 
@@ -96,10 +96,10 @@ static void add_peers(struct builder *builder, const struct backend_request *req
 			server->tls_check = tls_peer_ref(peer);
 	}
 	if (!client)
-		complain(builder, request, "ca", -1, err.text);
+		report_field(builder, request, "ca", -1, err.text);
 }
 
-static void secure(
+static void backend_add_tls(
 	struct builder *builder, const struct backend_request *request, struct backend *backend)
 {
 	struct tls_client_policy policy = {.min_version = request->config->tls.min_version};
@@ -108,14 +108,14 @@ static void secure(
 }
 
 /* Servers that speak TLS with the clients themselves: whether one answers is all that is asked. */
-static void check_by_tls(
+static void backend_add_tls_checks(
 	struct builder *builder, const struct backend_request *request, struct backend *backend)
 {
 	struct tls_client_policy policy = {.min_version = 0x0303, .unverified = true};
 	add_peers(builder, request, backend, &policy);
 }
 
-static struct backend *make(struct builder *builder, const struct backend_request *request)
+static struct backend *backend_make(struct builder *builder, const struct backend_request *request)
 {
 	const struct backend_config *config = request->config;
 	struct routes *routes = builder->routes;
@@ -123,13 +123,13 @@ static struct backend *make(struct builder *builder, const struct backend_reques
 	if (!backend || !pointers_add(&routes->backends, backend))
 		return NULL;
 	if (config->has_tls)
-		secure(builder, request, backend);
+		backend_add_tls(builder, request, backend);
 	else if (config->health == HEALTH_TLS)
-		check_by_tls(builder, request, backend);
+		backend_add_tls_checks(builder, request, backend);
 	return backend;
 }
 
-static struct shared_backend *share(struct builder *builder, struct span key)
+static struct shared_backend *backend_share(struct builder *builder, struct span key)
 {
 	struct shared_backend *shared = malloc(sizeof *shared + key.len);
 	if (!shared)
@@ -151,9 +151,9 @@ struct backend *build_backend(struct builder *builder, const struct backend_requ
 		text->failed ? NULL : tfind(&wanted, &builder->backends, compare_keys);
 	if (found)
 		return (*found)->backend;
-	struct shared_backend *shared = text->failed ? NULL : share(builder, wanted.key);
+	struct shared_backend *shared = text->failed ? NULL : backend_share(builder, wanted.key);
 	if (shared)
-		shared->backend = make(builder, request);
+		shared->backend = backend_make(builder, request);
 	builder->no_memory |= !shared || !shared->backend;
 	return shared ? shared->backend : NULL;
 }

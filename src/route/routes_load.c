@@ -139,7 +139,7 @@ static enum tls_verify verify_of(const struct route_config *config, bool has_acl
 	case CLIENT_AUTH_NONE:
 		return TLS_VERIFY_NONE;
 	case CLIENT_AUTH_OPTIONAL:
-		/* With rules nobody comes in without a certificate: asked for in the handshake, the
+		/* Rules admit no client without a certificate: where the handshake requires one, the
 		 * refusal is an alert. */
 		return has_acl ? TLS_VERIFY_REQUIRED : TLS_VERIFY_OPTIONAL;
 	case CLIENT_AUTH_REQUIRED:
@@ -216,22 +216,23 @@ static struct acl *build_acl(struct builder *builder, const struct route_config 
 	return acl;
 }
 
-/* Connections of before a reload hold their places after it. */
-static void limit(struct builder *builder, struct route *route, unsigned most, const char *where)
+/* Connections from before a reload hold their slots after it. */
+static void route_limit(
+	struct builder *builder, struct route *route, unsigned max, const char *where)
 {
 	char key[64];
-	route->max_connections = most;
-	if (most == 0)
+	route->max_connections = max;
+	if (max == 0)
 		return;
 	struct ticket_binding name = route_ticket_binding(route, where);
-	size_t used = (size_t)snprintf(key, sizeof key, "places ");
+	size_t used = (size_t)snprintf(key, sizeof key, "slots ");
 	for (size_t i = 0; i < sizeof name.bytes; i++)
 		used += (size_t)snprintf(key + used, sizeof key - used, "%02x", name.bytes[i]);
 	route->slots = server_state_ref(builder->setup->servers, key);
 	builder->no_memory |= !route->slots || !pointers_add(&builder->routes->slots, route->slots);
 }
 
-static void complain_of_backend(const struct backend_request *request, struct report *report,
+static void report_host_backend(const struct backend_request *request, struct report *report,
 	const char *field, int index, const char *text)
 {
 	char path[32];
@@ -243,11 +244,11 @@ static void build_route(struct builder *builder, const char *host,
 	const struct route_config *config, struct route *route)
 {
 	route->host = host;
-	limit(builder, route, config->max_connections, host);
+	route_limit(builder, route, config->max_connections, host);
 	route->revalidate = config->revalidate;
 	route->offer_alpn = copy_strings(builder, &config->offer_alpn);
 	struct backend_request request = {
-		.config = &config->backend, .complain = complain_of_backend, .route = config};
+		.config = &config->backend, .report = report_host_backend, .route = config};
 	route->backend = build_backend(builder, &request);
 	route->acl = build_acl(builder, config);
 	if (config->mode == MODE_TERMINATE)
@@ -340,7 +341,7 @@ static void note_config_paths(struct builder *builder, const char *path)
 }
 
 /* A forward's fields of TLS stand in the forward itself: `config.json:40: forwards[0].ca`. */
-static void complain_of_forward(const struct backend_request *request, struct report *report,
+static void report_forward_backend(const struct backend_request *request, struct report *report,
 	const char *field, int index, const char *text)
 {
 	if (index >= 0)
@@ -360,11 +361,11 @@ static void build_forwards(struct builder *builder)
 		const struct forward_config *config = &routes->config->forwards[i];
 		struct route *route = &routes->forwards[i];
 		struct backend_request request = {.config = &config->target,
-			.complain = complain_of_forward,
+			.report = report_forward_backend,
 			.where = config->where};
 		route->host = config->target.servers[0].address;
 		route->is_forward = true;
-		limit(builder, route, config->max_connections, config->listeners[0].address);
+		route_limit(builder, route, config->max_connections, config->listeners[0].address);
 		route->offer_alpn = config->alpn;
 		route->backend = build_backend(builder, &request);
 	}

@@ -115,7 +115,7 @@ is "what a start needs" "$STATUS" 1
 like "a user" "$ERR" $'(^|\n)(warning: )?start.json: user: no user "no-such-user" here'
 like "a socket's directory that is to be made" "$ERR" \
 	$'(^|\n)warning: start.json:1: listen\[0\]: ".*/none": No such file'
-like "a socket's directory that is none" "$ERR" $'(^|\n)start.json:1: listen\[1\]: ".*good.json" is no directory'
+like "a socket's directory that is none" "$ERR" $'(^|\n)start.json:1: listen\[1\]: ".*good.json" is not a directory'
 
 for text in '' '[' '{"listen": ":443"} more'; do
 	echo "$text" >broken.json

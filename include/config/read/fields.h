@@ -1,7 +1,7 @@
 /*
  * The fields of an object as a table: the key, the getter that checks and stores its value, and
- * where in the struct it belongs. A new field is a new line in such a table. What the table does
- * not know, what stands twice and what is missing is told here for every object alike.
+ * where in the struct it belongs. A new field is a new line in such a table. Unknown,
+ * duplicate and missing keys are reported here for every object alike.
  */
 #ifndef GATEHOUSE_CONFIG_READ_FIELDS_H
 #define GATEHOUSE_CONFIG_READ_FIELDS_H
@@ -31,18 +31,18 @@ const char *choice_text(const struct choice *choices, unsigned value);
 
 struct field;
 
-/* Checks `value` and stores it at `out`, the field's own member; or tells why not. */
+/* Checks `value` and stores it at `out`, the field's own member; or reports why not. */
 typedef void field_get(struct reader *reader, const struct field *field, const struct place *place,
 	const cJSON *value, void *out);
 
-/* What becomes of one string: a copy in the reader's arena, or NULL after telling why not. */
+/* What becomes of one string: a copy in the reader's arena, or NULL after reporting why not. */
 typedef const char *field_item(struct reader *reader, const struct place *place, const char *text);
 
 /* Traits: what a field is, for the checks that look at several fields together. */
 enum {
 	FIELD_REQUIRED = 1 << 0,
 	FIELD_TERMINATE = 1 << 1, /* has a meaning in mode "terminate" only */
-	FIELD_AUTH = 1 << 2,      /* has a meaning only where client certificates are asked for */
+	FIELD_AUTH = 1 << 2,      /* has a meaning only where client certificates are requested */
 	FIELD_IS_MODE = 1 << 3,
 	FIELD_IS_BACKEND = 1 << 4,
 	FIELD_IS_CERT = 1 << 5,

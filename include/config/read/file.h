@@ -21,7 +21,7 @@ const char *path_directory(struct arena *arena, const char *path); /* "/" has no
 
 /*
  * The files that the pattern at `place` stands for, sorted, added to `found`. None is fine where
- * the pattern has a wildcard, and an error where it is a plain name. False: told why not.
+ * the pattern has a wildcard, and an error where it is a plain name. False: `err` says why not.
  */
 struct file_list {
 	char **paths; /* each malloc'ed */

@@ -4,7 +4,7 @@
  *     config.json:14: hosts["app.example.com"].backend: expected ...
  *
  * A place is a step of a path, made on the stack on the way down and linked to the step above it.
- * It costs nothing until an error is told: only then is the text searched for the step's line,
+ * It costs nothing until an error is reported: only then is the text searched for the step's line,
  * beginning at the nearest step above whose position was kept.
  */
 #ifndef GATEHOUSE_CONFIG_READ_PLACE_H
@@ -48,7 +48,7 @@ bool place_find(const struct place *place, size_t *value_at);
 
 void place_error(const struct place *place, struct report *report, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
-void place_tell(const struct place *place, struct report *report, enum severity severity,
+void place_report(const struct place *place, struct report *report, enum severity severity,
 	const char *format, va_list args) __attribute__((format(printf, 4, 0)));
 
 /* "config.json:14: hosts["app.example.com"].backend" */

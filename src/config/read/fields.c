@@ -58,8 +58,8 @@ void field_expected(
 	place_error(place, reader->report, "expected %s, got %s", what, got);
 }
 
-/* Levenshtein's distance; 3 for what is too long to be one of ours. */
-static unsigned distance(const char *a, const char *b)
+/* Levenshtein's edit_distance; 3 for what is too long to be one of ours. */
+static unsigned edit_distance(const char *a, const char *b)
 {
 	unsigned row[FIELD_NAME_MAX + 1];
 	size_t a_len = strlen(a), b_len = strlen(b);
@@ -86,7 +86,7 @@ void field_unknown(struct reader *reader, const struct field *table, const struc
 	unsigned least = 3;
 	for (const struct field *field = table; field->key; field++) {
 		bool same = strcasecmp(place->key, field->key) == 0;
-		unsigned far = same ? 0 : distance(place->key, field->key);
+		unsigned far = same ? 0 : edit_distance(place->key, field->key);
 		if (far < least && far < strlen(field->key)) {
 			least = far;
 			nearest = field->key;
@@ -134,7 +134,7 @@ static void choices_text(const struct choice *choices, char out[CHOICE_TEXT_MAX]
 	}
 }
 
-static void tell_missing(
+static void report_missing(
 	struct reader *reader, const struct field *field, const struct place *place)
 {
 	char choices[CHOICE_TEXT_MAX];
@@ -178,7 +178,7 @@ struct given fields_read(struct reader *reader, const struct field *table,
 			place, reader->report, "and %u more unknown keys", unknown - UNKNOWN_MAX);
 	for (const struct field *field = table; field->key; field++)
 		if ((field->traits & FIELD_REQUIRED) && !(seen >> (field - table) & 1))
-			tell_missing(reader, field, place);
+			report_missing(reader, field, place);
 	return given;
 }
 
@@ -261,7 +261,7 @@ void field_strings(struct reader *reader, const struct field *field, const struc
 		strings->items[strings->count++] = item;
 }
 
-static void store(void *out, size_t size, unsigned value)
+static void store_choice(void *out, size_t size, unsigned value)
 {
 	if (size == sizeof(uint8_t))
 		*(uint8_t *)out = (uint8_t)value;
@@ -277,7 +277,7 @@ void field_choice(struct reader *reader, const struct field *field, const struct
 	char what[CHOICE_TEXT_MAX];
 	for (const struct choice *choice = field->choices; choice->text; choice++) {
 		if (cJSON_IsString(value) && strcmp(value->valuestring, choice->text) == 0) {
-			store(out, field->size, choice->value);
+			store_choice(out, field->size, choice->value);
 			return;
 		}
 	}
@@ -343,17 +343,17 @@ void field_duration(struct reader *reader, const struct field *field, const stru
 	const cJSON *value, void *out)
 {
 	char what[VALUE_TEXT_MAX], min[32], max[32];
-	uint64_t ms, most = field->max ? field->max : DURATION_MAX_MS;
+	uint64_t ms, max_ms = field->max ? field->max : DURATION_MAX_MS;
 	if (!cJSON_IsString(value) || !units_duration_ms(value->valuestring, &ms)) {
 		field_expected(reader, place, "a duration such as \"10s\"", value);
 		return;
 	}
-	if (ms >= field->min && ms <= most) {
+	if (ms >= field->min && ms <= max_ms) {
 		*(uint64_t *)out = ms;
 		return;
 	}
 	duration_text(field->min, min);
-	duration_text(most, max);
+	duration_text(max_ms, max);
 	snprintf(what, sizeof what, "a duration from %s to %s", min, max);
 	field_expected(reader, place, what, value);
 }

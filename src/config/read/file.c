@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 /* One byte more than the file's size, so that its end is seen without another growth. */
-static bool grow(char **text, size_t *room, size_t wanted)
+static bool text_grow(char **text, size_t *room, size_t wanted)
 {
 	char *more = realloc(*text, wanted);
 	if (!more)
@@ -24,7 +24,7 @@ static bool read_all(int fd, size_t size, char **text, size_t *len, struct err *
 	size_t room = 0;
 	*len = 0;
 	for (;;) {
-		if (*len == room && !grow(text, &room, room ? room * 2 : size + 1)) {
+		if (*len == room && !text_grow(text, &room, room ? room * 2 : size + 1)) {
 			err_set(err, "cannot read: out of memory");
 			return false;
 		}
@@ -50,8 +50,7 @@ bool file_read(const char *path, char **text, size_t *len, struct err *err)
 	struct stat status;
 	bool ok = false;
 	*text = NULL;
-	/* Not to wait at a FIFO that nobody writes; one that somebody writes is then read to its
-	 * end. */
+	/* Without waiting at a FIFO that has no writer; one that has is then read to its end. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &status) < 0)
 		err_set(err, "cannot read: %s", strerror(errno));
@@ -122,7 +121,7 @@ static int on_glob_error(const char *path, int error)
 	return error != ENOENT && error != ENOTDIR;
 }
 
-static bool take(struct file_list *list, glob_t *found)
+static bool file_list_add(struct file_list *list, glob_t *found)
 {
 	size_t count = list->count + found->gl_pathc;
 	char **paths = realloc(list->paths, (count + 1) * sizeof *paths);
@@ -144,7 +143,7 @@ bool files_match(const char *pattern, struct file_list *list, struct err *err)
 	bool ok = false;
 	errno = 0;
 	int result = glob(pattern, GLOB_NOSORT, on_glob_error, &found);
-	if (result == 0 && !(ok = take(list, &found)))
+	if (result == 0 && !(ok = file_list_add(list, &found)))
 		err_set(err, "out of memory");
 	else if (result == GLOB_NOMATCH && !(ok = has_wildcard(pattern)))
 		err_set(err, "no such file");

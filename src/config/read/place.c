@@ -50,7 +50,7 @@ struct place place_item(const struct place *up, unsigned index)
 	return (struct place){.up = up, .source = up->source, .index = index};
 }
 
-static bool names(const struct json_member *member, const char *key)
+static bool member_is_named(const struct json_member *member, const char *key)
 {
 	if (!memchr(member->name, '\\', member->name_len))
 		return strlen(key) == member->name_len &&
@@ -78,7 +78,7 @@ static bool step_down(const struct place *place, size_t *at, size_t *value_at)
 	if (json_peek(&json) != (place->key ? '{' : '[') || !json_enter(&json))
 		return false;
 	while (json_next(&json, &member)) {
-		bool counts = !place->key || names(&member, place->key);
+		bool counts = !place->key || member_is_named(&member, place->key);
 		if (counts && seen++ == (place->key ? place->nth : place->index)) {
 			*at = member.at;
 			*value_at = json.at;
@@ -89,21 +89,21 @@ static bool step_down(const struct place *place, size_t *at, size_t *value_at)
 	return false;
 }
 
-/* The nearest that there is: what is missing is told with the line of what it is missing from. */
-static bool locate(const struct place *place, size_t *at, size_t *value_at)
+/* The nearest that there is: an error about a missing member has the line of its object. */
+static bool place_locate(const struct place *place, size_t *at, size_t *value_at)
 {
 	if (place->is_known) {
 		*at = place->at;
 		*value_at = place->value_at;
 		return true;
 	}
-	return locate(place->up, at, value_at) && step_down(place, at, value_at);
+	return place_locate(place->up, at, value_at) && step_down(place, at, value_at);
 }
 
 bool place_find(const struct place *place, size_t *value_at)
 {
 	size_t at;
-	return locate(place, &at, value_at);
+	return place_locate(place, &at, value_at);
 }
 
 void place_quote(const char *text, char *out, size_t size)
@@ -132,13 +132,13 @@ static bool is_word(const char *key)
 			"0123456789") == strlen(key);
 }
 
-static void add(char *out, size_t size, const char *text)
+static void append_text(char *out, size_t size, const char *text)
 {
 	size_t used = strlen(out);
 	snprintf(out + used, size - used, "%s", text);
 }
 
-static void add_step(const struct place *place, char *out, size_t size)
+static void append_step(const struct place *place, char *out, size_t size)
 {
 	char step[PLACE_NAME_MAX], quoted[PLACE_NAME_MAX - 3];
 	if (!place->key) {
@@ -149,27 +149,27 @@ static void add_step(const struct place *place, char *out, size_t size)
 		place_quote(place->key, quoted, sizeof quoted);
 		snprintf(step, sizeof step, place->up->up ? "[%s]" : "%s", quoted);
 	}
-	add(out, size, step);
+	append_text(out, size, step);
 }
 
-static void add_path(const struct place *place, char *out, size_t size)
+static void append_path(const struct place *place, char *out, size_t size)
 {
 	if (!place->up)
 		return;
-	add_path(place->up, out, size);
-	add_step(place, out, size);
+	append_path(place->up, out, size);
+	append_step(place, out, size);
 }
 
 void place_text(const struct place *place, char *out, size_t size)
 {
 	size_t at = 0, value_at = 0;
-	locate(place, &at, &value_at);
+	place_locate(place, &at, &value_at);
 	snprintf(out, size, "%s:%u%s", place->source->name, source_line(place->source, at),
 		place->up ? ": " : "");
-	add_path(place, out, size);
+	append_path(place, out, size);
 }
 
-void place_tell(const struct place *place, struct report *report, enum severity severity,
+void place_report(const struct place *place, struct report *report, enum severity severity,
 	const char *format, va_list args)
 {
 	char where[PLACE_TEXT_MAX], message[MESSAGE_TEXT_MAX];
@@ -193,6 +193,6 @@ void place_error(const struct place *place, struct report *report, const char *f
 {
 	va_list args;
 	va_start(args, format);
-	place_tell(place, report, SEVERITY_ERROR, format, args);
+	place_report(place, report, SEVERITY_ERROR, format, args);
 	va_end(args);
 }
