@@ -35,7 +35,7 @@ const struct acl_field *acl_field_at(size_t index); /* below ACL_FIELDS */
 const struct strings *acl_config_strings(const struct acl_config *config, size_t field);
 size_t acl_config_count(const struct acl_config *config); /* of its rules */
 
-/* The name of the field that rules of a kind stand in. */
+/* The name of the field for rules of a kind. */
 const char *acl_rule_field(enum acl_rule_kind kind);
 
 /*

@@ -83,7 +83,7 @@ struct host_config {
 	uint64_t digest;
 	const char *file; /* as messages name it; valid until config_read returns */
 	unsigned line;
-	/* The host itself leads somewhere. False: only its "alpn" entries do; `route` then holds
+	/* The host itself is a route. False: only its "alpn" entries are; `route` then holds
 	 * what they inherit, and its mode means nothing. */
 	bool has_route;
 	struct route_config route;
@@ -118,7 +118,7 @@ struct config {
 	struct listener_config *listeners; /* at least one, unless there are forwards */
 	size_t listener_count;
 	unsigned workers; /* 0: auto; at most 1024 */
-	const char *user; /* NULL: stay who we are */
+	const char *user; /* NULL: the user that started us */
 	bool sandbox;     /* give up what is not needed while it runs; the default */
 	struct {
 		/* 0 is off */
@@ -143,7 +143,7 @@ struct config {
 	uint64_t digest; /* of all bytes read */
 };
 
-/* Receives one host; `host` and all that it points to are lent for the call. */
+/* Receives one host; `host` and all that it points to are valid during the call. */
 typedef void config_host_fn(void *owner, const struct host_config *host);
 
 #endif

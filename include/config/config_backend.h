@@ -1,4 +1,4 @@
-/* The fields that lead somewhere: servers, how to speak TLS to them, how to watch over them. */
+/* "backend" and "target": servers, TLS to them, health checks. */
 #ifndef GATEHOUSE_CONFIG_CONFIG_BACKEND_H
 #define GATEHOUSE_CONFIG_CONFIG_BACKEND_H
 

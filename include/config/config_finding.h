@@ -1,4 +1,4 @@
-/* Findings of those who use a configuration: a file that cannot be read, a host that is there twice. */
+/* Findings about a configuration from the code that uses it: an unreadable file, a duplicate host. */
 #ifndef GATEHOUSE_CONFIG_CONFIG_FINDING_H
 #define GATEHOUSE_CONFIG_CONFIG_FINDING_H
 
@@ -6,7 +6,7 @@
 #include "config/config.h"
 
 /*
- * A finding about one field of a route while it is lent (`index` -1: the field itself), with file,
+ * A finding about one field of a route while on_host runs (`index` -1: the field itself), with file,
  * line and path in front: `config.json:14: hosts["app.test"].cert[1]: no such file`.
  */
 void route_config_error(const struct route_config *route, struct report *report, const char *field,

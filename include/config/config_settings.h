@@ -5,7 +5,7 @@
 #include "config/config.h"
 #include "config/read/fields.h"
 
-/* Over a struct config. "hosts" is among them with field_later: who walks the file reads it. */
+/* Over a struct config. "hosts" is among them with field_later: config_read reads it. */
 const struct field *settings_fields(void);
 
 /* The same of an included file, which has "hosts" alone. */

@@ -60,7 +60,7 @@ struct client_facts {
 
 struct admission {
 	bool is_admitted;
-	const char *why;        /* static or lent by the snapshot, for either case */
+	const char *why;        /* static or of the snapshot, for either case */
 	struct acl_verdict acl; /* of a certificate on a route with rules; else zero */
 };
 

@@ -14,11 +14,11 @@ struct route;
 struct host {
 	const char *name;  /* canonical */
 	uint64_t digest;   /* of what its configuration says */
-	struct route *own; /* NULL: only its protocols lead somewhere */
+	struct route *own; /* NULL: only its protocols have routes */
 	struct route *alpn;
 	uint32_t alpn_count;
 	uint32_t name_len;
-	uint32_t file, line; /* where it stands: for who loads it */
+	uint32_t file, line; /* of its definition, while the table is loaded */
 };
 
 struct slot; /* a tag of the hash, and an index */
@@ -42,10 +42,10 @@ void host_table_finish(struct host_table *table);
 /* NULL: out of memory, or there is one of that name already (see host_table_get). */
 struct host *host_table_add(struct host_table *table, const struct host *host);
 
-/* The host whose own name that is, "*" and "*.x" included. */
+/* The host with exactly that name, "*" and "*.x" included. */
 const struct host *host_table_get(const struct host_table *table, struct span name);
 
-/* The host that a client's canonical name leads to; an empty name leads to "*". */
+/* The host for a client's canonical name; for an empty name it is "*". */
 const struct host *host_table_match(const struct host_table *table, struct span name);
 
 /* Marks the host as one that has a certificate to show. False: out of memory. */

@@ -4,7 +4,7 @@
 
 #include "route/routes.h"
 
-/* Of all certificates that are served, the one whose time ends first; NULL: there are none. */
+/* Of all certificates that are served, the one that expires first; NULL: there are none. */
 const struct credential *routes_first_to_expire(const struct routes *routes);
 
 /* Every route, its host's first, then those of its protocols, then forwards; until false. */

@@ -1,4 +1,4 @@
-/* A route: what one name with one protocol, or one forward, leads to. Part of a snapshot. */
+/* A route: where the connections of one name with one protocol, or of one forward, go. Part of a snapshot. */
 #ifndef GATEHOUSE_ROUTE_ROUTE_H
 #define GATEHOUSE_ROUTE_ROUTE_H
 

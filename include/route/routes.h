@@ -29,7 +29,7 @@ struct routes *routes_load(
 	const struct routes_setup *setup, struct path_set *paths, struct report *report);
 struct routes *routes_ref(struct routes *routes);
 
-/* The last one frees, which takes its time with a large table: the main thread keeps a reference of
+/* The last one frees, which takes long with a large table: the main thread keeps a reference of
  * its own until routes_is_unused says that it is the last. */
 void routes_unref(struct routes *routes);
 bool routes_is_unused(const struct routes *routes);
@@ -37,10 +37,10 @@ bool routes_is_unused(const struct routes *routes);
 /* The rest of the configuration; lives as long as the snapshot. */
 const struct config *routes_config(const struct routes *routes);
 
-/* The host that a name leads to, whatever protocols are offered; NULL: none. */
+/* The host for a name, whatever protocols are offered; NULL: none. */
 const struct host *routes_host_of(const struct routes *routes, const struct server_name *name);
 
-/* What a client of that name, that agreed on that id or on none, is led to; NULL: nowhere. */
+/* The route of a client with that name that agreed on that id or on none; NULL: none. */
 struct route *routes_find(const struct routes *routes, struct span name, struct span alpn);
 
 /* The route with those keys in another snapshot; NULL: it has none. */
@@ -54,7 +54,7 @@ const struct route *routes_closest(const struct routes *routes, const struct ser
 
 /*
  * The configuration of a listener, by its address there; NULL: it has none of that address.
- * `*forward` is the forward that it belongs to; NULL: it is a door of the router.
+ * `*forward` is the forward that it belongs to; NULL: it is a listener of the router.
  */
 const struct listener_config *routes_listener(
 	const struct routes *routes, const char *listen, struct route **forward);

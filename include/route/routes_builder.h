@@ -18,7 +18,7 @@ struct builder {
 	void *warned;              /* and credentials that were warned about */
 	void *backends;            /* a tree of struct shared_backend */
 	struct strbuf backend_key; /* of the backend at hand */
-	struct pointers files;     /* names of those that hosts were read from, lent */
+	struct pointers files;     /* names of the files of hosts, borrowed */
 	bool no_memory;
 };
 

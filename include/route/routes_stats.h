@@ -8,7 +8,7 @@
 #include "route/routes.h"
 #include "stats/route_stats.h"
 
-/* Lent for the life of the snapshot. Never NULL: "_other" where the table has no entry for the route. */
+/* Valid as long as the snapshot. Never NULL: "_other" where the table has no entry for the route. */
 struct route_stats *routes_stats_of(
 	struct route_stats_table *table, struct routes *routes, struct route *route);
 

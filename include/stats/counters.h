@@ -40,7 +40,7 @@ struct histogram {
 };
 void histogram_add(struct histogram *histogram, uint64_t us);
 
-/* One who did not get through; the texts are cut. */
+/* A connection that was refused; the texts are cut. */
 struct refusal {
 	int64_t at_ms; /* since 1970 */
 	enum end_reason end_reason;

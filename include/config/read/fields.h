@@ -79,7 +79,7 @@ unsigned field_nth(const cJSON *object, const cJSON *member);
 
 const struct field *field_find(const struct field *table, const char *key);
 
-/* One member whose key is no field: with the nearest that is one, if it is near. */
+/* Reports an unknown key, with the field that is spelt nearly alike, if there is one. */
 void field_unknown(struct reader *reader, const struct field *table, const struct place *place);
 
 /* "expected WHAT, got VALUE" */
@@ -100,7 +100,7 @@ field_get field_count;       /* unsigned, from min to max */
 field_get field_flag;        /* bool */
 field_get field_duration;    /* uint64_t, ms, from min to max */
 field_get field_object;      /* a struct, by `fields` */
-field_get field_later;       /* nothing: who reads the object sees to it afterwards */
+field_get field_later;       /* nothing: the reader of the object reads it afterwards */
 
 /* Items. */
 field_item item_text;
