@@ -1,6 +1,6 @@
 /*
- * One rule of an "acl": which fields there are, and how the text of a rule becomes the key that values
- * of certificates are compared with (route/acl.h says what each field means).
+ * One rule of an "acl": which fields there are, and how the text of a rule becomes the key that
+ * values of certificates are compared with (route/acl.h says what each field means).
  */
 #ifndef GATEHOUSE_CONFIG_ACL_RULE_H
 #define GATEHOUSE_CONFIG_ACL_RULE_H
@@ -39,9 +39,9 @@ size_t acl_config_count(const struct acl_config *config); /* of its rules */
 const char *acl_rule_field(enum acl_rule_kind kind);
 
 /*
- * Brings a rule whose key is the text of the configuration into canonical form, which is written to `out`
- * with a NUL and is never longer than the text. NULL, or what is wrong, in words that fit behind the
- * text ("is empty").
+ * Brings a rule whose key is the text of the configuration into canonical form, which is written
+ * to `out` with a NUL and is never longer than the text. NULL, or what is wrong, in words that fit
+ * behind the text ("is empty").
  */
 const char *acl_rule_compile(struct acl_rule *rule, char *out);
 

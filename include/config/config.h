@@ -1,6 +1,6 @@
 /*
- * The configuration file as plain data (config_read makes it). Every path is absolute, relative to the
- * file that names it.
+ * The configuration file as plain data (config_read makes it). Every path is absolute, relative to
+ * the file that names it.
  */
 #ifndef GATEHOUSE_CONFIG_CONFIG_H
 #define GATEHOUSE_CONFIG_CONFIG_H
@@ -96,7 +96,10 @@ struct listener_config {
 	const char *address; /* ":443" "0.0.0.0:443" "[::1]:443" "unix:/path" "fd:NAME" */
 	struct network *accept_proxy;
 	size_t accept_proxy_count;
-	/* "starttls": how clients ask for TLS, as a list that ends in NULL; NULL: they begin with it. */
+	/*
+	 * "starttls": how clients ask for TLS, as a list that ends in NULL; NULL: they begin with
+	 * it.
+	 */
 	const struct preface **prefaces;
 };
 

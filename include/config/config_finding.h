@@ -1,4 +1,6 @@
-/* Findings about a configuration from the code that uses it: an unreadable file, a duplicate host. */
+/*
+ * Findings about a configuration from the code that uses it: an unreadable file, a duplicate host.
+ */
 #ifndef GATEHOUSE_CONFIG_CONFIG_FINDING_H
 #define GATEHOUSE_CONFIG_CONFIG_FINDING_H
 
@@ -6,8 +8,8 @@
 #include "config/config.h"
 
 /*
- * A finding about one field of a route while on_host runs (`index` -1: the field itself), with file,
- * line and path in front: `config.json:14: hosts["app.test"].cert[1]: no such file`.
+ * A finding about one field of a route while on_host runs (`index` -1: the field itself), with
+ * file, line and path in front: `config.json:14: hosts["app.test"].cert[1]: no such file`.
  */
 void route_config_error(const struct route_config *route, struct report *report, const char *field,
 	int index, const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -1,4 +1,6 @@
-/* The words of the configuration for its values, from the very tables that it is read by. Static. */
+/*
+ * The words of the configuration for its values, from the very tables that it is read by. Static.
+ */
 #ifndef GATEHOUSE_CONFIG_CONFIG_NAMES_H
 #define GATEHOUSE_CONFIG_CONFIG_NAMES_H
 

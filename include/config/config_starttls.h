@@ -1,4 +1,7 @@
-/* "starttls": the protocols by which clients, or we, ask for TLS; the words are those of the registry. */
+/*
+ * "starttls": the protocols by which clients, or we, ask for TLS; the words are those of the
+ * registry.
+ */
 #ifndef GATEHOUSE_CONFIG_CONFIG_STARTTLS_H
 #define GATEHOUSE_CONFIG_CONFIG_STARTTLS_H
 

@@ -23,8 +23,9 @@ struct explain_input {
 bool explain_input_read(struct explain_input *input, const char *path, struct err *err);
 
 /*
- * `sni` "": the client sends none; `alpn` is a list with commas, ids in RFC 7639's form, or NULL. A
- * name that cannot be used is no failure, as it is none of the parser. False: `alpn` is no such list.
+ * `sni` "": the client sends none; `alpn` is a list with commas, ids in RFC 7639's form, or NULL.
+ * A name that cannot be used is no failure, as it is none of the parser. False: `alpn` is no such
+ * list.
  */
 bool explain_input_make(
 	struct explain_input *input, const char *sni, const char *alpn, struct err *err);

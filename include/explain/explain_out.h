@@ -1,6 +1,6 @@
 /*
- * The same facts for people and for scripts: values with keys, objects and lists are given once, and
- * come out as indented lines or as one JSON object without a newline.
+ * The same facts for people and for scripts: values with keys, objects and lists are given once,
+ * and come out as indented lines or as one JSON object without a newline.
  *
  *     route:                  {"route":{"host":"*.test","names":["a","b"]}}
  *       host: *.test

@@ -1,6 +1,6 @@
 /*
- * What becomes of a connection: a decision over a snapshot and what is known of the client, pure, without
- * I/O and allocation. Sessions act on it and `explain` prints it, so that the two agree.
+ * What becomes of a connection: a decision over a snapshot and what is known of the client, pure,
+ * without I/O and allocation. Sessions act on it and `explain` prints it, so that the two agree.
  */
 #ifndef GATEHOUSE_ROUTE_DECISION_H
 #define GATEHOUSE_ROUTE_DECISION_H
@@ -33,8 +33,10 @@ struct decision {
 	const struct route *closest; /* OUTCOME_PAGE_421: the route whose certificate is shown */
 	struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
 	struct span alpn; /* the id to agree on, in the hello or the snapshot; may be empty */
-	/* Of all outcomes but OUTCOME_ROUTE: why. `words` are static or those of the hello, `detail`
-	 * stands behind them ("server name" "holds a NUL byte") or is NULL. */
+	/*
+	 * Of all outcomes but OUTCOME_ROUTE: why. `words` are static or those of the hello,
+	 * `detail` stands behind them ("server name" "holds a NUL byte") or is NULL.
+	 */
 	enum end_reason reason;
 	const char *words, *detail;
 	enum alert alert; /* OUTCOME_ALERT */

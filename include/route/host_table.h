@@ -1,7 +1,7 @@
 /*
- * The hosts of a snapshot by name: exact, then "*.parent" with the longest parent, then "*". The hash
- * is keyed, so that strangers cannot choose names that collide; a lookup allocates nothing and takes
- * a probe for each label.
+ * The hosts of a snapshot by name: exact, then "*.parent" with the longest parent, then "*". The
+ * hash is keyed, so that strangers cannot choose names that collide; a lookup allocates nothing
+ * and takes a probe for each label.
  */
 #ifndef GATEHOUSE_ROUTE_HOST_TABLE_H
 #define GATEHOUSE_ROUTE_HOST_TABLE_H
@@ -51,7 +51,9 @@ const struct host *host_table_match(const struct host_table *table, struct span 
 /* Marks the host as one that has a certificate to show. False: out of memory. */
 bool host_table_add_closest(struct host_table *table, const struct host *host);
 
-/* The marked host that shares the most labels with `name`, from the right; NULL: none shares any. */
+/*
+ * The marked host that shares the most labels with `name`, from the right; NULL: none shares any.
+ */
 const struct host *host_table_closest(const struct host_table *table, struct span name);
 
 /* When the last host is in: gives back what was allocated ahead. */

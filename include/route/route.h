@@ -1,4 +1,7 @@
-/* A route: where the connections of one name with one protocol, or of one forward, go. Part of a snapshot. */
+/*
+ * A route: where the connections of one name with one protocol, or of one forward, go. Part of a
+ * snapshot.
+ */
 #ifndef GATEHOUSE_ROUTE_ROUTE_H
 #define GATEHOUSE_ROUTE_ROUTE_H
 
@@ -22,7 +25,10 @@ struct route {
 	bool is_forward;            /* plain in, TLS out; `offer_alpn` is for the server then */
 	atomic_bool drained;        /* by the administrator: no new connections */
 	struct server_state *slots; /* its `active` is held to max_connections; NULL: no limit */
-	/* What it has carried, once it has (route/routes_stats). With `drained` all that changes here. */
+	/*
+	 * What it has carried, once it has (route/routes_stats). With `drained` all that changes
+	 * here.
+	 */
 	_Atomic(struct route_stats *) stats;
 };
 

@@ -1,7 +1,7 @@
 /*
- * A snapshot: the configuration compiled for use, immutable from the moment it is published, counted.
- * Names are found by a keyed hash, a probe for each label at most, without allocation. A session
- * keeps the snapshot that it began with; the last holder of a reference frees all of it.
+ * A snapshot: the configuration compiled for use, immutable from the moment it is published,
+ * counted. Names are found by a keyed hash, a probe for each label at most, without allocation. A
+ * session keeps the snapshot that it began with; the last holder of a reference frees all of it.
  */
 #ifndef GATEHOUSE_ROUTE_ROUTES_H
 #define GATEHOUSE_ROUTE_ROUTES_H

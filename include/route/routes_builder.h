@@ -1,4 +1,7 @@
-/* What lives while a snapshot is built (routes_load.c), and how its backends are (routes_backends.c). */
+/*
+ * What lives while a snapshot is built (routes_load.c), and how its backends are
+ * (routes_backends.c).
+ */
 #ifndef GATEHOUSE_ROUTE_ROUTES_BUILDER_H
 #define GATEHOUSE_ROUTE_ROUTES_BUILDER_H
 

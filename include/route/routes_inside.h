@@ -1,4 +1,7 @@
-/* The inside of a snapshot (struct routes), for the code that builds it and the code that reads it. */
+/*
+ * The inside of a snapshot (struct routes), for the code that builds it and the code that reads
+ * it.
+ */
 #ifndef GATEHOUSE_ROUTE_ROUTES_INSIDE_H
 #define GATEHOUSE_ROUTE_ROUTES_INSIDE_H
 

@@ -1,7 +1,7 @@
 /*
- * Why a connection ended, as a type: the word for metrics and for the log's "reason", and what follows
- * from it. The words for people stand beside it where the end is decided (session_end); no code reads
- * them.
+ * Why a connection ended, as a type: the word for metrics and for the log's "reason", and what
+ * follows from it. The words for people stand beside it where the end is decided (session_end); no
+ * code reads them.
  */
 #ifndef GATEHOUSE_STATS_END_REASON_H
 #define GATEHOUSE_STATS_END_REASON_H

@@ -1,12 +1,12 @@
 /*
- * What each route has carried, over reloads, in a table by the host and the ALPN id of routes: the first
- * ROUTE_STATS_MAX that see a connection have an entry each, all others share one, and so do connections
- * without a route. A million hosts, or a flood of unknown names, so make a bounded number of series;
- * and which of them a connection counts in never changes while its route is configured, so that no
- * series runs backwards.
+ * What each route has carried, over reloads, in a table by the host and the ALPN id of routes: the
+ * first ROUTE_STATS_MAX that see a connection have an entry each, all others share one, and so do
+ * connections without a route. A million hosts, or a flood of unknown names, so make a bounded
+ * number of series; and which of them a connection counts in never changes while its route is
+ * configured, so that no series runs backwards.
  *
- * Entries are counted: a snapshot holds those of its routes, and the last one that gives an entry back
- * removes it. Every worker adds to the same entries, a few times in a connection's life.
+ * Entries are counted: a snapshot holds those of its routes, and the last one that gives an entry
+ * back removes it. Every worker adds to the same entries, a few times in a connection's life.
  */
 #ifndef GATEHOUSE_STATS_ROUTE_STATS_H
 #define GATEHOUSE_STATS_ROUTE_STATS_H
@@ -32,8 +32,10 @@ struct route_stats_table *route_stats_table_create(void);
 void route_stats_table_destroy(
 	struct route_stats_table *table); /* when all entries are given back */
 
-/* A reference on the entry of a host and an ALPN id (empty: of the host itself), which is made if there
- * is none; NULL when the table is full, or memory is. */
+/*
+ * A reference on the entry of a host and an ALPN id (empty: of the host itself), which is made if
+ * there is none; NULL when the table is full, or memory is.
+ */
 struct route_stats *route_stats_get(
 	struct route_stats_table *table, const char *host, struct span alpn_id, bool is_terminated);
 void route_stats_release(struct route_stats *stats);

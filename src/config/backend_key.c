@@ -17,7 +17,10 @@ static void append_tls(struct strbuf *out, const struct client_tls_config *tls)
 		append_text(out, tls->ca.items[i]);
 }
 
-/* tests/unit/test_backend_key.c changes every field that the reader knows, and expects another key. */
+/*
+ * tests/unit/test_backend_key.c changes every field that the reader knows, and expects another
+ * key.
+ */
 void backend_key(const struct backend_config *config, struct strbuf *out)
 {
 	uint64_t numbers[] = {config->count, 0, config->balance, config->proxy_protocol,

@@ -228,7 +228,9 @@ static void check_certificate(const struct part *part)
 static const char not_requested[] =
 	"has no effect without \"client_auth\": \"required\" or \"optional\"";
 
-/* Said in so many words, "none" switches off what else is there; but rules are meant to keep out. */
+/*
+ * Said in so many words, "none" switches off what else is there; but rules are meant to keep out.
+ */
 static void check_without_auth(const struct part *part)
 {
 	bool is_said = part->given.traits & FIELD_IS_CLIENT_AUTH;

@@ -72,8 +72,8 @@ static struct route *match_entry(const struct host *host, struct span offered, s
 }
 
 /*
- * The host itself, and the first of its "offer_alpn" that the client offers. A client that offers some,
- * and none of those, is refused (RFC 7301 section 3.2).
+ * The host itself, and the first of its "offer_alpn" that the client offers. A client that offers
+ * some, and none of those, is refused (RFC 7301 section 3.2).
  */
 static struct route *match_own(struct route *own, struct span offered, struct span *agreed)
 {

@@ -27,7 +27,9 @@ static bool slots_grow(struct slots *slots)
 	struct slot *at = calloc(size, sizeof *at);
 	if (!at)
 		return false;
-	/* A tag has 32 bits of the hash, and no table is larger: the old tag finds the new place. */
+	/*
+	 * A tag has 32 bits of the hash, and no table is larger: the old tag finds the new place.
+	 */
 	for (size_t i = 0; i < slots->size; i++) {
 		if (slots->at[i].index == 0)
 			continue;

@@ -11,9 +11,9 @@ const char *route_mode_name(const struct route *route)
 }
 
 /*
- * Fixed keys suffice: a client that finds colliding names resumes a session of its own. The halves have different
- * ones. The policy needs no part in it: where it could matter, certificates are requested and no
- * ticket is sent.
+ * Fixed keys suffice: a client that finds colliding names resumes a session of its own. The halves
+ * have different ones. The policy needs no part in it: where it could matter, certificates are
+ * requested and no ticket is sent.
  */
 struct ticket_binding route_ticket_binding(const struct route *route, const char *server_name)
 {

@@ -139,8 +139,10 @@ static enum tls_verify verify_of(const struct route_config *config, bool has_acl
 	case CLIENT_AUTH_NONE:
 		return TLS_VERIFY_NONE;
 	case CLIENT_AUTH_OPTIONAL:
-		/* Rules admit no client without a certificate: where the handshake requires one, the
-		 * refusal is an alert. */
+		/*
+		 * Rules admit no client without a certificate: where the handshake requires one,
+		 * the refusal is an alert.
+		 */
 		return has_acl ? TLS_VERIFY_REQUIRED : TLS_VERIFY_OPTIONAL;
 	case CLIENT_AUTH_REQUIRED:
 		break;

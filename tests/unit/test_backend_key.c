@@ -1,4 +1,6 @@
-/* A backend's key: it differs when any field of its configuration does, whatever the reader knows. */
+/*
+ * A backend's key: it differs when any field of its configuration does, whatever the reader knows.
+ */
 #include "config/backend_key.h"
 
 #include "config/config_backend.h"
@@ -10,7 +12,9 @@
 
 #include <cmocka.h>
 
-/* A new member changes a size. One that no table of config_backend.c has needs a test of its own. */
+/*
+ * A new member changes a size. One that no table of config_backend.c has needs a test of its own.
+ */
 _Static_assert(sizeof(struct server_config) == 16, "is every member of a server in its table?");
 _Static_assert(sizeof(struct client_tls_config) == 48, "is every member of TLS in its table?");
 _Static_assert(sizeof(struct backend_config) == 120, "is every member of a backend in its table?");

@@ -1,6 +1,6 @@
 /*
- * Decisions against a naive model: random tables and random hellos, on the wire, must lead where a reader
- * of the manual expects. Prints its seed; DECISION_SEED=N repeats a run.
+ * Decisions against a naive model: random tables and random hellos, on the wire, must lead where a
+ * reader of the manual expects. Prints its seed; DECISION_SEED=N repeats a run.
  */
 #include "route/decision.h"
 
