@@ -1,4 +1,4 @@
-#include "config/backend_key.h"
+#include "route/backend_key.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
 

@@ -1,7 +1,7 @@
 /*
  * A backend's key: it differs when any field of its configuration does, whatever the reader knows.
  */
-#include "config/backend_key.h"
+#include "route/backend_key.h"
 
 #include "config/config_backend.h"
 

@@ -1,6 +1,6 @@
 /* Backends that are one: hosts that say the same of their backend share it. */
-#ifndef GATEHOUSE_CONFIG_BACKEND_KEY_H
-#define GATEHOUSE_CONFIG_BACKEND_KEY_H
+#ifndef GATEHOUSE_ROUTE_BACKEND_KEY_H
+#define GATEHOUSE_ROUTE_BACKEND_KEY_H
 
 #include "base/strbuf.h"
 #include "config/config.h"

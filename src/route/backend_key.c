@@ -1,4 +1,4 @@
-#include "config/backend_key.h"
+#include "route/backend_key.h"
 
 /* Texts end in a NUL; an absent one has a byte that no text begins with. */
 static void append_text(struct strbuf *out, const char *text)
