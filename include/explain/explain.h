@@ -40,7 +40,12 @@ struct explain_facts {
 	const struct client_certificate *certificate; /* NULL: the client shows none */
 	const struct address *source;                 /* NULL: any */
 	bool is_drained;                              /* the administrator drains every host */
+	const struct preface *preface; /* the STARTTLS that the client begins with; NULL: none */
+	bool is_preface_known;         /* else any backend's STARTTLS fits the client's */
 };
+
+/* From the name of a STARTTLS, or "" for none; NULL: not known. False: no such name. */
+bool explain_set_starttls(struct explain_facts *facts, const char *name, struct err *err);
 
 /* "route"; and where the client is refused "why" and the "answer" that it gets. */
 void explain_route(struct out *out, const struct routes *routes, const struct explain_input *input,

@@ -63,6 +63,9 @@ struct preface {
 /* The protocols of "starttls", by their words. NULL: none of that name. */
 const struct preface *preface_find(const char *name);
 
+/* These words for a message, as `"ldap", "pop3"`. */
+void preface_names(char *out, size_t size);
+
 /* The PROXY header alone, as a list that ends in NULL. */
 const struct preface *const *preface_proxy_list(void);
 

@@ -26,13 +26,14 @@ static const char help[] =
 	"                       Prints one JSON object with what it holds, with -c also the route\n"
 	"      --cert FILE      the certificate it shows (PEM), with intermediates behind it\n"
 	"      --from ADDRESS   the IP address it comes from\n"
+	"      --starttls NAME  the STARTTLS it begins with; \"\": none\n"
 	"      --json           one JSON object on one line\n"
 	"  -h, --help\n"
 	"\n"
 	"Exit status: 0 explained, whatever the answer; 1 a file cannot be read; 2 usage.\n";
 
 struct question {
-	const char *config, *sni, *alpn, *hello, *cert, *from;
+	const char *config, *sni, *alpn, *hello, *cert, *from, *starttls;
 	bool is_json;
 };
 
@@ -118,16 +119,19 @@ static int explain_question(const struct question *question)
 	struct explain_input *input = calloc(1, sizeof *input);
 	struct client_certificate *certificate = NULL;
 	struct address source;
+	struct explain_facts facts = {0};
 	struct err err = {"out of memory"};
 	int status = 1;
 	if (!input || !input_get(question, input, &err))
 		goto fail;
 	if (question->from && !parse_source(question->from, &source, &err))
 		goto fail;
+	if (!explain_set_starttls(&facts, question->starttls, &err))
+		goto fail;
 	if (question->cert && !(certificate = client_certificate_read(question->cert, &err)))
 		goto fail;
-	struct explain_facts facts = {
-		.certificate = certificate, .source = question->from ? &source : NULL};
+	facts.certificate = certificate;
+	facts.source = question->from ? &source : NULL;
 	status = explain_with(question, input, &facts);
 	goto done;
 fail:
@@ -138,7 +142,15 @@ done:
 	return status;
 }
 
-enum { OPTION_SNI = 256, OPTION_ALPN, OPTION_HELLO, OPTION_CERT, OPTION_FROM, OPTION_JSON };
+enum {
+	OPTION_SNI = 256,
+	OPTION_ALPN,
+	OPTION_HELLO,
+	OPTION_CERT,
+	OPTION_FROM,
+	OPTION_STARTTLS,
+	OPTION_JSON
+};
 
 static const struct option options[] = {
 	{"config", required_argument, NULL, 'c'},
@@ -147,6 +159,7 @@ static const struct option options[] = {
 	{"hello", required_argument, NULL, OPTION_HELLO},
 	{"cert", required_argument, NULL, OPTION_CERT},
 	{"from", required_argument, NULL, OPTION_FROM},
+	{"starttls", required_argument, NULL, OPTION_STARTTLS},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, 'h'},
 	{0},
@@ -173,6 +186,9 @@ static bool take_option(struct question *question, int option)
 	case OPTION_FROM:
 		question->from = optarg;
 		return true;
+	case OPTION_STARTTLS:
+		question->starttls = optarg;
+		return true;
 	case OPTION_JSON:
 		return question->is_json = true;
 	default:
@@ -191,8 +207,8 @@ static const char *usage_error(const struct question *question, bool has_more)
 		return "expected --sni NAME (\"\" for a client that sends none) or --hello FILE";
 	if (question->hello && (question->sni || question->alpn))
 		return "--hello already says what --sni and --alpn would";
-	if (!question->config && (question->cert || question->from))
-		return "--cert and --from need -c FILE";
+	if (!question->config && (question->cert || question->from || question->starttls))
+		return "--cert, --from and --starttls need -c FILE";
 	return NULL;
 }
 

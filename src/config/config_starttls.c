@@ -1,19 +1,6 @@
 #include "config/config_starttls.h"
 
-#include <stdio.h>
 #include <string.h>
-
-/* "ldap", "pop3" */
-static void write_words(char *out, size_t size)
-{
-	size_t used = 0;
-	const struct preface *preface;
-	out[0] = '\0';
-	for (size_t i = 0; (preface = preface_at(i)) && used < size; i++)
-		if (preface->is_starttls)
-			used += (size_t)snprintf(out + used, size - used, "%s\"%s\"",
-				used ? ", " : "", preface->name);
-}
 
 static const struct preface *read_word(
 	struct reader *reader, const struct place *place, const cJSON *value)
@@ -24,7 +11,7 @@ static const struct preface *read_word(
 		cJSON_IsString(value) ? preface_find(value->valuestring) : NULL;
 	if (found)
 		return found;
-	write_words(expected + used, sizeof expected - used);
+	preface_names(expected + used, sizeof expected - used);
 	field_expected(reader, place, expected, value);
 	return NULL;
 }

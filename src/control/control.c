@@ -189,7 +189,7 @@ static const char *check_peer(int fd)
 	if (peer.uid == 0 || peer.uid == geteuid())
 		return NULL;
 	log_warning("control: user %u refused", (unsigned)peer.uid);
-	return "only root and the user that gatehouse runs as may call";
+	return "only root and the user of gatehouse may connect";
 }
 
 static struct control_call *call_create(struct control *control, int fd)

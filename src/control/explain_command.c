@@ -46,14 +46,15 @@ void command_explain(const struct routes *routes, bool is_drained, struct contro
 	const char *from = request_text(request, "from"), *sni = request_text(request, "sni");
 	bool is_json = request_flag(request, "json");
 	struct explain_input *input = calloc(1, sizeof *input);
+	struct explain_facts facts = {.is_drained = is_drained};
 	struct address source;
 	struct err err = {"out of memory"};
 	struct strbuf text = {0};
 	if (input &&
 		explain_input_make(input, sni ? sni : "", request_text(request, "alpn"), &err) &&
-		(!from || parse_source(from, &source, &err))) {
-		struct explain_facts facts = {
-			.source = from ? &source : NULL, .is_drained = is_drained};
+		(!from || parse_source(from, &source, &err)) &&
+		explain_set_starttls(&facts, request_text(request, "starttls"), &err)) {
+		facts.source = from ? &source : NULL;
 		explain_to(&text, routes, input, &facts, is_json);
 	}
 	free(input);

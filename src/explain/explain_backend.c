@@ -44,5 +44,7 @@ void explain_backend(struct out *out, struct backend *backend, const struct expl
 	if (backend->balance == BALANCE_SOURCE && facts->source)
 		print_order(out, backend, source_hash(&facts->source->any));
 	out_text(out, "proxy_protocol", proxy_out_name(backend->proxy_protocol));
+	if (backend->starttls)
+		out_text(out, "starttls", backend->starttls->name);
 	out_close(out);
 }

@@ -146,6 +146,22 @@ static void print_route(struct out *out, const struct routes *routes,
 	out_close(out);
 }
 
+bool explain_set_starttls(struct explain_facts *facts, const char *name, struct err *err)
+{
+	char names[256];
+	if (!name)
+		return true;
+	facts->is_preface_known = true;
+	if (!name[0])
+		return true;
+	facts->preface = preface_find(name);
+	if (facts->preface)
+		return true;
+	preface_names(names, sizeof names);
+	err_set(err, "starttls: expected %s or \"\" for none, got \"%s\"", names, name);
+	return false;
+}
+
 void explain_route(struct out *out, const struct routes *routes, const struct explain_input *input,
 	const struct explain_facts *facts)
 {
@@ -153,7 +169,8 @@ void explain_route(struct out *out, const struct routes *routes, const struct ex
 	struct route_facts known = {.verdict = input->verdict,
 		.hello = hello,
 		.is_drained = facts->is_drained,
-		.is_preface_unknown = true};
+		.preface = facts->preface,
+		.is_preface_unknown = !facts->is_preface_known};
 	struct decision decision;
 	route_decide(routes, &known, &decision);
 	if (decision.outcome == OUTCOME_ROUTE && route_is_full(decision.route))

@@ -1,5 +1,7 @@
 #include "preface/preface.h"
 
+#include <stdio.h>
+
 #define PREFACE(name) extern const struct preface name##_preface;
 #include "preface/entries.h"
 #undef PREFACE
@@ -38,6 +40,16 @@ const struct preface *preface_find(const char *name)
 		if (registry[i]->is_starttls && strcmp(registry[i]->name, name) == 0)
 			return registry[i];
 	return NULL;
+}
+
+void preface_names(char *out, size_t size)
+{
+	size_t used = 0;
+	out[0] = '\0';
+	for (size_t i = 0; i < ENTRIES && used < size; i++)
+		if (registry[i]->is_starttls)
+			used += (size_t)snprintf(out + used, size - used, "%s\"%s\"",
+				used ? ", " : "", registry[i]->name);
 }
 
 static bool is_greeting(const struct preface *preface)

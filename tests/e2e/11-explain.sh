@@ -43,6 +43,11 @@ cat >only.json <<-'JSON'
 	{ "listen": ":443", "hosts": { "x.test": { "mode": "passthrough", "backend": "127.0.0.1:80" } } }
 JSON
 
+cat >mail.json <<-'JSON'
+	{ "listen": { "address": ":110", "starttls": "pop3" }, "hosts": { "mail.test": {
+	  "mode": "passthrough", "backend": { "servers": ["127.0.0.1:1110"], "starttls": "pop3" } } } }
+JSON
+
 explain() { # sets STATUS, OUT and ERR
 	# shellcheck disable=SC2086 # the wrap is a command with its options
 	$GATEHOUSE_WRAP "$GATEHOUSE" explain "$@" >"$TMP/out" 2>"$TMP/err"
@@ -187,18 +192,33 @@ orders=$(for i in {1..20}; do
 done | sort -u | wc -l)
 is "sources are spread" "$orders" 2
 
+# --- STARTTLS ---
+
+mail() { # DESCRIPTION JQ-FILTER EXPECTED ARGUMENT...
+	explain -c mail.json --json --sni mail.test "${@:4}"
+	is "$1" "$(jq -c "$2" "$TMP/out" 2>&1)" "$3"
+}
+mail "of a backend" .route.backend.starttls '"pop3"'
+mail "the same in front fits" .why null --starttls pop3
+mail "none in front does not" '[.why, .answer]' \
+	'["the greeting of the listener is not that of the backend","alert no_application_protocol"]' --starttls ''
+mail "another in front does not" .route null --starttls ldap
+mail "no page for a mail client" .answer '"alert unrecognized_name"' \
+	--sni other.test --starttls pop3
+
 # --- what cannot be explained ---
 
 for arguments in "-c none.json --sni a.test" "-c config.json --sni a.test --cert none.crt" \
 	"-c config.json --sni a.test --cert config.json" "-c config.json --sni a.test --from here" \
-	"-c config.json --sni a.test --alpn a,,b" "-c config.json --sni a.test --alpn %2"; do
+	"-c config.json --sni a.test --alpn a,,b" "-c config.json --sni a.test --alpn %2" \
+	"-c config.json --sni a.test --starttls ftp"; do
 	# shellcheck disable=SC2086
 	explain $arguments
 	is "not $arguments" "$STATUS $OUT" '1 '
-	like "and why" "$ERR" '(none.json|none.crt|config.json|--from|--alpn): |": '
+	like "and why" "$ERR" '(none.json|none.crt|config.json|--from|--alpn|starttls): |": '
 done
 for arguments in "" "-c config.json" "--sni a.test" "-c config.json --sni a.test more" "--colour" \
-	"-c config.json --sni a.test --hello x" "--hello x --cert y"; do
+	"-c config.json --sni a.test --hello x" "--hello x --cert y" "--hello x --starttls pop3"; do
 	# shellcheck disable=SC2086
 	explain $arguments
 	is "usage: explain $arguments" "$STATUS $OUT" '2 '

@@ -80,6 +80,8 @@ like "servers" "$(ctl servers)" "$back +not watched"
 
 is "explain says what the command of that name does" "$(ctl explain --sni app.test)" \
 	"$("$GATEHOUSE" explain -c "$TMP/config.json" --sni app.test)"
+like "of a client that begins with STARTTLS" "$(ctl explain --sni no.test --starttls pop3)" \
+	'answer: alert unrecognized_name'
 like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni":"no.test".*"why":"unknown server name"'
 
 # --- what is to be done ---
@@ -143,7 +145,7 @@ if [[ $(id -u) == 0 ]]; then
 	chmod 666 "$TMP/control.sock"
 	nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 	like "another user" "$("${nobody[@]}" "$GATEHOUSE" ctl -s "$TMP/control.sock" kill --all 2>&1)" \
-		'only root and the user that gatehouse runs as may call'
+		'only root and the user of gatehouse may connect'
 	logs "is in the log" 'msg=control: user 65534 refused'
 	chmod 600 "$TMP/control.sock"
 	like "does not even get through" \
