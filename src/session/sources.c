@@ -83,7 +83,7 @@ static bool is_forgettable(const struct source *source, uint64_t now)
 }
 
 /* On the way through a bucket, what is no longer needed goes. */
-static struct source *find(
+static struct source *shard_find(
 	struct shard *shard, size_t at, const struct source_key *key, uint64_t now)
 {
 	struct source *found = NULL;
@@ -102,7 +102,7 @@ static struct source *find(
 	return found;
 }
 
-static bool grow(struct sources *sources, struct shard *shard)
+static bool shard_grow(struct sources *sources, struct shard *shard)
 {
 	size_t size = shard->size ? shard->size * 2 : BUCKETS_FIRST;
 	struct source **buckets = calloc(size, sizeof *buckets);
@@ -126,10 +126,10 @@ static bool grow(struct sources *sources, struct shard *shard)
 static struct source *find_or_add(struct sources *sources, struct shard *shard, uint64_t hash,
 	const struct source_key *key, uint64_t now)
 {
-	if (shard->count >= shard->size && !grow(sources, shard))
+	if (shard->count >= shard->size && !shard_grow(sources, shard))
 		return NULL;
 	size_t at = hash / SHARDS & (shard->size - 1);
-	struct source *source = find(shard, at, key, now);
+	struct source *source = shard_find(shard, at, key, now);
 	if (source || !(source = calloc(1, sizeof *source)))
 		return source;
 	source->key = *key;
@@ -153,7 +153,8 @@ static bool take_token(struct source *source, unsigned rate, uint64_t now)
 	return true;
 }
 
-static enum source_verdict judge(struct source *source, unsigned most, unsigned rate, uint64_t now)
+static enum source_verdict source_decide(
+	struct source *source, unsigned most, unsigned rate, uint64_t now)
 {
 	if (!source)
 		return SOURCE_NO_MEMORY;
@@ -174,7 +175,7 @@ enum source_verdict sources_enter(
 	struct shard *shard = &sources->shards[hash % SHARDS];
 	pthread_mutex_lock(&shard->lock);
 	struct source *source = find_or_add(sources, shard, hash, &key, now);
-	enum source_verdict verdict = judge(source, most, rate, now);
+	enum source_verdict verdict = source_decide(source, most, rate, now);
 	pthread_mutex_unlock(&shard->lock);
 	return verdict;
 }
@@ -186,7 +187,7 @@ void sources_leave(struct sources *sources, const struct sockaddr *address)
 	struct shard *shard = &sources->shards[hash % SHARDS];
 	pthread_mutex_lock(&shard->lock);
 	struct source *source =
-		find(shard, hash / SHARDS & (shard->size - 1), &key, clock_now_us());
+		shard_find(shard, hash / SHARDS & (shard->size - 1), &key, clock_now_us());
 	if (source && source->active > 0)
 		source->active--;
 	pthread_mutex_unlock(&shard->lock);

@@ -118,7 +118,7 @@ static bool is_down(const struct server *server, uint64_t now)
 }
 
 /* Smaller is better: up before down, regular before backup. */
-static unsigned rank(const struct server *server, uint64_t now)
+static unsigned server_rank(const struct server *server, uint64_t now)
 {
 	return (is_down(server, now) ? 2 : 0) + (server->backup ? 1 : 0);
 }
@@ -131,7 +131,7 @@ static uint64_t source_weight(const struct server *server, uint64_t source_hash)
 }
 
 /* Among servers of one rank; smaller is better. */
-static uint64_t preference(
+static uint64_t server_preference(
 	const struct backend *backend, unsigned index, unsigned turn, uint64_t source_hash)
 {
 	const struct server *server = &backend->servers[index];
@@ -157,8 +157,8 @@ int backend_choose(struct backend *backend, uint32_t tried, uint64_t source_hash
 	for (unsigned i = 0; i < backend->count && i < CHOICES_MAX; i++) {
 		if (tried >> i & 1 || atomic_load(&backend->servers[i].drained))
 			continue;
-		unsigned this_rank = rank(&backend->servers[i], now);
-		uint64_t this_preference = preference(backend, i, turn, source_hash);
+		unsigned this_rank = server_rank(&backend->servers[i], now);
+		uint64_t this_preference = server_preference(backend, i, turn, source_hash);
 		if (best >= 0 &&
 			(this_rank > best_rank ||
 				(this_rank == best_rank && this_preference >= best_preference)))

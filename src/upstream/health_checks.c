@@ -123,7 +123,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	begin_try(timer->data);
 }
 
-static int compare(const void *a, const void *b)
+static int compare_checks(const void *a, const void *b)
 {
 	const struct check *one = a, *other = b;
 	return one->state < other->state ? -1 : one->state > other->state;
@@ -131,7 +131,7 @@ static int compare(const void *a, const void *b)
 
 static void check_free(struct check *check)
 {
-	tdelete(check, &check->checks->by_state, compare);
+	tdelete(check, &check->checks->by_state, compare_checks);
 	ev_timer_stop(check->checks->loop, &check->timer);
 	connector_cancel(&check->connector);
 	tls_peer_unref(check->tls);
@@ -156,7 +156,7 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 static struct check *check_find(struct health_checks *checks, struct server_state *state)
 {
 	struct check wanted = {.state = state};
-	struct check **found = tfind(&wanted, &checks->by_state, compare);
+	struct check **found = tfind(&wanted, &checks->by_state, compare_checks);
 	return found ? *found : NULL;
 }
 
@@ -167,7 +167,7 @@ static struct check *check_add(struct health_checks *checks, struct server_state
 		return NULL;
 	check->checks = checks;
 	check->state = state;
-	if (!tsearch(check, &checks->by_state, compare)) {
+	if (!tsearch(check, &checks->by_state, compare_checks)) {
 		free(check);
 		return NULL;
 	}

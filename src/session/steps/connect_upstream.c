@@ -146,7 +146,7 @@ static void connect_failed(struct session *session)
 
 /* Success. */
 
-static enum step_result connected(struct session *session)
+static enum step_result upstream_connected(struct session *session)
 {
 	struct connector *connector = connector_of(session);
 	note_address(session);
@@ -239,7 +239,7 @@ enum step_result step_connect_upstream(struct session *session)
 		if (state == CONNECT_FAILED && session->server >= 0)
 			connect_failed(session);
 	}
-	return state == CONNECT_READY ? connected(session) : STEP_WAIT;
+	return state == CONNECT_READY ? upstream_connected(session) : STEP_WAIT;
 }
 
 void cancel_connect_upstream(struct session *session)
