@@ -10,7 +10,7 @@ pki_cert root alice --cn alice --eku client
 pki_cert root mallory --cn mallory --eku client
 start_echo back
 free_port front
-free_port admin
+claim_metrics
 
 write_config() { # HOST...: each passed through as well
 	local host more=
@@ -28,18 +28,10 @@ write_config() { # HOST...: each passed through as well
 					"client_auth": "required", "ca": "pki/root.crt",
 					"acl": {"allow_cn": ["alice"]}}
 			},
-			"metrics": {"enabled": true, "listen": "127.0.0.1:$admin"}
+			$METRICS
 		}
 	CONFIG
 	mv "$TMP/next" "$TMP/config.json"
-}
-
-scrape() {
-	curl -sf "http://127.0.0.1:$admin/metrics" >"$TMP/metrics"
-}
-
-metric() { # NAME-WITH-LABELS: its value, as of the last scrape
-	WANTED=$1 awk '$1 == ENVIRON["WANTED"] { print $2; exit }' "$TMP/metrics"
 }
 
 shows() { # NAME-WITH-LABELS VALUE

@@ -11,7 +11,7 @@ pki_cert root good app.test
 pki_cert root old old.test --expired
 start_echo back
 free_port front
-free_port admin
+claim_metrics
 free_port prometheus
 
 write_config() { # CERTIFICATE BACKEND
@@ -21,7 +21,7 @@ write_config() { # CERTIFICATE BACKEND
 			"hosts": {"app.test": {"mode": "terminate", "cert": "pki/$1.crt", "key": "pki/$1.key",
 				"backend": {"servers": ["$2"], "health_check":
 					{"interval": "100ms", "rise": 1, "fall": 1}}}},
-			"metrics": {"enabled": true, "listen": "127.0.0.1:$admin"}
+			$METRICS
 		}
 	CONFIG
 	mv "$TMP/next" "$TMP/config.json"

@@ -73,7 +73,7 @@ like "slapd without TLS declines StartTLS" "$(search "ldap://plain.test:${bare##
 
 free_port front
 free_port direct
-free_port admin
+claim_metrics
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
 inner='"starttls": "ldap", "tls": {"ca": "pki/inner.crt", "server_name": "slapd.test"}'
 check='"health_check": {"type": "tls", "interval": "100ms", "rise": 1, "fall": 1}'
@@ -92,7 +92,7 @@ write_config() { # [HOSTS]: more of them
 					"backend": {"servers": ["$guarded"], "starttls": "ldap"}}
 			},
 			"proxy": {"hello_timeout": "2s"},
-			"metrics": {"enabled": true, "listen": "127.0.0.1:$admin"}
+			$METRICS
 		}
 	CONFIG
 	mv "$TMP/next" "$TMP/config.json"
@@ -128,64 +128,39 @@ unlike "one that no rule admits" "$(LDAPTLS_CERT=$PKI/mallory.crt LDAPTLS_KEY=$P
 logs "the log: no rule" msg=connection sni=strict.test reason=not_admitted
 unlike "an unknown name" "$(search "$(uri no.test)" -ZZ)" '^(bare|guarded)$'
 logs "the log: an unknown name" msg=connection sni=no.test preface=ldap reason=no_host
-metric() { # NAME-WITH-LABELS: its value; a regular expression
-	curl -s "http://127.0.0.1:$admin/metrics" | sed -nE "s/^$1 //p"
-}
-is_counted() { # NAME-WITH-LABELS AT-LEAST
-	local value
-	value=$(metric "$1")
-	((${value:-0} >= $2))
-}
-ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_total\{[^}]*"ldap"[^}]*\}' 1
+ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_total{protocol="ldap"}' 1
 
 # --- bytes: requests as they are on the wire (RFC 4511) ---
 
 oid=312e332e362e312e342e312e313436362e3230303337 # 1.3.6.1.4.1.1466.20037
 start_tls="301d 020101 7718 8016 $oid"
 bind='300c 020101 6007 020103 0400 8000'
-# send HEX [OPTION...]: what comes back, in hex, and how it ended
-send() {
-	rawclient --hex "$1" --timeout 8 "${@:2}" "127.0.0.1:$front" >"$TMP/answer" 2>&1
-	tr '\n' ' ' <"$TMP/answer"
-}
-refusals=0
-refused() { # DESCRIPTION ANSWER
-	refusals=$((refusals + 1))
-	like "$1: the connection is closed" "$2" 'ended (fin|reset)'
-	ok "$1: it counts as a bad preface" wait_for "$PATIENCE" is_counted \
-		'gatehouse_connections_ended_total\{reason="bad_preface"\}' "$refusals"
-}
 
 # An ExtendedResponse of the same message ID, resultCode success (0).
-like "StartTLS is accepted" "$(send "$start_tls" --until 14)" '^received 30..02010178..0a0100'
-like "whatever the message ID" "$(send "301e 02020123 7718 8016 $oid" --until 15)" \
+like "StartTLS is accepted" "$(send_hex "$start_tls" --until 14)" '^received 30..02010178..0a0100'
+like "whatever the message ID" "$(send_hex "301e 02020123 7718 8016 $oid" --until 15)" \
 	'^received 30..0202012378..0a0100'
-like "and in single bytes" "$(send "$start_tls" --every 1 --until 14)" '^received 30..02010178..0a0100'
+like "and in single bytes" "$(send_hex "$start_tls" --every 1 --until 14)" '^received 30..02010178..0a0100'
 
-# resultCode confidentialityRequired (13), to the bind or as a Notice of Disconnection.
-answer=$(send "$bind")
-like "a bind in the clear: confidentialityRequired" "$answer" '^received 30[0-9a-f]*0a010d'
-refused "a bind in the clear" "$answer"
+# A Notice of Disconnection, resultCode confidentialityRequired (13).
+refused() { # DESCRIPTION HEX
+	ends_as "$1" bad_preface '^received 30..02010078..0a010d[0-9a-f]* ended (fin|reset)' send_hex "$2"
+}
+refused "a bind in the clear" "$bind"
 like "ldapsearch without -ZZ gets no entry" "$(search "$(uri plain.test)" -D cn=admin,dc=test -w secret)" \
 	"Confidentiality required|Can't contact LDAP server|Server is unavailable"
-refusals=$((refusals + 1))
 
 # Bytes behind the request could be an attacker's, injected into the session of the client.
-answer=$(send "$start_tls $bind")
-unlike "bytes behind the request: no success" "$answer" '^received 30[0-9a-f]*78..0a0100'
-refused "bytes behind the request" "$answer"
+refused "bytes behind the request" "$start_tls $bind"
 hello --sni plain.test >"$TMP/hello"
-answer=$(send "$start_tls $(od -An -v -tx1 "$TMP/hello" | tr -d '\n')")
-unlike "even a ClientHello" "$answer" '160303'
-refused "even a ClientHello" "$answer"
+refused "even a ClientHello" "$start_tls $(od -An -v -tx1 "$TMP/hello" | tr -d '\n')"
 
 # Another extended request; messages that are none: too long, without content, of indefinite length.
 for bytes in '300a 020101 7705 8003 312e33' '3084ffffffff' '3000' '3080 020101'; do
-	refused "no request for TLS: $bytes" "$(send "$bytes")"
+	refused "no request for TLS: $bytes" "$bytes"
 done
-like "no LDAP at all" "$(send '474554202f20485454502f312e300d0a0d0a')" 'ended (fin|reset)'
-answer=$(send "${start_tls:0:16}")
-like "half a request and silence: closed at hello_timeout" "$answer" 'ended (fin|reset)'
+like "no LDAP at all" "$(send_hex '474554202f20485454502f312e300d0a0d0a')" 'ended (fin|reset)'
+like "half a request and silence: closed at hello_timeout" "$(send_hex "${start_tls:0:16}")" 'ended (fin|reset)'
 is "others are served" "$(search "$(uri plain.test)" -ZZ)" bare
 
 # --- a server that declines ---

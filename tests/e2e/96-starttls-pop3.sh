@@ -115,7 +115,7 @@ is "dovecot with TLS answers" "$(CA=inner fetch through.test "${guarded##*:}" --
 free_port front
 free_port direct
 free_port proxied
-free_port admin
+claim_metrics
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
 tls='"tls": {"ca": "pki/inner.crt", "server_name": "dovecot.test"}'
 inner="\"starttls\": \"pop3\", $tls"
@@ -137,7 +137,7 @@ write_config() { # [HOSTS]: more of them
 				"tls.test": {$site, "backend": "$bare"}
 			},
 			"proxy": {"hello_timeout": "2s"},
-			"metrics": {"enabled": true, "listen": "127.0.0.1:$admin"}
+			$METRICS
 		}
 	CONFIG
 	mv "$TMP/next" "$TMP/config.json"
@@ -182,41 +182,23 @@ done
 
 # --- bytes: commands as they are on the wire (RFC 1939, RFC 2595) ---
 
-metric() { # NAME-WITH-LABELS: its value; a regular expression
-	curl -s "http://127.0.0.1:$admin/metrics" | sed -nE "s/^$1 //p"
-}
-is_counted() { # NAME-WITH-LABELS AT-LEAST
-	local value
-	value=$(metric "$1")
-	((${value:-0} >= $2))
-}
-bad='gatehouse_connections_ended_total\{reason="bad_preface"\}'
-ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_total\{[^}]*"pop3"[^}]*\}' 1
+ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_total{protocol="pop3"}' 1
 
-# send TEXT [OPTION...]: what comes back, one line a line, and how it ended
-send() {
-	printf %b "$1" >"$TMP/bytes"
-	rawclient --raw --file "$TMP/bytes" --timeout 8 "${@:2}" "127.0.0.1:${PORT:-$front}" 2>"$TMP/ended" |
-		tr -d '\r'
-	grep -o 'ended [a-z]*' "$TMP/ended"
-}
-refused() { # DESCRIPTION TEXT ANSWER [OPTION...]: ... and it counts as a bad preface
-	local before
-	before=$(metric "$bad")
-	like "$1" "$(send "$2" "${@:4}")" "^\\+OK [^"$'\n'"]*"$'\n'"$3"$'\n?ended (fin|reset)$'
-	ok "$1: it is counted" wait_for "$PATIENCE" is_counted "$bad" $((${before:-0} + 1))
-}
-like "a greeting comes without a byte of the client" "$(send '' --until 5)" '^\+OK [^<]'
+like "a greeting comes without a byte of the client" "$(send_text '' --until 5)" '^\+OK [^<]'
 capa=$'\\+OK [^\n]*\nSTLS\n\\.\n'
-like "CAPA has STLS, NOOP is answered, STLS is granted" "$(send 'CAPA\r\nnoop\r\nSTLS\r\n' --half-close)" \
+like "CAPA has STLS, NOOP is answered, STLS is granted" "$(send_text 'CAPA\r\nnoop\r\nSTLS\r\n' --half-close)" \
 	$'^\\+OK [^\n]*\n'"$capa"$'\\+OK\n\\+OK [^\n]*TLS[^\n]*\nended'
-like "in single bytes, too" "$(send 'CAPA\r\nnoop\r\nSTLS\r\n' --every 1 --half-close)" \
+like "in single bytes, too" "$(send_text 'CAPA\r\nnoop\r\nSTLS\r\n' --every 1 --half-close)" \
 	$'^\\+OK [^\n]*\n'"$capa"$'\\+OK\n\\+OK [^\n]*TLS[^\n]*\nended'
 like "the greeting comes behind a PROXY header" \
-	"$(PORT=$proxied send 'PROXY TCP4 192.0.2.1 192.0.2.2 1 110\r\nNOOP\r\nSTLS\r\n' --half-close)" \
+	"$(PORT=$proxied send_text 'PROXY TCP4 192.0.2.1 192.0.2.2 1 110\r\nNOOP\r\nSTLS\r\n' --half-close)" \
 	$'^\\+OK [^\n]*\n\\+OK\n\\+OK [^\n]*TLS[^\n]*\nended'
 logs "the log: from where" msg=connection client=192.0.2.1:1 preface=pop3
-like "and not before" "$(PORT=$proxied send '')" '^ended'
+like "and not before" "$(PORT=$proxied send_text '')" '^ended'
+greeting=$'^\\+OK [^\n]*\n'
+refused() { # DESCRIPTION TEXT ANSWER [OPTION...]
+	ends_as "$1" bad_preface "$greeting$3"$'\n?ended (fin|reset)$' send_text "$2" "${@:4}"
+}
 refused "QUIT" 'QUIT\r\n' $'\\+OK [^\n]*'
 refused "a login in the clear" 'USER alice\r\nPASS secret\r\nAUTH PLAIN\r\nQUIT\r\n' \
 	$'-ERR [^\n]*STLS[^\n]*\n-ERR [^\n]*\n-ERR [^\n]*\n\\+OK [^\n]*'
@@ -228,7 +210,7 @@ hello --sni secure.test >"$TMP/hello"
 refused "even a ClientHello" 'STLS\r\n' $'-ERR [^\n]*' --file "$TMP/hello"
 refused "TLS without a request for it" '' $'-ERR [^\n]*' --file "$TMP/hello"
 refused "a line that does not end" "$(printf 'x%.0s' {1..600})" $'-ERR [^\n]*'
-like "half a request and silence: closed at hello_timeout" "$(send ST)" 'ended (fin|reset)'
+like "half a request and silence: closed at hello_timeout" "$(send_text ST)" 'ended (fin|reset)'
 is "others are served" "$(fetch secure.test "$front" --ssl-reqd)" guarded
 
 # --- a greeting in front needs one behind ---

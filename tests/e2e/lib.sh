@@ -568,3 +568,47 @@ logs_not() { # DESCRIPTION PAIR...: no such line so far
 	shift
 	if has_log "$@"; then fail "$description" "$(log_lines "$@")"; else pass "$description"; fi
 }
+
+# --- metrics -----------------------------------------------------------------------------------
+
+# Sets admin, a port, and METRICS, the member of the configuration that serves metrics there.
+claim_metrics() {
+	free_port admin
+	METRICS="\"metrics\": {\"enabled\": true, \"listen\": \"127.0.0.1:$admin\"}"
+}
+
+scrape() {
+	curl -sf --max-time "$PATIENCE" "http://127.0.0.1:$admin/metrics" >"$TMP/metrics"
+}
+
+metric() { # NAME-WITH-LABELS: its value, as of the last scrape
+	WANTED=$1 awk '$1 == ENVIRON["WANTED"] { print $2; exit }' "$TMP/metrics"
+}
+
+is_counted() { # NAME-WITH-LABELS AT-LEAST: now
+	local value
+	scrape && value=$(metric "$1") && ((${value:-0} >= $2))
+}
+
+# --- bytes in the clear, to $front or $PORT; what comes back, and how it ended ------------------
+
+send_hex() { # HEX [OPTION of rawclient...]: prints "received HEX ended fin ..."
+	rawclient --hex "$1" --timeout 8 "${@:2}" "127.0.0.1:${PORT:-$front}" 2>&1 | tr '\n' ' '
+}
+
+send_text() { # TEXT, as for printf %b [OPTION of rawclient...]: prints the lines of the answer, "ended fin"
+	printf %b "$1" >"$TMP/.bytes"
+	rawclient --raw --file "$TMP/.bytes" --timeout 8 "${@:2}" "127.0.0.1:${PORT:-$front}" 2>"$TMP/.ended" |
+		tr -d '\r'
+	grep -o 'ended [a-z]*' "$TMP/.ended"
+}
+
+# ends_as DESCRIPTION REASON REGEX COMMAND...: what the command prints, and one more connection ended
+# for that reason
+ends_as() {
+	local before series="gatehouse_connections_ended_total{reason=\"$2\"}"
+	scrape
+	before=$(metric "$series")
+	like "$1" "$("${@:4}")" "$3"
+	ok "$1: it counts as $2" wait_for "$PATIENCE" is_counted "$series" $((${before:-0} + 1))
+}
