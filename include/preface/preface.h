@@ -1,11 +1,32 @@
 /*
- * What may come before TLS on a connection: a PROXY header, or a protocol's own way to ask for TLS
+ * What may come before TLS on a connection: a PROXY header, or a protocol's own way to request TLS
  * (STARTTLS). Each protocol is one file of src/preface and one line of preface/entries.h; nothing else changes
- * when one is added. An entry is a conversation, pure: bytes in, bytes and a verdict out. One step drives
- * it towards clients (session/steps/preface), the connector towards servers (upstream/connector).
+ * when one is added.
  *
- * Where a listener has several, the PROXY header comes first, and each of the others may decline what it
- * does not know (TALK_NOT_MINE); what all decline is taken for TLS. A protocol whose server speaks first
+ * An entry is a conversation, pure: bytes in, bytes and a verdict out. `front` is the server, and talks to our
+ * clients (session/steps/preface); `back` is the client, and talks to our servers (upstream/connector). Both
+ * are called by the same rules, a call for each turn:
+ *
+ * - `back`, and `front` where the server speaks first, is called once with nothing, at the beginning.
+ * - Any other call has all bytes that have come and are not used, at least one.
+ *
+ *   verdict    used      say      what follows
+ *   MORE       none      nothing  a call with the same bytes and usually more; `want` says how many in all.
+ *                                 Where `heard_max` bytes are there already: refused as too long.
+ *   SAY        some (1)  sent     a call with the bytes that are left, if any, else when bytes come
+ *   DONE       any       sent     TLS. Bytes left could be anybody's: the driver refuses them, and `say` is not
+ *                                 sent. Without is_starttls they belong to what follows.
+ *   NOT_MINE   none      nothing  `front` before its first SAY: the next protocol of the listener gets these
+ *                                 bytes; after the last one they are taken for TLS. Later, and in `back`:
+ *                                 refused, "another protocol".
+ *   REFUSE     any       sent     the end; state->error says why. `front` that says nothing: see `refuse`.
+ *
+ *   (1) At least one byte, except in the call with nothing. `say` may be empty.
+ *
+ * A verdict of MORE or NOT_MINE changes nothing but `want`. fuzz_preface and tests/unit/conversation.h check
+ * these rules for every entry (tests/unit/talk_rules.h).
+ *
+ * Where a listener has several prefaces, the PROXY header comes first. A protocol whose server speaks first
  * stands alone on its listener.
  */
 #ifndef GATEHOUSE_PREFACE_PREFACE_H
@@ -16,22 +37,22 @@
 #include <netinet/in.h>
 
 enum talk {
-	TALK_MORE,     /* needs at least state->want bytes in all */
-	TALK_SAY,      /* `say` is to be sent; call again with what comes */
-	TALK_DONE,     /* the preface is over; `say`, if any, is to be sent first */
-	TALK_NOT_MINE, /* these bytes are of another protocol; nothing is used */
-	TALK_REFUSE,   /* state->error says why; `say`, if any, is to be sent before the end */
+	TALK_MORE,
+	TALK_SAY,
+	TALK_DONE,
+	TALK_NOT_MINE,
+	TALK_REFUSE,
 };
 
 #define PREFACE_SAY_MAX   1024 /* the room in `say` */
-#define PREFACE_HEARD_MAX 4096 /* the most bytes that a conversation may wait for in one piece */
+#define PREFACE_HEARD_MAX 4096 /* heard_max, unless an entry has its own */
 #define PREFACES_MAX      16   /* entries of the registry */
 
 /* All zero at the beginning. */
 struct talk_state {
 	unsigned phase;    /* the conversation's own: where it stands */
-	size_t want;       /* TALK_MORE */
-	const char *error; /* TALK_REFUSE: in words for the log; static */
+	size_t want;       /* TALK_MORE: more than were heard */
+	const char *error; /* TALK_REFUSE: in words for the log; static, printable ASCII */
 	/* What a PROXY header says: the addresses of the connection; AF_UNSPEC: nothing. */
 	union talk_address {
 		struct sockaddr any;
@@ -40,10 +61,7 @@ struct talk_state {
 	} source, destination;
 };
 
-/*
- * `heard`: what has come and is not used yet; at first, where the server speaks first, nothing. `*used`:
- * how many of these bytes are done with (0 unless set). `say` is empty and has PREFACE_SAY_MAX bytes of room.
- */
+/* `*used`: 0 unless set. `say` is empty and has PREFACE_SAY_MAX bytes of room. */
 typedef enum talk talk_fn(
 	struct talk_state *state, struct span heard, size_t *used, struct buf *say);
 
@@ -53,10 +71,13 @@ struct preface {
 	bool is_starttls;  /* TLS follows in the same connection, and no byte before it */
 	bool is_web;       /* an unknown server name may be answered with a page */
 	bool speaks_first; /* the server sends a greeting before the client sends anything */
-	size_t heard_max;  /* bytes of one piece at most; 0: PREFACE_HEARD_MAX */
+	size_t heard_max;  /* of one call, in bytes; 0: see preface_heard_max */
 	talk_fn *front;    /* we are the server */
 	talk_fn *back;     /* we are the client; NULL: never spoken to a server */
-	/* How the protocol says to a client that it is refused; NULL: the end alone. */
+	/*
+	 * How the protocol says to a client that it is refused; NULL: the end alone. `words`: why, static
+	 * strings of ours: printable ASCII, without CR, LF or any other control byte.
+	 */
 	void (*refuse)(const char *words, struct buf *say);
 };
 
@@ -75,6 +96,9 @@ const struct preface *const *preface_proxy_list(void);
  * or neither has one.
  */
 bool preface_fits(const struct preface *front, const struct preface *back);
+
+/* The most bytes of one call, for both drivers: a conversation cannot wait for more of them. */
+size_t preface_heard_max(const struct preface *preface);
 
 /* Every entry of the registry; NULL behind the last. */
 const struct preface *preface_at(size_t index);

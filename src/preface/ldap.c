@@ -56,7 +56,7 @@ static enum talk take_message(
 	struct span cursor = heard;
 	unsigned tag;
 	size_t len;
-	if (heard.len > 0 && heard.data[0] != TAG_SEQUENCE)
+	if (heard.data[0] != TAG_SEQUENCE)
 		return TALK_NOT_MINE;
 	state->want = heard.len + 1;
 	if (heard.len < 2 || (heard.data[1] > 0x80 && heard.len < 2u + (heard.data[1] & 0x7f)))
@@ -105,7 +105,7 @@ static enum talk ldap_back(
 	static const uint8_t head[] = {TAG_SEQUENCE, 29, TAG_INTEGER, 1, 1, TAG_EXTENDED_REQUEST,
 		24, TAG_REQUEST_NAME, sizeof START_TLS_OID - 1};
 	struct span message, id, response, result;
-	if (state->phase++ == 0) {
+	if (heard.len == 0) {
 		preface_say(say, head, sizeof head);
 		preface_say(say, START_TLS_OID, sizeof START_TLS_OID - 1);
 		return TALK_SAY;

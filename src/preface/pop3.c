@@ -7,10 +7,11 @@
 #include <strings.h>
 
 #define LINE_MAX 512 /* RFC 2449 section 4: of an answer; a command has 255 */
-#define COMMANDS_MAX                                                                               \
-	10 /* that a client sends without requesting TLS: the end comes with the last */
+/* Commands that a client may send without requesting TLS; the next one is the end. */
+#define COMMANDS_MAX 9
 
-enum { PHASE_GREETING, PHASE_COMMANDS }; /* `front` counts on from there, one for each command */
+/* `back`; `front` counts the commands. */
+enum { PHASE_GREETING, PHASE_ANSWER };
 
 static enum talk refuse_pop3(struct talk_state *state, const char *error)
 {
@@ -83,13 +84,12 @@ static enum talk pop3_front(
 	struct talk_state *state, struct span heard, size_t *used, struct buf *say)
 {
 	struct span command;
-	if (state->phase == PHASE_GREETING) {
-		state->phase = PHASE_COMMANDS;
+	if (heard.len == 0) {
 		say_text(say, "+OK POP3 server ready, TLS is required\r\n");
 		return TALK_SAY;
 	}
-	if (heard.len > 0 && (heard.data[0] < ' ' || heard.data[0] > '~') &&
-		heard.data[0] != '\r' && heard.data[0] != '\n')
+	if ((heard.data[0] < ' ' || heard.data[0] > '~') && heard.data[0] != '\r' &&
+		heard.data[0] != '\n')
 		return TALK_NOT_MINE; /* a ClientHello, for one: its end of line would never come */
 	enum talk talk = take_line(state, heard, &command, used);
 	return talk == TALK_DONE ? obey(state, command, say) : talk;
@@ -114,7 +114,7 @@ static enum talk pop3_back(
 		return TALK_DONE;
 	if (*used < heard.len)
 		return refuse_pop3(state, "the server answers before it is asked");
-	state->phase = PHASE_COMMANDS;
+	state->phase = PHASE_ANSWER;
 	say_text(say, "STLS\r\n");
 	return TALK_SAY;
 }

@@ -62,6 +62,11 @@ bool preface_fits(const struct preface *front, const struct preface *back)
 	return front == back || (!is_greeting(front) && !is_greeting(back));
 }
 
+size_t preface_heard_max(const struct preface *preface)
+{
+	return preface->heard_max > 0 ? preface->heard_max : PREFACE_HEARD_MAX;
+}
+
 void preface_say(struct buf *say, const void *data, size_t len)
 {
 	size_t taken = len < buf_room(say) ? len : buf_room(say);

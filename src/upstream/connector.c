@@ -13,8 +13,8 @@
 /* A conversation with the server before TLS. */
 struct connector_talk {
 	struct talk_state state;
-	size_t len;
-	uint8_t heard[PREFACE_HEARD_MAX];
+	size_t len, size; /* of `heard`: the bytes that are not used, and the room */
+	uint8_t heard[];
 };
 
 static enum connect_state connector_advance(struct connector *connector);
@@ -153,18 +153,23 @@ static enum connect_state begin_tls(struct connector *connector)
 
 /* STARTTLS. */
 
-/* Bytes behind the answer could be anybody's: the server has to be silent until TLS (CVE-2021-23222). */
 static enum connect_state end_talk(struct connector *connector)
 {
-	bool is_more = connector->talk->len > 0;
 	free(connector->talk);
 	connector->talk = NULL;
-	if (is_more)
-		return fail_preface(connector, "the server sends bytes before TLS");
 	return begin_tls(connector);
 }
 
-/* One turn of the conversation with what has come; what it says is sent. */
+static enum talk refuse_server(struct connector_talk *talk, const char *error)
+{
+	talk->state.error = error;
+	return TALK_REFUSE;
+}
+
+/*
+ * One turn of the conversation with what has come; what it says is sent. Bytes behind the answer could be
+ * anybody's: the server has to be silent until TLS (CVE-2021-23222).
+ */
 static enum talk take_turn(struct connector *connector)
 {
 	struct connector_talk *talk = connector->talk;
@@ -175,21 +180,26 @@ static enum talk take_turn(struct connector *connector)
 		&talk->state, span_of(talk->heard, talk->len), &used, &words);
 	talk->len -= used;
 	memmove(talk->heard, talk->heard + used, talk->len);
+	if (verdict == TALK_DONE && talk->len > 0)
+		return refuse_server(talk, "the server sends bytes before TLS");
 	/* A send queue that holds nothing has room for a line. */
-	if (buf_used(&words) == 0 || stream_write(connector->stream, &words) == IO_DONE)
-		return verdict;
-	talk->state.error = "the server does not take the request";
-	return TALK_REFUSE;
+	if (buf_used(&words) > 0 && stream_write(connector->stream, &words) != IO_DONE)
+		return refuse_server(talk, "the server does not take the request");
+	return verdict;
 }
 
 static enum connect_state talk_on(struct connector *connector)
 {
+	struct connector_talk *talk = connector->talk;
 	enum talk verdict;
-	while ((verdict = take_turn(connector)) == TALK_SAY)
-		;
+	do
+		verdict = take_turn(connector);
+	while (verdict == TALK_SAY && talk->len > 0);
 	switch (verdict) {
-	case TALK_SAY:
 	case TALK_MORE:
+	case TALK_SAY:
+		if (talk->len == talk->size)
+			return fail_preface(connector, "the server's answer is too long");
 		stream_watch(connector->stream, EV_READ);
 		return CONNECT_WAIT;
 	case TALK_DONE:
@@ -199,15 +209,13 @@ static enum connect_state talk_on(struct connector *connector)
 	case TALK_REFUSE:
 		break;
 	}
-	return fail_preface(connector, connector->talk->state.error);
+	return fail_preface(connector, talk->state.error);
 }
 
 static enum connect_state converse(struct connector *connector)
 {
 	struct connector_talk *talk = connector->talk;
-	struct buf buf = {.data = talk->heard, .end = talk->len, .size = sizeof talk->heard};
-	if (buf_room(&buf) == 0)
-		return fail_preface(connector, "the server's answer is too long");
+	struct buf buf = {.data = talk->heard, .end = talk->len, .size = talk->size};
 	switch (stream_read(connector->stream, &buf)) {
 	case IO_AGAIN:
 		stream_watch(connector->stream, EV_READ);
@@ -225,12 +233,15 @@ static enum connect_state converse(struct connector *connector)
 
 static enum connect_state begin_preface(struct connector *connector)
 {
-	if (!connector->setup.starttls)
+	const struct preface *preface = connector->setup.starttls;
+	if (!preface)
 		return begin_tls(connector);
+	size_t size = preface_heard_max(preface);
 	connector->phase = PHASE_PREFACE;
-	connector->talk = calloc(1, sizeof *connector->talk);
+	connector->talk = calloc(1, sizeof *connector->talk + size);
 	if (!connector->talk)
 		return fail_preface(connector, "out of memory");
+	connector->talk->size = size;
 	return talk_on(connector);
 }
 

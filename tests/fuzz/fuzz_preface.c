@@ -1,39 +1,59 @@
-/* Every conversation of the registry, as server and as client, fed in pieces: no byte is read twice or beyond. */
-#include "preface/preface.h"
+/*
+ * Every conversation of the registry, as server and as client, called as the drivers call it, with bytes in
+ * pieces: it keeps the rules of preface/preface.h, and comes to an end.
+ */
+#include "../unit/talk_rules.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static void check(bool is_true)
+static void check(const char *breach)
 {
-	if (!is_true)
-		abort();
+	if (!breach)
+		return;
+	fprintf(stderr, "%s\n", breach);
+	abort();
 }
 
-/* The pieces end where the input says: its first byte is their size. */
-static void converse(talk_fn *fn, const uint8_t *data, size_t len, size_t piece)
+static enum talk take_turn(talk_fn *fn, struct talk_state *state, struct span heard, size_t *used)
+{
+	uint8_t room[PREFACE_SAY_MAX];
+	struct buf say = {.data = room, .size = sizeof room};
+	*used = 0;
+	enum talk verdict = fn(state, heard, used, &say);
+	check(talk_breach(verdict, state, heard.len, *used, &say));
+	return verdict;
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+	size_t ab = a < b ? a : b;
+	return ab < c ? ab : c;
+}
+
+static void converse(
+	const struct preface *preface, talk_fn *fn, const uint8_t *data, size_t len, size_t piece)
 {
 	struct talk_state state = {0};
-	uint8_t room[PREFACE_SAY_MAX];
-	size_t there = 0, taken = 0;
-	for (unsigned turns = 0; turns < 1000; turns++) {
-		struct buf say = {.data = room, .size = sizeof room};
-		size_t used = 0;
-		enum talk talk = fn(&state, span_of(data + taken, there - taken), &used, &say);
-		check(used <= there - taken);
-		check(say.end <= say.size);
-		check(talk != TALK_REFUSE || state.error);
-		check(talk != TALK_NOT_MINE || used == 0);
+	size_t there = 0, taken = 0, used, max = preface_heard_max(preface);
+	enum talk verdict = TALK_MORE;
+	if (talk_opens(preface, fn))
+		verdict = take_turn(fn, &state, span_of(NULL, 0), &used);
+	while (talk_goes_on(verdict)) {
+		if (verdict == TALK_MORE || taken == there) {
+			if (there == len || there - taken == max)
+				return;
+			there = smallest(there + piece, len, taken + max);
+		}
+		verdict = take_turn(fn, &state, span_of(data + taken, there - taken), &used);
 		taken += used;
-		if (talk != TALK_MORE && talk != TALK_SAY)
-			return;
-		if (there == len && (talk == TALK_MORE || used == 0))
-			return;
-		there = there + piece < len ? there + piece : len;
 	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* The first byte is the size of the pieces; 0: all at once. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size == 0)
@@ -41,9 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t piece = data[0] ? data[0] : size;
 	for (size_t i = 0; preface_at(i); i++) {
 		const struct preface *preface = preface_at(i);
-		converse(preface->front, data + 1, size - 1, piece);
+		converse(preface, preface->front, data + 1, size - 1, piece);
 		if (preface->back)
-			converse(preface->back, data + 1, size - 1, piece);
+			converse(preface, preface->back, data + 1, size - 1, piece);
 	}
 	return 0;
 }

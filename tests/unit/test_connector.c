@@ -572,37 +572,88 @@ static void a_server_may_close_within_its_answer(void **state)
 	assert_failed(bench, CONNECT_PREFACE, false, "LDAP: reset by peer");
 }
 
-/* A conversation of the test's own, which is never content. */
-static enum talk endless_back(
+/*
+ * A conversation of the test's own: at the beginning it says GO; it answers each letter but "E" and "N" with
+ * the same, and whatever begins with another byte is never enough.
+ */
+static enum talk toy_back(
 	struct talk_state *state, struct span heard, size_t *used, struct buf *say)
 {
-	(void)heard, (void)used;
-	if (state->phase++ > 0)
+	assert_int_equal(heard.len == 0, state->phase++ == 0);
+	state->want = heard.len + 1;
+	if (heard.len > 0 && heard.data[0] == 'E')
+		return *used = 1, TALK_DONE;
+	if (heard.len > 0 && heard.data[0] == 'N')
+		return TALK_NOT_MINE;
+	if (heard.len > 0 && (heard.data[0] < 'A' || heard.data[0] > 'Z'))
 		return TALK_MORE;
-	preface_say(say, "GO\n", 3);
+	*used = heard.len > 0;
+	preface_say(
+		say, heard.len > 0 ? heard.data : (const uint8_t *)"GO\n", heard.len > 0 ? 1 : 3);
 	return TALK_SAY;
 }
 
-static const struct preface endless = {
-	.name = "endless", .title = "Endless", .is_starttls = true, .back = endless_back};
+static const struct preface toy = {
+	.name = "toy", .title = "Toy", .is_starttls = true, .heard_max = 8, .back = toy_back};
+static const struct preface large_toy = {
+	.name = "toy", .title = "Toy", .is_starttls = true, .back = toy_back};
 
-static void an_answer_has_its_maximum(void **state)
+static void start_toy(struct bench *bench, const struct preface *preface)
 {
-	static const char much[PREFACE_HEARD_MAX];
-	struct bench *bench = bench_of(state);
-	bind_server(bench, 8);
-	bench->setup.starttls = &endless;
+	bench->setup.starttls = preface;
 	assert_int_equal(start(bench), CONNECT_WAIT);
 	accept_client(bench);
 	server_hears(bench, "GO\n", 3);
-	server_says(bench, much, sizeof much - 1);
+}
+
+static void server_is_echoed(struct bench *bench, const char *text)
+{
+	server_says(bench, text, strlen(text));
+	until_heard(bench);
+	server_hears(bench, text, strlen(text));
+}
+
+/* A turn has bytes that are not used yet, if it is not the first. */
+static void turns_follow_what_comes(void **state)
+{
+	struct bench *bench = bench_of(state);
+	bind_server(bench, 8);
+	start_toy(bench, &toy);
+	server_is_echoed(bench, "A");
+	server_is_echoed(bench, "BCD");
+	server_says(bench, TEXT("FE"));
+	settle(bench, CONNECT_WAIT);
+	assert_ready(bench);
+	server_hears(bench, "F", 1);
+	start_toy(bench, &toy);
+	server_says(bench, TEXT("AN"));
+	settle(bench, CONNECT_WAIT);
+	assert_failed(bench, CONNECT_PREFACE, false, "Toy: the server speaks another protocol");
+}
+
+static void assert_maximum(struct bench *bench, const struct preface *preface)
+{
+	static const char much[PREFACE_HEARD_MAX];
+	start_toy(bench, preface);
+	server_says(bench, much, preface_heard_max(preface) - 1);
 	until_heard(bench);
 	assert_int_equal(bench->done, 0);
 	server_says(bench, much, 1);
-	until_heard(bench);
-	server_says(bench, much, 1);
 	settle(bench, CONNECT_WAIT);
-	assert_failed(bench, CONNECT_PREFACE, false, "Endless: the server's answer is too long");
+	assert_failed(bench, CONNECT_PREFACE, false, "Toy: the server's answer is too long");
+}
+
+static void an_answer_has_its_maximum(void **state)
+{
+	struct bench *bench = bench_of(state);
+	bind_server(bench, 8);
+	assert_maximum(bench, &toy);
+	assert_maximum(bench, &large_toy);
+	start_toy(bench, &toy); /* what is used does not count */
+	server_is_echoed(bench, "ABCDFGHIJKMABCDFGHIJKM");
+	server_says(bench, TEXT("E"));
+	settle(bench, CONNECT_WAIT);
+	assert_ready(bench);
 }
 
 static void an_answer_may_not_come(void **state)
@@ -846,6 +897,7 @@ int main(void)
 		TEST(a_server_may_decline_starttls),
 		TEST(bytes_behind_the_answer_are_refused),
 		TEST(a_server_may_close_within_its_answer),
+		TEST(turns_follow_what_comes),
 		TEST(an_answer_has_its_maximum),
 		TEST(an_answer_may_not_come),
 		TEST(tls_is_negotiated),

@@ -31,11 +31,20 @@ static void without_greetings_the_ends_are_independent(void **state)
 	assert_true(preface_fits(&one, &other));
 }
 
+static void a_call_has_its_maximum(void **state)
+{
+	static const struct preface own = {.name = "own", .heard_max = 8}, none = {.name = "none"};
+	(void)state;
+	assert_int_equal(preface_heard_max(&own), 8);
+	assert_int_equal(preface_heard_max(&none), PREFACE_HEARD_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_greeting_in_front_needs_the_same_behind),
 		cmocka_unit_test(without_greetings_the_ends_are_independent),
+		cmocka_unit_test(a_call_has_its_maximum),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

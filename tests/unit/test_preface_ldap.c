@@ -5,68 +5,55 @@
 
 #include <cmocka.h>
 
-#include "preface/preface.h"
+#include "conversation.h"
 
 #define OID "1.3.6.1.4.1.1466.20037"
 
-static const char request[] = "\x30\x1d\x02\x01\x01\x77\x18\x80\x16" OID;
-static const char success[] = "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
-
-static uint8_t room[PREFACE_SAY_MAX];
-
-static enum talk talk(talk_fn *fn, struct talk_state *state, const void *data, size_t len,
-	size_t *used, struct buf *say)
-{
-	*used = 0;
-	*say = (struct buf){.data = room, .size = sizeof room};
-	return fn(state, span_of(data, len), used, say);
-}
+#define REQUEST "\x30\x1d\x02\x01\x01\x77\x18\x80\x16" OID
+#define SUCCESS "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"
 
 static void a_request_is_answered_at_any_split(void **state)
 {
+	static const struct exchange exchange = EXCHANGE(REQUEST, SUCCESS);
 	const struct preface *ldap = preface_find("ldap");
-	size_t used;
-	struct buf say;
 	(void)state;
-	for (size_t len = 0; len < sizeof request - 1; len++) {
-		struct talk_state talking = {0};
-		assert_int_equal(talk(ldap->front, &talking, request, len, &used, &say), TALK_MORE);
-		assert_int_equal(used, 0);
-		assert_int_equal(buf_used(&say), 0);
-		assert_true(talking.want > len && talking.want <= sizeof request - 1);
-	}
-	struct talk_state talking = {0};
-	assert_int_equal(
-		talk(ldap->front, &talking, request, sizeof request - 1, &used, &say), TALK_DONE);
-	assert_int_equal(used, sizeof request - 1);
-	assert_int_equal(buf_used(&say), sizeof success - 1);
-	assert_memory_equal(say.data, success, sizeof success - 1);
+	assert_talks_at_any_split(ldap, ldap->front, &exchange, 1);
 }
 
 static void a_server_is_asked_and_heard_at_any_split(void **state)
 {
+	static const struct exchange exchanges[] = {EXCHANGE("", REQUEST), EXCHANGE(SUCCESS, "")};
 	const struct preface *ldap = preface_find("ldap");
-	size_t used;
-	struct buf say;
 	(void)state;
-	for (size_t len = 0; len <= sizeof success - 1; len++) {
-		struct talk_state talking = {0};
-		assert_int_equal(talk(ldap->back, &talking, "", 0, &used, &say), TALK_SAY);
-		assert_int_equal(buf_used(&say), sizeof request - 1);
-		assert_memory_equal(say.data, request, sizeof request - 1);
-		bool is_whole = len == sizeof success - 1;
-		assert_int_equal(talk(ldap->back, &talking, success, len, &used, &say),
-			is_whole ? TALK_DONE : TALK_MORE);
-		assert_int_equal(used, is_whole ? len : 0);
+	assert_talks_at_any_split(ldap, ldap->back, exchanges, 2);
+}
+
+/* The driver waits for bytes that are part of the message, and for no others. */
+static void no_byte_beyond_the_message_is_wanted(void **state)
+{
+	const struct preface *ldap = preface_find("ldap");
+	(void)state;
+	for (size_t len = 1; len < sizeof REQUEST - 1; len++) {
+		struct conversation client = begin(ldap, ldap->front);
+		assert_int_equal(hear(&client, REQUEST, len), TALK_MORE);
+		assert_true(client.state.want <= sizeof REQUEST - 1);
 	}
+}
+
+static void bytes_behind_the_request_are_not_used(void **state)
+{
+	const struct preface *ldap = preface_find("ldap");
+	struct conversation client = begin(ldap, ldap->front);
+	(void)state;
+	assert_int_equal(hear(&client, REQUEST "\x30", sizeof REQUEST), TALK_DONE);
+	assert_int_equal(client.pending, 1);
 }
 
 static enum talk front_of(const char *data, size_t len)
 {
-	struct talk_state talking = {0};
-	size_t used;
-	struct buf say;
-	return talk(preface_find("ldap")->front, &talking, data, len, &used, &say);
+	const struct preface *ldap = preface_find("ldap");
+	struct conversation client = begin(ldap, ldap->front);
+	return hear(&client, data, len);
 }
 
 static void other_messages_are_refused(void **state)
@@ -88,14 +75,10 @@ static void a_server_that_declines_is_refused(void **state)
 {
 	static const char declined[] = "\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00";
 	const struct preface *ldap = preface_find("ldap");
-	struct talk_state talking = {0};
-	size_t used;
-	struct buf say;
+	struct conversation server = begin(ldap, ldap->back);
 	(void)state;
-	talk(ldap->back, &talking, "", 0, &used, &say);
-	assert_int_equal(talk(ldap->back, &talking, declined, sizeof declined - 1, &used, &say),
-		TALK_REFUSE);
-	assert_string_equal(talking.error, "the server declines StartTLS");
+	assert_int_equal(hear(&server, declined, sizeof declined - 1), TALK_REFUSE);
+	assert_string_equal(server.state.error, "the server declines StartTLS");
 }
 
 int main(void)
@@ -103,6 +86,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_answered_at_any_split),
 		cmocka_unit_test(a_server_is_asked_and_heard_at_any_split),
+		cmocka_unit_test(no_byte_beyond_the_message_is_wanted),
+		cmocka_unit_test(bytes_behind_the_request_are_not_used),
 		cmocka_unit_test(other_messages_are_refused),
 		cmocka_unit_test(a_server_that_declines_is_refused),
 	};

@@ -6,168 +6,121 @@
 
 #include <cmocka.h>
 
-#include "preface/preface.h"
+#include "conversation.h"
 
 #define GREETING "+OK POP3 server ready, TLS is required\r\n"
 #define CAPA     "+OK Capability list follows\r\nSTLS\r\n.\r\n"
 #define GRANTED  "+OK Begin TLS negotiation\r\n"
 #define REFUSED  "-ERR Request TLS by STLS first\r\n"
 
-/* What one side of a conversation heard and said. */
-struct talking {
-	talk_fn *fn;
-	struct talk_state state;
-	uint8_t heard[4096];
-	size_t len, pending; /* of `heard`: what has come, and how much of it is not used */
-	char said[4096];
-};
-
-static struct talking begin(talk_fn *fn)
+static struct conversation begin_front(void)
 {
-	return (struct talking){.fn = fn};
+	const struct preface *pop3 = preface_find("pop3");
+	return begin(pop3, pop3->front);
 }
 
-static enum talk turn(struct talking *talking)
+static struct conversation begin_back(void)
 {
-	uint8_t room[PREFACE_SAY_MAX];
-	struct buf say = {.data = room, .size = sizeof room};
-	size_t used = 0;
-	const uint8_t *data = talking->heard + talking->len - talking->pending;
-	enum talk talk = talking->fn(&talking->state, span_of(data, talking->pending), &used, &say);
-	assert_true(used <= talking->pending);
-	assert_true(talk != TALK_MORE || (used == 0 && talking->state.want > talking->pending));
-	talking->pending -= used;
-	strncat(talking->said, (const char *)say.data, buf_used(&say));
-	return talk;
-}
-
-/* All that comes of these bytes: until more are needed, or the end. */
-static enum talk hear(struct talking *talking, const char *data, size_t len)
-{
-	enum talk talk;
-	memcpy(talking->heard + talking->len, data, len);
-	talking->len += len;
-	talking->pending += len;
-	while ((talk = turn(talking)) == TALK_SAY)
-		;
-	return talk;
-}
-
-static void converse_at_any_split(talk_fn *fn, const char *heard, const char *said)
-{
-	size_t len = strlen(heard);
-	for (size_t split = 0; split <= len; split++) {
-		struct talking talking = begin(fn);
-		enum talk talk = hear(&talking, heard, split);
-		assert_int_equal(talk, split < len ? TALK_MORE : TALK_DONE);
-		if (split < len)
-			talk = hear(&talking, heard + split, len - split);
-		assert_int_equal(talk, TALK_DONE);
-		assert_int_equal(talking.pending, 0);
-		assert_string_equal(talking.said, said);
-	}
+	const struct preface *pop3 = preface_find("pop3");
+	return begin(pop3, pop3->back);
 }
 
 static void a_client_is_greeted_and_answered_at_any_split(void **state)
 {
+	static const struct exchange directly[] = {
+		EXCHANGE("", GREETING), EXCHANGE("STLS\r\n", GRANTED)};
+	static const struct exchange politely[] = {EXCHANGE("", GREETING),
+		EXCHANGE("capa\r\n", CAPA), EXCHANGE("USER alice\r\n", REFUSED),
+		EXCHANGE("NoOp\r\n", "+OK\r\n"), EXCHANGE("\r\n", REFUSED),
+		EXCHANGE("STLS x\r\n", REFUSED), EXCHANGE("stls\n", GRANTED)};
+	static const struct exchange at_once[] = {EXCHANGE("", GREETING),
+		EXCHANGE("capa\r\nUSER alice\r\nNoOp\r\n\r\nSTLS x\r\nstls\n",
+			CAPA REFUSED "+OK\r\n" REFUSED REFUSED GRANTED)};
 	const struct preface *pop3 = preface_find("pop3");
 	(void)state;
 	assert_true(pop3->speaks_first);
-	converse_at_any_split(pop3->front, "STLS\r\n", GREETING GRANTED);
-	converse_at_any_split(pop3->front, "capa\r\nUSER alice\r\nNoOp\r\n\r\nSTLS x\r\nstls\n",
-		GREETING CAPA REFUSED "+OK\r\n" REFUSED REFUSED GRANTED);
+	assert_talks_at_any_split(pop3, pop3->front, directly, 2);
+	assert_talks_at_any_split(pop3, pop3->front, politely, 7);
+	assert_talks_at_any_split(pop3, pop3->front, at_once, 2);
 }
 
 static void a_server_is_heard_and_asked_at_any_split(void **state)
 {
-	talk_fn *back = preface_find("pop3")->back;
-	static const char greeting[] = "+OK Dovecot ready. <1.2@c>\r\n", granted[] = "+OK\r\n";
+	static const struct exchange exchanges[] = {EXCHANGE("", ""),
+		EXCHANGE("+OK Dovecot ready. <1.2@c>\r\n", "STLS\r\n"), EXCHANGE("+OK\r\n", "")};
+	const struct preface *pop3 = preface_find("pop3");
 	(void)state;
-	for (size_t first = 0; first <= sizeof greeting - 1; first++)
-		for (size_t second = 0; second <= sizeof granted - 1; second++) {
-			struct talking talking = begin(back);
-			assert_int_equal(turn(&talking), TALK_MORE);
-			hear(&talking, greeting, first);
-			assert_string_equal(
-				talking.said, first < sizeof greeting - 1 ? "" : "STLS\r\n");
-			hear(&talking, greeting + first, sizeof greeting - 1 - first);
-			assert_string_equal(talking.said, "STLS\r\n");
-			bool is_whole = second == sizeof granted - 1;
-			assert_int_equal(
-				hear(&talking, granted, second), is_whole ? TALK_DONE : TALK_MORE);
-			if (!is_whole)
-				assert_int_equal(hear(&talking, granted + second,
-							 sizeof granted - 1 - second),
-					TALK_DONE);
-			assert_int_equal(talking.pending, 0);
-		}
+	assert_talks_at_any_split(pop3, pop3->back, exchanges, 3);
 }
 
 static void a_client_without_tls_comes_to_an_end(void **state)
 {
-	struct talking talking = begin(preface_find("pop3")->front);
-	char said[1024] = GREETING;
+	struct conversation client = begin_front();
 	(void)state;
+	assert_said_text(&client, GREETING);
 	for (unsigned i = 0; i < 9; i++) {
-		assert_int_equal(hear(&talking, "RETR 1\r\n", 8), TALK_MORE);
-		strcat(said, REFUSED);
+		assert_int_equal(hear(&client, "RETR 1\r\n", 8), TALK_SAY);
+		assert_said_text(&client, REFUSED);
 	}
-	assert_string_equal(talking.said, said);
-	assert_int_equal(hear(&talking, "NOOP\r\n", 6), TALK_REFUSE);
-	assert_string_equal(talking.said + strlen(said), "-ERR Too many commands without TLS\r\n");
-	assert_string_equal(talking.state.error, "the client does not request TLS");
+	assert_int_equal(hear(&client, "NOOP\r\n", 6), TALK_REFUSE);
+	assert_said_text(&client, "-ERR Too many commands without TLS\r\n");
+	assert_string_equal(client.state.error, "the client does not request TLS");
 }
 
-static void a_client_may_quit(void **state)
+static void a_client_may_quit_at_any_split(void **state)
 {
-	struct talking talking = begin(preface_find("pop3")->front);
 	(void)state;
-	assert_int_equal(hear(&talking, "quit\r\n", 6), TALK_REFUSE);
-	assert_string_equal(talking.said, GREETING "+OK Bye\r\n");
-	assert_string_equal(talking.state.error, "the client quits without TLS");
+	for (size_t split = 0; split < 6; split++) {
+		struct conversation client = begin_front();
+		assert_true(talk_goes_on(hear(&client, "quit\r\n", split)));
+		assert_int_equal(hear(&client, "quit\r\n" + split, 6 - split), TALK_REFUSE);
+		assert_said_text(&client, GREETING "+OK Bye\r\n");
+	}
+	struct conversation client = begin_front();
+	assert_int_equal(hear(&client, "NOOP\r\nQUIT\r\nNOOP\r\n", 18), TALK_REFUSE);
+	assert_said_text(&client, GREETING "+OK\r\n+OK Bye\r\n");
 }
 
 static void what_is_no_command_is_refused(void **state)
 {
-	talk_fn *front = preface_find("pop3")->front;
 	static const char hello[] = "\x16\x03\x01\x02\x00";
 	char line[512];
 	(void)state;
-	struct talking talking = begin(front);
-	assert_int_equal(hear(&talking, hello, sizeof hello - 1), TALK_NOT_MINE);
+	struct conversation client = begin_front();
+	assert_int_equal(hear(&client, hello, sizeof hello - 1), TALK_NOT_MINE);
 	memset(line, 'x', sizeof line);
-	talking = begin(front);
-	assert_int_equal(hear(&talking, line, sizeof line - 1), TALK_MORE);
-	assert_int_equal(hear(&talking, line, 1), TALK_REFUSE);
-	assert_string_equal(talking.state.error, "a line is too long");
-	assert_string_equal(talking.said, GREETING);
+	client = begin_front();
+	assert_int_equal(hear(&client, line, sizeof line - 1), TALK_MORE);
+	assert_int_equal(hear(&client, line, 1), TALK_REFUSE);
+	assert_string_equal(client.state.error, "a line is too long");
+	assert_said_text(&client, GREETING);
 }
 
 /* What is behind STLS is left for the driver to refuse. */
 static void bytes_behind_the_request_are_not_used(void **state)
 {
-	struct talking talking = begin(preface_find("pop3")->front);
+	struct conversation client = begin_front();
 	(void)state;
-	assert_int_equal(hear(&talking, "STLS\r\nUSER eve\r\n", 16), TALK_DONE);
-	assert_int_equal(talking.pending, 10);
+	assert_int_equal(hear(&client, "STLS\r\nUSER eve\r\n", 16), TALK_DONE);
+	assert_int_equal(client.pending, 10);
 }
 
 static void assert_server_refused(const char *heard, const char *said, const char *error)
 {
-	struct talking talking = begin(preface_find("pop3")->back);
-	assert_int_equal(hear(&talking, heard, strlen(heard)), TALK_REFUSE);
-	assert_string_equal(talking.said, said);
-	assert_string_equal(talking.state.error, error);
+	struct conversation server = begin_back();
+	assert_int_equal(hear(&server, heard, strlen(heard)), TALK_REFUSE);
+	assert_said_text(&server, said);
+	assert_string_equal(server.state.error, error);
 }
 
 static void a_server_that_declines_is_refused(void **state)
 {
-	struct talking talking = begin(preface_find("pop3")->back);
+	struct conversation server = begin_back();
 	(void)state;
-	assert_int_equal(hear(&talking, "+OK\r\n", 5), TALK_MORE);
-	assert_int_equal(hear(&talking, "-ERR unknown\r\n", 14), TALK_REFUSE);
-	assert_string_equal(talking.said, "STLS\r\n");
-	assert_string_equal(talking.state.error, "the server declines STLS");
+	assert_int_equal(hear(&server, "+OK\r\n", 5), TALK_SAY);
+	assert_int_equal(hear(&server, "-ERR unknown\r\n", 14), TALK_REFUSE);
+	assert_said_text(&server, "STLS\r\n");
+	assert_string_equal(server.state.error, "the server declines STLS");
 	assert_server_refused("-ERR busy\r\n", "", "the server greets with an error");
 	assert_server_refused("-ERR\n", "", "the server greets with an error");
 	assert_server_refused("220 mail.test ESMTP\r\n", "", "the server does not speak POP3");
@@ -192,7 +145,7 @@ int main(void)
 		cmocka_unit_test(a_client_is_greeted_and_answered_at_any_split),
 		cmocka_unit_test(a_server_is_heard_and_asked_at_any_split),
 		cmocka_unit_test(a_client_without_tls_comes_to_an_end),
-		cmocka_unit_test(a_client_may_quit),
+		cmocka_unit_test(a_client_may_quit_at_any_split),
 		cmocka_unit_test(what_is_no_command_is_refused),
 		cmocka_unit_test(bytes_behind_the_request_are_not_used),
 		cmocka_unit_test(a_server_that_declines_is_refused),

@@ -475,6 +475,7 @@ static enum talk toy_front(
 	if (state->phase == 0 && heard.len > 0 && heard.data[0] != 'T')
 		return TALK_NOT_MINE;
 	const uint8_t *end = heard.len > 0 ? memchr(heard.data, '\n', heard.len) : NULL;
+	state->want = heard.len + 1;
 	if (!end)
 		return TALK_MORE;
 	*used = (size_t)(end - heard.data) + 1;

@@ -14,11 +14,6 @@ static const struct preface *current_preface(const struct session *session)
 	return *session->at.preface.next;
 }
 
-static size_t heard_max(const struct preface *preface)
-{
-	return preface->heard_max > 0 ? preface->heard_max : PREFACE_HEARD_MAX;
-}
-
 /* A send queue that holds nothing has room for an answer. */
 static bool send_words(struct session *session, struct buf *words)
 {
@@ -33,10 +28,10 @@ static bool take_bytes(struct session *session, size_t len)
 }
 
 /* In the words of the protocol where it has any, unless the conversation has said them itself. */
-static enum step_result refuse_client(
-	struct session *session, const char *why, struct buf *words, bool is_said)
+static enum step_result refuse_client(struct session *session, const char *why, struct buf *words)
 {
 	const struct preface *preface = current_preface(session);
+	bool is_said = buf_used(words) > 0;
 	char text[128];
 	snprintf(text, sizeof text, "%s: %s", preface->title, why);
 	if (!is_said && !preface->refuse)
@@ -45,13 +40,6 @@ static enum step_result refuse_client(
 		preface->refuse(why, words);
 	send_words(session, words);
 	return session_refuse(session, END_BAD_PREFACE, text);
-}
-
-static enum step_result await_more(struct session *session, size_t have)
-{
-	struct preface_state *state = &session->at.preface;
-	size_t want = state->talk.want > have ? state->talk.want : have + 1;
-	return peek_wait_for(session, &state->peek, have, want);
 }
 
 /* What is there already wakes the loop again: one turn of the conversation for each turn of the loop. */
@@ -108,23 +96,27 @@ static enum step_result take_turn(struct session *session, struct span heard)
 	struct buf words = {.data = room, .size = sizeof room};
 	size_t used = 0;
 	enum talk verdict = preface->front(&state->talk, heard, &used, &words);
-	bool is_said = buf_used(&words) > 0;
-	if (verdict == TALK_NOT_MINE && !state->is_chosen)
-		return try_next(session, heard);
-	if (verdict == TALK_MORE && heard.len >= heard_max(preface))
-		return refuse_client(session, "too long", &words, false);
+	switch (verdict) {
+	case TALK_MORE:
+		if (heard.len >= preface_heard_max(preface))
+			return refuse_client(session, "too long", &words);
+		return peek_wait_for(session, &state->peek, heard.len, state->talk.want);
+	case TALK_NOT_MINE:
+		if (!state->is_chosen)
+			return try_next(session, heard);
+		return refuse_client(session, "another protocol", &words);
+	case TALK_REFUSE:
+		return refuse_client(session, state->talk.error, &words);
+	case TALK_SAY:
+	case TALK_DONE:
+		break;
+	}
 	if (verdict == TALK_DONE && preface->is_starttls && used < heard.len) {
 		words.end = 0;
-		return refuse_client(session, "bytes behind the request for TLS", &words, false);
+		return refuse_client(session, "bytes behind the request for TLS", &words);
 	}
-	if (verdict == TALK_REFUSE)
-		return refuse_client(session, state->talk.error, &words, is_said);
-	if (verdict == TALK_NOT_MINE)
-		return refuse_client(session, "another protocol", &words, is_said);
 	if (!take_bytes(session, used) || !send_words(session, &words))
 		return session_end(session, END_BAD_PREFACE, "client reset before ClientHello");
-	if (verdict == TALK_MORE)
-		return await_more(session, heard.len);
 	return verdict == TALK_SAY ? await_answer(session) : conclude_preface(session);
 }
 
@@ -137,7 +129,7 @@ static enum step_result run_prefaces(struct session *session, const struct prefa
 		if (current_preface(session)->speaks_first)
 			return take_turn(session, span_of(NULL, 0));
 	}
-	enum step_result seen = peek(session, heard_max(current_preface(session)), &len);
+	enum step_result seen = peek(session, preface_heard_max(current_preface(session)), &len);
 	if (seen != STEP_NEXT)
 		return seen;
 	return take_turn(session, span_of(session->service->ctx.plain, len));
