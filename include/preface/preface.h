@@ -20,6 +20,8 @@
  *                                 bytes; after the last one they are taken for TLS. Later, and in `back`:
  *                                 refused, "another protocol".
  *   REFUSE     any       sent     the end; state->error says why. `front` that says nothing: see `refuse`.
+ *   LEAVE      any       sent     the orderly end by a client that does not want TLS: no error, and logged as
+ *                                 reason=done. `front` alone; in `back` the connector takes it for REFUSE.
  *
  *   (1) At least one byte, except in the call with nothing. `say` may be empty.
  *
@@ -42,6 +44,7 @@ enum talk {
 	TALK_DONE,
 	TALK_NOT_MINE,
 	TALK_REFUSE,
+	TALK_LEAVE,
 };
 
 #define PREFACE_SAY_MAX   1024 /* the room in `say` */

@@ -65,7 +65,7 @@ static enum talk obey(struct talk_state *state, struct span command, struct buf 
 	}
 	if (is_command(command, "QUIT")) {
 		say_text(say, "+OK Bye\r\n");
-		return refuse_pop3(state, "the client quits without TLS");
+		return TALK_LEAVE;
 	}
 	if (state->phase++ >= COMMANDS_MAX) {
 		say_text(say, "-ERR Too many commands without TLS\r\n");

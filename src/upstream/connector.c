@@ -206,6 +206,8 @@ static enum connect_state talk_on(struct connector *connector)
 		return end_talk(connector);
 	case TALK_NOT_MINE:
 		return fail_preface(connector, "the server speaks another protocol");
+	case TALK_LEAVE:
+		return fail_preface(connector, "the conversation ends without TLS");
 	case TALK_REFUSE:
 		break;
 	}

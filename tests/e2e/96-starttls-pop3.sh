@@ -196,12 +196,19 @@ like "the greeting comes behind a PROXY header" \
 logs "the log: from where" msg=connection client=192.0.2.1:1 preface=pop3
 like "and not before" "$(PORT=$proxied send_text '')" '^ended'
 greeting=$'^\\+OK [^\n]*\n'
+bye=$'\\+OK [^\n]*\nended (fin|reset)$'
+ends_as "a client may leave without TLS" done "$greeting$bye" send_text 'QUIT\r\n'
+logs "the log: it left in order" msg=connection level=info reason=done \
+	"end=POP3: the client left without TLS"
+ends_as "a login in the clear is refused, and the client may still leave" done \
+	"$greeting"$'-ERR [^\n]*STLS[^\n]*\n-ERR [^\n]*\n-ERR [^\n]*\n'"$bye" \
+	send_text 'USER alice\r\nPASS secret\r\nAUTH PLAIN\r\nQUIT\r\n'
+scrape
+is "neither is an error" "$(metric 'gatehouse_connections_ended_total{reason="bad_preface"}')" 0
+
 refused() { # DESCRIPTION TEXT ANSWER [OPTION...]
 	ends_as "$1" bad_preface "$greeting$3"$'\n?ended (fin|reset)$' send_text "$2" "${@:4}"
 }
-refused "QUIT" 'QUIT\r\n' $'\\+OK [^\n]*'
-refused "a login in the clear" 'USER alice\r\nPASS secret\r\nAUTH PLAIN\r\nQUIT\r\n' \
-	$'-ERR [^\n]*STLS[^\n]*\n-ERR [^\n]*\n-ERR [^\n]*\n\\+OK [^\n]*'
 refused "commands without end" "$(printf 'NOOP\\r\\n%.0s' {1..30})" $'(\\+OK\n){9}-ERR [^\n]*'
 
 # Bytes behind the request could be an attacker's, injected into the session of the client.

@@ -47,6 +47,7 @@ static inline const char *talk_breach(enum talk verdict, const struct talk_state
 			return "REFUSE: without an error";
 		return is_printable(state->error) ? NULL : "REFUSE: the error is not printable";
 	case TALK_DONE:
+	case TALK_LEAVE:
 		break;
 	}
 	return NULL;

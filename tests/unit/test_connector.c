@@ -573,7 +573,7 @@ static void a_server_may_close_within_its_answer(void **state)
 }
 
 /*
- * A conversation of the test's own: at the beginning it says GO; it answers each letter but "E" and "N" with
+ * A conversation of the test's own: at the beginning it says GO; it answers each letter but "E", "L" and "N" with
  * the same, and whatever begins with another byte is never enough.
  */
 static enum talk toy_back(
@@ -583,6 +583,8 @@ static enum talk toy_back(
 	state->want = heard.len + 1;
 	if (heard.len > 0 && heard.data[0] == 'E')
 		return *used = 1, TALK_DONE;
+	if (heard.len > 0 && heard.data[0] == 'L')
+		return TALK_LEAVE;
 	if (heard.len > 0 && heard.data[0] == 'N')
 		return TALK_NOT_MINE;
 	if (heard.len > 0 && (heard.data[0] < 'A' || heard.data[0] > 'Z'))
@@ -629,6 +631,17 @@ static void turns_follow_what_comes(void **state)
 	server_says(bench, TEXT("AN"));
 	settle(bench, CONNECT_WAIT);
 	assert_failed(bench, CONNECT_PREFACE, false, "Toy: the server speaks another protocol");
+}
+
+/* It is for clients that we serve. */
+static void nobody_leaves_a_server(void **state)
+{
+	struct bench *bench = bench_of(state);
+	bind_server(bench, 8);
+	start_toy(bench, &toy);
+	server_says(bench, TEXT("L"));
+	settle(bench, CONNECT_WAIT);
+	assert_failed(bench, CONNECT_PREFACE, false, "Toy: the conversation ends without TLS");
 }
 
 static void assert_maximum(struct bench *bench, const struct preface *preface)
@@ -898,6 +911,7 @@ int main(void)
 		TEST(bytes_behind_the_answer_are_refused),
 		TEST(a_server_may_close_within_its_answer),
 		TEST(turns_follow_what_comes),
+		TEST(nobody_leaves_a_server),
 		TEST(an_answer_has_its_maximum),
 		TEST(an_answer_may_not_come),
 		TEST(tls_is_negotiated),

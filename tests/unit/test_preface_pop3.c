@@ -73,11 +73,11 @@ static void a_client_may_quit_at_any_split(void **state)
 	for (size_t split = 0; split < 6; split++) {
 		struct conversation client = begin_front();
 		assert_true(talk_goes_on(hear(&client, "quit\r\n", split)));
-		assert_int_equal(hear(&client, "quit\r\n" + split, 6 - split), TALK_REFUSE);
+		assert_int_equal(hear(&client, "quit\r\n" + split, 6 - split), TALK_LEAVE);
 		assert_said_text(&client, GREETING "+OK Bye\r\n");
 	}
 	struct conversation client = begin_front();
-	assert_int_equal(hear(&client, "NOOP\r\nQUIT\r\nNOOP\r\n", 18), TALK_REFUSE);
+	assert_int_equal(hear(&client, "NOOP\r\nQUIT\r\nNOOP\r\n", 18), TALK_LEAVE);
 	assert_said_text(&client, GREETING "+OK\r\n+OK Bye\r\n");
 }
 

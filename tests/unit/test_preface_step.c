@@ -467,7 +467,7 @@ static void the_lists_lead_to_a_route(void **state)
 
 static unsigned toy_turns;
 
-/* Declines all but "T"; greets; wants a line, for which it says OK, and then refuses. */
+/* Declines all but "T"; greets; wants a line, for which it says OK, and then refuses, or lets leave. */
 static enum talk toy_front(
 	struct talk_state *state, struct span heard, size_t *used, struct buf *say)
 {
@@ -485,8 +485,10 @@ static enum talk toy_front(
 	}
 	if (heard.data[0] == 'X')
 		return TALK_NOT_MINE;
-	if (heard.data[0] == 'S')
+	if (heard.data[0] == 'S' || heard.data[0] == 'L')
 		preface_say(say, "BYE\n", 4);
+	if (heard.data[0] == 'L')
+		return TALK_LEAVE;
 	state->error = "it refuses";
 	return TALK_REFUSE;
 }
@@ -566,6 +568,28 @@ static void refusals_are_in_the_words_of_the_protocol(void **state)
 	feed(TEXT("R\n"));
 	assert_toy_ended(rig, "OK\n", "end=\"Mute: it refuses\"");
 	assert_int_equal(client.half_closes, 0);
+}
+
+/* What is behind the last words is of no interest. */
+static void a_client_may_leave_without_tls(void **state)
+{
+	struct rig *rig = rig_of(state);
+	start_list(rig, &toy, NULL);
+	feed(TEXT("T1\n"));
+	feed(TEXT("L\nL\n"));
+	assert_string_equal(rig->service.sessions->step->name, "drain_input");
+	assert_int_equal(client.half_closes, 1);
+	assert_toy_ended(rig, "OK\nBYE\n",
+		"reason=done step=drain_input end=\"Toy: the client left without TLS\"");
+	assert_int_equal(rig_ends(rig, END_DONE), 1);
+	assert_int_equal(rig_ends(rig, END_BAD_PREFACE), 0);
+	start_list(rig, preface_find("pop3"), NULL);
+	feed(TEXT("QUIT\r\n"));
+	client.in_ended = true;
+	assert_true(fake_ready(&client));
+	assert_logged("reason=done step=drain_input end=\"POP3: the client left without TLS\"");
+	assert_int_equal(rig_ends(rig, END_DONE), 2);
+	assert_int_equal(count_of(rig, "pop3"), 0);
 }
 
 /* Once it has said something the others have no turn. */
@@ -654,6 +678,7 @@ int main(void)
 		TEST(the_lists_lead_to_a_route),
 		TEST(a_listener_may_have_several),
 		TEST(refusals_are_in_the_words_of_the_protocol),
+		TEST(a_client_may_leave_without_tls),
 		TEST(a_chosen_preface_cannot_decline),
 		TEST(a_piece_has_its_maximum),
 		TEST(each_piece_is_a_turn),

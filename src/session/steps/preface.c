@@ -42,6 +42,15 @@ static enum step_result refuse_client(struct session *session, const char *why, 
 	return session_refuse(session, END_BAD_PREFACE, text);
 }
 
+static enum step_result let_client_leave(struct session *session, struct buf *words)
+{
+	char text[128];
+	snprintf(text, sizeof text, "%s: the client left without TLS",
+		current_preface(session)->title);
+	send_words(session, words);
+	return session_refuse(session, END_DONE, text);
+}
+
 /* What is there already wakes the loop again: one turn of the conversation for each turn of the loop. */
 static enum step_result await_answer(struct session *session)
 {
@@ -107,6 +116,8 @@ static enum step_result take_turn(struct session *session, struct span heard)
 		return refuse_client(session, "another protocol", &words);
 	case TALK_REFUSE:
 		return refuse_client(session, state->talk.error, &words);
+	case TALK_LEAVE:
+		return let_client_leave(session, &words);
 	case TALK_SAY:
 	case TALK_DONE:
 		break;
