@@ -178,7 +178,7 @@ write_config "\"pool.test\": {$site, \"backend\": {\"servers\": [\"$bare\", \"$g
 	\"balance\": \"round_robin\", $inner}},"
 logs "a reload: a pool" msg=reloaded
 served=0
-for i in {1..6}; do [[ $(search "$(uri pool.test)" -ZZ) != guarded ]] || served=$((served + 1)); done
+for _ in {1..6}; do [[ $(search "$(uri pool.test)" -ZZ) != guarded ]] || served=$((served + 1)); done
 is "one of two servers declines: six of six clients are served" "$served" 6
 write_config "\"pool.test\": {$site, \"backend\": {\"servers\": [\"$bare\", \"$guarded\"], $check, $inner}},"
 logs "a health check with StartTLS: the one that declines is down" "msg=server marked down" "server=$bare"

@@ -197,10 +197,10 @@ logs "the log: from where" msg=connection client=192.0.2.1:1 preface=pop3
 like "and not before" "$(PORT=$proxied send_text '')" '^ended'
 greeting=$'^\\+OK [^\n]*\n'
 bye=$'\\+OK [^\n]*\nended (fin|reset)$'
-ends_as "a client may leave without TLS" done "$greeting$bye" send_text 'QUIT\r\n'
+ends_as "a client may leave without TLS" "done" "$greeting$bye" send_text 'QUIT\r\n'
 logs "the log: it left in order" msg=connection level=info reason=done \
 	"end=POP3: the client left without TLS"
-ends_as "a login in the clear is refused, and the client may still leave" done \
+ends_as "a login in the clear is refused, and the client may still leave" "done" \
 	"$greeting"$'-ERR [^\n]*STLS[^\n]*\n-ERR [^\n]*\n-ERR [^\n]*\n'"$bye" \
 	send_text 'USER alice\r\nPASS secret\r\nAUTH PLAIN\r\nQUIT\r\n'
 scrape

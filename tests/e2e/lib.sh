@@ -574,6 +574,7 @@ logs_not() { # DESCRIPTION PAIR...: no such line so far
 # Sets admin, a port, and METRICS, the member of the configuration that serves metrics there.
 claim_metrics() {
 	free_port admin
+	# shellcheck disable=SC2154 # free_port has set it
 	METRICS="\"metrics\": {\"enabled\": true, \"listen\": \"127.0.0.1:$admin\"}"
 }
 
