@@ -214,7 +214,7 @@ static enum connect_state talk_on(struct connector *connector)
 	return fail_preface(connector, talk->state.error);
 }
 
-static enum connect_state converse(struct connector *connector)
+static enum connect_state preface_read(struct connector *connector)
 {
 	struct connector_talk *talk = connector->talk;
 	struct buf buf = {.data = talk->heard, .end = talk->len, .size = talk->size};
@@ -265,14 +265,14 @@ static enum connect_state send_header(struct connector *connector)
 
 /* Connecting. */
 
-static void adopt(struct connector *connector, int fd)
+static void adopt_socket(struct connector *connector, int fd)
 {
 	const struct connector_setup *setup = &connector->setup;
 	connector->stream = plain_stream_init(setup->plain, setup->ctx->loop, fd);
 	stream_set_driver(connector->stream, on_ready, connector);
 }
 
-static enum connect_state connected(struct connector *connector)
+static enum connect_state connector_connected(struct connector *connector)
 {
 	const struct connector_setup *setup = &connector->setup;
 	connector->connected_us = clock_now_us();
@@ -287,7 +287,7 @@ static enum connect_state conclude_connect(struct connector *connector)
 {
 	int outcome = socket_connect_outcome(stream_raw_in(connector->stream));
 	if (outcome == 0)
-		return connected(connector);
+		return connector_connected(connector);
 	if (outcome != EINPROGRESS)
 		return fail_dial(connector, outcome);
 	stream_watch(connector->stream, EV_WRITE);
@@ -301,7 +301,7 @@ static enum connect_state connect_to(struct connector *connector, const struct a
 	int fd = socket_connect(address);
 	if (fd < 0)
 		return fail_dial(connector, errno);
-	adopt(connector, fd);
+	adopt_socket(connector, fd);
 	return conclude_connect(connector);
 }
 
@@ -315,8 +315,8 @@ static void on_dialled(void *owner, const struct dial_result *result)
 		connector_fail(connector, CONNECT_DIAL, result->why);
 	} else {
 		connector->address = result->address;
-		adopt(connector, result->fd);
-		connected(connector);
+		adopt_socket(connector, result->fd);
+		connector_connected(connector);
 	}
 	connector_settle(connector);
 }
@@ -346,7 +346,7 @@ static enum connect_state connector_advance(struct connector *connector)
 	case PHASE_CONNECT:
 		return conclude_connect(connector);
 	case PHASE_PREFACE:
-		return converse(connector);
+		return preface_read(connector);
 	case PHASE_TLS:
 		return shake_hands(connector);
 	case PHASE_DIAL:
