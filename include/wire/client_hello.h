@@ -29,6 +29,7 @@ struct client_hello {
 	 */
 	struct server_name sni;
 	const char *sni_error;
+	bool sni_is_address; /* the name sent is an IP address, which counts as none: `sni.len` is 0 */
 	/*
 	 * The body of the ALPN list: one length byte, then the id, again and again; every id is at
 	 * least one byte and the list is well formed. Walk it with alpn_next. Empty: none offered.

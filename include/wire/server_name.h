@@ -22,6 +22,13 @@ struct server_name {
 const char *server_name_parse(struct span raw, struct server_name *out);
 
 /*
+ * The same for the name that a ClientHello has: an IP address is no name (RFC 6066 section 3), and
+ * clients that send one all the same are served as if they had sent none. NULL then, and `out` has no
+ * name.
+ */
+const char *server_name_parse_sni(struct span raw, struct server_name *out);
+
+/*
  * The same for names of the configuration and of certificates: a "*" may only be the whole first
  * label. To server_name_parse it is a byte like others: a client may well name "*.example.com", and
  * who looks it up must not take it for the pattern.

@@ -63,8 +63,11 @@ bool explain_input_make(
 	size_t used = 0;
 	input->verdict = HELLO_WHOLE;
 	input->hello = (struct client_hello){.version_min = 0x0303, .version_max = 0x0304};
-	if (*sni)
-		input->hello.sni_error = server_name_parse(span_of_string(sni), &input->hello.sni);
+	if (*sni) {
+		struct client_hello *hello = &input->hello;
+		hello->sni_error = server_name_parse_sni(span_of_string(sni), &hello->sni);
+		hello->sni_is_address = !hello->sni_error && hello->sni.len == 0;
+	}
 	while (alpn) {
 		size_t len = strcspn(alpn, ",");
 		if (!add_id(input, &used, alpn, len)) {
@@ -86,6 +89,8 @@ static void print_name(struct out *out, const struct client_hello *hello)
 		out_bytes(out, "sni", span_of(hello->sni.text, hello->sni.len));
 	else
 		out_text(out, "sni", NULL);
+	if (hello->sni_is_address)
+		out_text(out, "sni_note", "an IP address is not a server name, and counts as none");
 }
 
 static void print_alpn(struct out *out, const struct client_hello *hello)

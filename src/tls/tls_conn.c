@@ -42,7 +42,7 @@ static struct tls_conn *conn_of_store(X509_STORE_CTX *store)
 static bool is_routed_name(const struct tls_conn *conn, const char *sni)
 {
 	struct server_name seen = {0};
-	if (sni && server_name_parse(span_of_string(sni), &seen) != NULL)
+	if (sni && server_name_parse_sni(span_of_string(sni), &seen) != NULL)
 		return false;
 	return strcmp(seen.text, conn->accept.name) == 0;
 }

@@ -104,7 +104,7 @@ static const char *parse_server_name(struct span body, struct server_name *out)
 		return "is not of type host_name";
 	if (list.len > 0)
 		return "list does not hold exactly one name";
-	return server_name_parse(name, out);
+	return server_name_parse_sni(name, out);
 }
 
 /* RFC 7301 section 3.1. */
@@ -153,9 +153,10 @@ static void use_legacy_version(unsigned version, struct client_hello *hello)
 
 static void use_extension(unsigned type, struct span body, struct client_hello *hello)
 {
-	if (type == EXTENSION_SERVER_NAME)
+	if (type == EXTENSION_SERVER_NAME) {
 		hello->sni_error = parse_server_name(body, &hello->sni);
-	else if (type == EXTENSION_ALPN)
+		hello->sni_is_address = !hello->sni_error && hello->sni.len == 0;
+	} else if (type == EXTENSION_ALPN)
 		hello->alpn_error = parse_alpn(body, &hello->alpn);
 	else if (type == EXTENSION_SUPPORTED_VERSIONS)
 		parse_versions(body, hello);

@@ -72,15 +72,18 @@ static const char *copy_labels(struct span name, char *out)
 	return before == '.' ? "has an empty label" : NULL;
 }
 
+static struct span without_final_dot(struct span raw)
+{
+	return span_of(raw.data, raw.len - (raw.len > 0 && raw.data[raw.len - 1] == '.'));
+}
+
 const char *server_name_parse(struct span raw, struct server_name *out)
 {
 	out->len = 0;
 	out->text[0] = '\0';
 	if (raw.len == 0)
 		return "is empty";
-	struct span name = raw;
-	if (raw.data[raw.len - 1] == '.')
-		name.len--;
+	struct span name = without_final_dot(raw);
 	if (name.len > SERVER_NAME_MAX)
 		return "is longer than 253 bytes";
 	const char *error = is_ip(name) ? "is an IP address" : copy_labels(name, out->text);
@@ -89,6 +92,23 @@ const char *server_name_parse(struct span raw, struct server_name *out)
 	else
 		out->len = (uint8_t)name.len;
 	return error;
+}
+
+/* Written as an address is, and nothing else: what is_ip only refuses, for safety, is not one here. */
+static bool is_address(struct span text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.data[i] <= ' ' || text.data[i] >= 0x7f)
+			return false;
+	if (text.len > 2 && text.data[0] == '[' && text.data[text.len - 1] == ']')
+		return is_ipv6(span_of(text.data + 1, text.len - 2));
+	return is_ipv4(text) || is_ipv6(text);
+}
+
+const char *server_name_parse_sni(struct span raw, struct server_name *out)
+{
+	const char *error = server_name_parse(raw, out);
+	return error && is_address(without_final_dot(raw)) ? NULL : error;
 }
 
 static bool is_wildcard(struct span raw)

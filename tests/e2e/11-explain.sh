@@ -127,8 +127,8 @@ is "no certificate at all" "$(jq -c '[.route, .answer]' out)" '[null,"alert unre
 told "no common protocol" '[.route, .why, .answer, .protocols]' \
 	'[null,"no common application protocol","alert no_application_protocol",["ssh","any","acme-tls/1","h2","http/1.1"]]' \
 	--sni app.test --alpn foo
-told "an address is no name" '[.sni, .why, .answer]' \
-	'[null,"server name is an IP address","alert illegal_parameter"]' --sni 192.0.2.1
+told "an address counts as no name" '[.sni, .sni_note]' \
+	'[null,"an IP address is not a server name, and counts as none"]' --sni 192.0.2.1
 told "an empty label" '.why' '"server name has an empty label"' --sni a..test
 told "a control byte" '.why' '"server name holds a control byte"' --sni $'a\tb'
 

@@ -76,8 +76,9 @@ ok "in UTF-8" grep -q "$(printf '"\303\203\302\251.test"')" eight
 is "quotes and backslashes" "$(of_extensions "$(with_sni "$(hex 'a"b\c')")" | jq -r .sni)" 'a"b\c'
 is "a NUL" "$(of_extensions "$(with_sni 61006200)" | jq -c '[.complete, .sni, .sni_error]')" \
 	'[true,null,"holds a NUL byte"]'
-is "an address" "$(of_extensions "$(with_sni "$(hex 127.0.0.1)")" | jq -r .sni_error)" \
-	'is an IP address'
+is "an address counts as no name" \
+	"$(of_extensions "$(with_sni "$(hex 127.0.0.1)")" | jq -c '[.sni, .sni_error, .sni_note]')" \
+	'[null,null,"an IP address is not a server name, and counts as none"]'
 isnt "a malformed list" "$(of_extensions 00000003000500 | jq -r .sni_error)" null
 is "is whole all the same" "$(of_extensions 00000003000500 | jq -c '[.complete, .error]')" '[true,null]'
 is "malformed protocols" "$(of_extensions "$(with_alpn 0568)" |

@@ -115,10 +115,7 @@ named "a dot in front" ".site.test" "has an empty label"
 named "two dots at the end" "site.test.." "has an empty label"
 named "a dot alone" "." "has an empty label"
 named "254 bytes" "$long.$long.$long.$long.1234567890" "is longer than 253 bytes"
-named "an IPv4 address" "127.0.0.1" "is an IP address"
-named "an IPv4 address with a dot" "127.0.0.1." "is an IP address"
-named "an IPv6 address" "2001:db8::1" "is an IP address"
-named "an IPv6 address in brackets" "[::1]" "is an IP address"
+named "an IPv6 address in brackets, with a port" "[::1]:443" "is an IP address"
 
 like "253 bytes are a name" "$(hello --sni "$long.$long.$long.$long.123456789" |
 	rawclient --file - --half-close "127.0.0.1:$front")" '^received 160301'

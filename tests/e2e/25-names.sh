@@ -58,6 +58,10 @@ reaches test any "one label"
 reaches under_score.test any "a name that no host may have"
 reaches '*.site.test' wild "a star asked for is a label like any other"
 reaches '' any "no name"
+reaches 127.0.0.1 any "an IPv4 address, which counts as none"
+reaches 2001:db8::1 any "an IPv6 address"
+printf 'ping\n' | socat -t 1 - "OPENSSL:127.0.0.1:$front,verify=0" >"$TMP/socat.out" 2>&1
+like "socat's own server name for an address" "$(cat "$TMP/socat.out")" ^any
 
 # Passed through as they are: the hello comes back behind the greeting, its name as it was asked.
 for name in passed.site.test PASSED.Site.Test passed.site.test.; do
@@ -68,6 +72,6 @@ done
 logs "the log has the canonical name" msg=connection sni=passed.site.test route=passed.site.test
 is "and no other" "$(log_lines msg=connection sni | grep -cE 'sni=[^ ]*([A-Z]|\. )')" 0
 logs "a client without a name has none in the log" msg=connection 'route=*' end
-is "one" "$(log_lines msg=connection 'route=*' | grep -vc sni=)" 1
+is "nor has one that names an address" "$(log_lines msg=connection 'route=*' | grep -vc sni=)" 4
 ok "gatehouse ends well" stop_gatehouse
 done_testing

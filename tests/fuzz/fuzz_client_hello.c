@@ -32,6 +32,7 @@ static void check_whole(const struct client_hello *hello, size_t len)
 	CHECK(hello->wire_len <= CLIENT_HELLO_MAX);
 	CHECK(!hello->error && hello->want == 0);
 	CHECK(!hello->sni_error || hello->sni.len == 0);
+	CHECK(!hello->sni_is_address || (!hello->sni_error && hello->sni.len == 0));
 	CHECK(strlen(hello->sni.text) == hello->sni.len);
 	if (hello->sni.len > 0) {
 		CHECK(!server_name_parse(span_of(hello->sni.text, hello->sni.len), &again));

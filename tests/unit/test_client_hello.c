@@ -433,6 +433,20 @@ static void finds_the_server_name(void **state)
 	assert_int_equal(hello.sni.len, 11);
 }
 
+static void an_address_is_no_server_name(void **state)
+{
+	(void)state;
+	struct client_hello hello;
+	assert_int_equal(ask_extension(0,
+				 TEXT("\0\x0c\0\0\x09"
+				      "127.0.0.1"),
+				 &hello),
+		HELLO_WHOLE);
+	assert_null(hello.sni_error);
+	assert_true(hello.sni_is_address);
+	assert_int_equal(hello.sni.len, 0);
+}
+
 static void refuses_odd_server_name_lists(void **state)
 {
 	(void)state;
@@ -447,9 +461,6 @@ static void refuses_odd_server_name_lists(void **state)
 		{(uint8_t *)"\0\x08\0\0\1a\0\0\1b", 10}, /* two names */
 		{(uint8_t *)"\0\x08\0\0\1a\1\0\1b", 10}, /* a name and something else */
 		{(uint8_t *)"\0\6\0\0\3a\0b", 8},
-		{(uint8_t *)"\0\x0c\0\0\x09"
-			    "127.0.0.1",
-			14},
 	};
 	struct client_hello hello;
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
@@ -585,7 +596,7 @@ static void check_name(const cJSON *row, const struct client_hello *hello)
 		assert_int_equal(hello->sni.len, len);
 		assert_memory_equal(hello->sni.text, name, len);
 	} else {
-		assert_non_null(hello->sni_error);
+		assert_true(hello->sni_error || hello->sni_is_address);
 		assert_int_equal(hello->sni.len, 0);
 	}
 	free(raw.data);
@@ -757,6 +768,7 @@ int main(void)
 		cmocka_unit_test(tells_too_large_before_it_has_come),
 		cmocka_unit_test(keeps_to_the_first_fault),
 		cmocka_unit_test(finds_the_server_name),
+		cmocka_unit_test(an_address_is_no_server_name),
 		cmocka_unit_test(refuses_odd_server_name_lists),
 		cmocka_unit_test(finds_the_protocols),
 		cmocka_unit_test(cuts_text_between_bytes),

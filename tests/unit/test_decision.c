@@ -268,7 +268,8 @@ static void write_hello(struct fixture *fixture, struct client *client)
 
 static void random_client(struct fixture *fixture, struct client *client)
 {
-	static const char *const bad_names[] = {"192.0.2.1", "a..test", "a\tb.test"};
+	static const char *const bad_names[] = {"[::1]:443", "a..test", "a\tb.test"};
+	static const char address[] = "192.0.2.1"; /* counts as no name */
 	*client = (struct client){.flaw = FLAWLESS,
 		.all_drained = chance(fixture, 40),
 		.is_preface_unknown = chance(fixture, 4)};
@@ -278,6 +279,8 @@ static void random_client(struct fixture *fixture, struct client *client)
 		strcpy(client->name, bad_names[random_below(fixture, COUNT(bad_names))]);
 	else if (!chance(fixture, 8))
 		random_name(fixture, client->name);
+	else if (chance(fixture, 2))
+		strcpy(client->name, address);
 	if (!client->is_preface_unknown)
 		client->preface = prefaces[random_below(fixture, COUNT(prefaces))];
 	unsigned first = random_below(fixture, COUNT(ids));
@@ -285,6 +288,8 @@ static void random_client(struct fixture *fixture, struct client *client)
 	for (unsigned i = 0; i < client->alpn_count; i++)
 		client->alpn[i] = ids[(first + 2 * i) % COUNT(ids)];
 	write_hello(fixture, client);
+	if (strcmp(client->name, address) == 0)
+		client->name[0] = '\0';
 }
 
 /* The model. */

@@ -98,6 +98,27 @@ static void refuses_addresses(void **state)
 		assert_refused(addresses[i], strlen(addresses[i]), "is an IP address");
 }
 
+static void an_address_as_sni_counts_as_none(void **state)
+{
+	(void)state;
+	static const char *const addresses[] = {"127.0.0.1", "127.0.0.1.", "010.001.000.009", "::1",
+		"2001:DB8::1", "fe80::1%eth0", "[2001:db8::1]"};
+	static const char *const others[] = {
+		"[::1]:443", "[a].test", "::1%a b", "::1%\x01", "", "a..b", "fe80::1%\xff"};
+	struct server_name name;
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+		name.len = 1;
+		assert_null(server_name_parse_sni(span_of_string(addresses[i]), &name));
+		assert_int_equal(name.len, 0);
+		assert_string_equal(name.text, "");
+	}
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_non_null(server_name_parse_sni(span_of_string(others[i]), &name));
+	assert_non_null(server_name_parse_sni(span_of("::1%\0", 5), &name));
+	assert_null(server_name_parse_sni(span_of_string("App.test."), &name));
+	assert_string_equal(name.text, "app.test");
+}
+
 static void takes_names_that_look_like_addresses(void **state)
 {
 	(void)state;
@@ -157,6 +178,7 @@ int main(void)
 		cmocka_unit_test(refuses_empty_labels),
 		cmocka_unit_test(measures_the_canonical_form),
 		cmocka_unit_test(refuses_addresses),
+		cmocka_unit_test(an_address_as_sni_counts_as_none),
 		cmocka_unit_test(takes_names_that_look_like_addresses),
 		cmocka_unit_test(takes_a_star_as_the_first_label_of_a_pattern),
 		cmocka_unit_test(covers_exactly_one_label),
