@@ -34,7 +34,11 @@ void tls_client_unref(struct tls_client *client);
 
 struct tls_peer;
 
-/* `name` is what its certificate must stand for: a host name, also sent as SNI, or an IP address. */
+/*
+ * `name` is what its certificate must stand for: a host name, also sent as SNI, or an IP address. It is
+ * brought into canonical form (wire/server_name), which tls_peer_name returns. NULL with `err` if it is
+ * neither; under a policy that verifies nothing such a peer has no name ("") and is sent none.
+ */
 struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, struct err *err);
 struct tls_peer *tls_peer_ref(struct tls_peer *peer);
 void tls_peer_unref(struct tls_peer *peer);

@@ -67,13 +67,16 @@ static bool load_trust(struct builder *builder, const struct backend_request *re
 	return policy->trust != NULL;
 }
 
+/* "" for a path without "server_name", which only the health check of a passthrough has. */
 static const char *name_of(
 	const struct client_tls_config *tls, const char *address, struct endpoint *endpoint)
 {
 	struct err ignored;
 	if (tls->server_name)
 		return tls->server_name;
-	return endpoint_parse(address, endpoint, &ignored) ? endpoint->host : address;
+	if (!endpoint_parse(address, endpoint, &ignored))
+		return address;
+	return endpoint->is_unix ? "" : endpoint->host;
 }
 
 /* One peer for each server, as that kind of client. */
@@ -89,7 +92,8 @@ static void add_peers(struct builder *builder, const struct backend_request *req
 		struct endpoint endpoint;
 		const char *name = name_of(&config->tls, server->text, &endpoint);
 		struct tls_peer *peer = tls_store_peer(store, client, server->text, name, &err);
-		builder->no_memory |= !peer;
+		if (!peer)
+			report_field(builder, request, "server_name", -1, err.text);
 		if (peer && !policy->unverified)
 			server->tls = tls_peer_ref(peer);
 		if (peer && config->health == HEALTH_TLS)

@@ -2,6 +2,7 @@
 
 #include "tls/cert/ossl_error.h"
 #include "tls/tls_conn.h"
+#include "wire/server_name.h"
 
 #include <arpa/inet.h>
 #include <openssl/err.h>
@@ -19,7 +20,7 @@ struct tls_peer {
 	pthread_mutex_t lock;
 	SSL_SESSION *sessions[SESSIONS_KEPT];
 	unsigned session_count;
-	bool is_address;
+	enum peer_name { PEER_HOST, PEER_ADDRESS, PEER_UNNAMED } kind;
 	char name[];
 };
 
@@ -107,10 +108,28 @@ static bool is_ip_address(const char *name)
 	return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
 }
 
+/*
+ * In canonical form: without the zone of a link-local address, or as server names are (RFC 6066
+ * section 3: no trailing dot). Never longer than it was.
+ */
+static bool peer_set_name(struct tls_peer *peer, const char *name, struct err *err)
+{
+	struct server_name host;
+	peer->kind = PEER_ADDRESS;
+	memcpy(peer->name, name, strcspn(name, "%"));
+	if (is_ip_address(peer->name))
+		return true;
+	const char *wrong = server_name_parse(span_of_string(name), &host);
+	peer->kind = wrong ? PEER_UNNAMED : PEER_HOST;
+	memcpy(peer->name, host.text, host.len + 1u);
+	if (wrong)
+		err_set(err, "the name \"%s\" %s", name, wrong);
+	return !wrong || peer->client->policy.unverified;
+}
+
 struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, struct err *err)
 {
-	size_t size = strlen(name) + 1;
-	struct tls_peer *peer = calloc(1, sizeof *peer + size);
+	struct tls_peer *peer = calloc(1, sizeof *peer + strlen(name) + 1);
 	if (!peer) {
 		err_set(err, "out of memory");
 		return NULL;
@@ -118,9 +137,10 @@ struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, st
 	peer->refs = 1;
 	peer->client = tls_client_ref(client);
 	pthread_mutex_init(&peer->lock, NULL);
-	memcpy(peer->name, name, size);
-	peer->is_address = is_ip_address(name);
-	return peer;
+	if (peer_set_name(peer, name, err))
+		return peer;
+	tls_peer_unref(peer);
+	return NULL;
 }
 
 struct tls_peer *tls_peer_ref(struct tls_peer *peer)
@@ -182,11 +202,17 @@ void tls_peer_keep_session(struct tls_peer *peer, SSL_SESSION *session)
 
 static bool peer_expect_name(SSL *ssl, const struct tls_peer *peer)
 {
-	if (peer->is_address)
+	switch (peer->kind) {
+	case PEER_ADDRESS:
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), peer->name) == 1;
-	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-	return SSL_set1_host(ssl, peer->name) == 1 &&
-		SSL_set_tlsext_host_name(ssl, peer->name) == 1;
+	case PEER_HOST:
+		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		return SSL_set1_host(ssl, peer->name) == 1 &&
+			SSL_set_tlsext_host_name(ssl, peer->name) == 1;
+	case PEER_UNNAMED:
+		break;
+	}
+	return true;
 }
 
 /* A resumed session skips the verification: a certificate that has expired since does not resume. */

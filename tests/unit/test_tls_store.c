@@ -78,6 +78,37 @@ static void peers_are_of_one_client_address_and_name(void **state)
 	assert_ptr_not_equal(tls_store_peer(*state, other, "a:1", "a", &err), peer);
 }
 
+static void assert_peer_name(struct tls_client *client, const char *name, const char *canonical)
+{
+	struct tls_peer *peer = tls_peer_create(client, name, &err);
+	assert_non_null(peer);
+	assert_string_equal(tls_peer_name(peer), canonical);
+	SSL *ssl = tls_peer_ssl(peer);
+	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	bool is_host = *canonical && !strchr(canonical, ':') && canonical[0] > '9';
+	assert_string_equal(sni ? sni : "", is_host ? canonical : "");
+	SSL_free(ssl);
+	tls_peer_unref(peer);
+}
+
+/* RFC 6066 section 3: the SNI has no trailing dot; and no certificate has one. */
+static void names_of_peers_are_canonical(void **state)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303};
+	struct tls_client *client = tls_store_client(*state, &policy, &err);
+	assert_peer_name(client, "plain.example", "plain.example");
+	assert_peer_name(client, "Plain.Example.", "plain.example");
+	assert_peer_name(client, "192.0.2.1", "192.0.2.1");
+	assert_peer_name(client, "fe80::1%eth0", "fe80::1");
+	assert_null(tls_peer_create(client, "a..b", &err));
+	assert_string_equal(err.text, "the name \"a..b\" has an empty label");
+	assert_null(tls_peer_create(client, "", &err));
+	policy.unverified = true; /* a health check of a server on a unix socket */
+	client = tls_store_client(*state, &policy, &err);
+	assert_peer_name(client, "Plain.Example.", "plain.example");
+	assert_peer_name(client, "", "");
+}
+
 static void what_a_published_load_did_not_use_is_dropped(void **state)
 {
 	struct tls_client_policy policy = {.min_version = 0x0303};
@@ -123,6 +154,7 @@ int main(void)
 		TEST(clients_of_one_policy_are_one),
 		TEST(clients_with_other_pins_are_others),
 		TEST(peers_are_of_one_client_address_and_name),
+		TEST(names_of_peers_are_canonical),
 		TEST(what_a_published_load_did_not_use_is_dropped),
 		TEST(failures_leave_nothing_behind),
 	};
