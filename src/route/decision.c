@@ -14,7 +14,10 @@ static void decide_alert(struct decision *out, enum alert alert, enum end_reason
 	out->detail = detail;
 }
 
-/* The page is HTTP/1.1, which is agreed on if the client offers it. */
+/*
+ * The page is HTTP/1.1, which is agreed on if the client offers it. One that offers "h2" and no such
+ * version begins with HTTP/2 (RFC 9113 section 3.2), and does not read it.
+ */
 static bool can_read_page(struct span offered, struct span *agreed)
 {
 	bool is_web = offered.len == 0;
@@ -22,8 +25,7 @@ static bool can_read_page(struct span offered, struct span *agreed)
 	while (alpn_next(&offered, &id)) {
 		if (span_equal(id, span_of("http/1.1", 8)))
 			*agreed = id;
-		is_web |= span_equal(id, span_of("h2", 2)) ||
-			(id.len == 8 && memcmp(id.data, "http/1.", 7) == 0);
+		is_web |= id.len == 8 && memcmp(id.data, "http/1.", 7) == 0;
 	}
 	return is_web;
 }

@@ -52,10 +52,13 @@ is "a request that comes in pieces" "$( (printf 'HEAD / HT'; sleep 0.1; printf \
 	'TP/1.1\r\nHost: x\r\n'; sleep 0.1; printf '\r\n') | openssl s_client -connect \
 	"127.0.0.1:$front" -servername two.apps.example.test -quiet -ign_eof 2>/dev/null |
 	tr -d '\r')" "$head"
-like "who offers h2 alone gets it too, unnegotiated" \
+like "who offers h2 alone, and cannot read it, gets the alert" \
 	"$(printf 'GET / HTTP/1.1\r\n\r\n' | openssl s_client -connect "127.0.0.1:$front" \
-		-servername two.apps.example.test -alpn h2 -ign_eof 2>/dev/null)" \
-	'No ALPN negotiated.*HTTP/1.1 421 Misdirected Request'
+		-servername two.apps.example.test -alpn h2 -ign_eof 2>&1)" 'unrecognized name'
+like "who offers both gets it" \
+	"$(printf 'GET / HTTP/1.1\r\n\r\n' | openssl s_client -connect "127.0.0.1:$front" \
+		-servername two.apps.example.test -alpn h2,http/1.1 -ign_eof 2>/dev/null)" \
+	'ALPN protocol: http/1.1.*HTTP/1.1 421 Misdirected Request'
 is "an upload is answered too" "$(get two.apps.example.test --data-binary @/bin/true \
 	-o /dev/null -w '%{http_code}')" 421
 is "TLS 1.2" "$(get two.apps.example.test --tls-max 1.2 -o /dev/null -w '%{http_code}')" 421

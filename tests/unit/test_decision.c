@@ -359,8 +359,7 @@ static void model_unknown(struct table *table, const struct client *client, char
 	bool has_certificate = false, is_web = client->alpn_count == 0;
 	for (unsigned i = 0; i < table->count; i++)
 		has_certificate |= model_terminates(&table->hosts[i]);
-	is_web |= model_offers(client, "h2") || model_offers(client, "http/1.1") ||
-		model_offers(client, "http/1.0");
+	is_web |= model_offers(client, "http/1.1") || model_offers(client, "http/1.0");
 	if (has_certificate && is_web && (!client->preface || client->preface->is_web))
 		sprintf(out, "421 %u %s", most_shared(table, client->name),
 			model_offers(client, "http/1.1") ? "http/1.1" : "-");
