@@ -79,6 +79,22 @@ int tls_conn_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len
 	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
+/* Curves of the keys in clients' certificates: what those who issue them use. */
+static const int certificate_curves[] = {NID_X9_62_prime256v1, NID_secp384r1, NID_secp521r1,
+	NID_brainpoolP256r1, NID_brainpoolP384r1, NID_brainpoolP512r1};
+
+/*
+ * For the signature of a TLS 1.2 client OpenSSL takes the groups of the key exchange as the curves of
+ * certificates, too ("wrong curve"). The exchange is done at this point: the list has no other use any
+ * more. In TLS 1.3 the signature algorithm names the curve (RFC 8446 section 4.2.3).
+ */
+static void allow_certificate_curves(SSL *ssl)
+{
+	if (SSL_version(ssl) < TLS1_3_VERSION)
+		SSL_set1_groups(ssl, (int *)certificate_curves,
+			sizeof certificate_curves / sizeof *certificate_curves);
+}
+
 static int refuse_client(struct tls_conn *conn, X509_STORE_CTX *store, const char *why)
 {
 	conn->refusal = why ? why : "not admitted";
@@ -102,7 +118,10 @@ int tls_conn_on_verify_client(int ok, X509_STORE_CTX *store)
 			conn, "client certificate: %s", X509_verify_cert_error_string(error));
 		return 0;
 	}
-	if (depth > 0 || !conn->accept.admit)
+	if (depth > 0)
+		return 1;
+	allow_certificate_curves(conn->ssl);
+	if (!conn->accept.admit)
 		return 1;
 	const char *why = NULL;
 	if (!conn->identity)
