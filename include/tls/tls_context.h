@@ -8,6 +8,7 @@
 #define GATEHOUSE_TLS_TLS_CONTEXT_H
 
 #include "tls/tickets.h"
+#include "tls/tls_groups.h"
 #include "tls/tls_policy.h"
 
 #include <openssl/ssl.h>
@@ -16,19 +17,23 @@ struct tls_context {
 	atomic_uint refs;
 	_Atomic(SSL_CTX *) ssl_ctx; /* NULL until tls_context_ssl */
 	struct tickets *ticket_keys;
+	const char *groups;       /* of key exchange */
 	struct tls_policy policy; /* with references of its own */
 };
 
 /*
- * For a policy whose credentials passed (tls/cert/keypair_check). `tickets` must outlive the context. The caller has
- * the only reference.
+ * For a policy whose credentials passed (tls/cert/keypair_check). `tickets` and `groups` must outlive the context. The
+ * caller has the only reference.
  */
-struct tls_context *tls_context_create(
-	const struct tls_policy *policy, struct tickets *tickets, struct err *err);
+struct tls_context *tls_context_create(const struct tls_policy *policy, struct tickets *tickets,
+	const struct tls_groups *groups, struct err *err);
 struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
 /* Lent; the first call, from whichever thread, takes a quarter of a millisecond. NULL: no memory. */
 SSL_CTX *tls_context_ssl(struct tls_context *context);
+
+/* Makes it now, before any connection; false with `err` if OpenSSL refuses. For one thread. */
+bool tls_context_prepare(struct tls_context *context, struct err *err);
 
 #endif

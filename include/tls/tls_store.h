@@ -16,6 +16,7 @@ struct tls_store;
 struct tls_store *tls_store_create(struct err *err);
 void tls_store_destroy(struct tls_store *store);
 struct tickets *tls_store_tickets(struct tls_store *store);
+const struct tls_groups *tls_store_groups(const struct tls_store *store);
 
 /* Everything requested between begin and end belongs to one load. */
 void tls_store_begin(struct tls_store *store);
@@ -27,6 +28,8 @@ struct credential *tls_store_credential(struct tls_store *store, const char *cer
 	const char *key_path, enum credential_part *at_fault, struct err *err);
 struct trust *tls_store_trust(struct tls_store *store, const struct trust_files *files,
 	enum trust_part *at_fault, int *index, struct err *err);
+
+/* NULL with `err` for what OpenSSL refuses, such as a policy when it lacks all groups. */
 struct tls_context *tls_store_context(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err);
 

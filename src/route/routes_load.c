@@ -419,6 +419,14 @@ static void check_greetings(struct builder *builder)
 	}
 }
 
+static void warn_of_groups(struct builder *builder)
+{
+	const struct tls_groups *groups = tls_store_groups(builder->setup->store);
+	if (*groups->missing && builder->routes->contexts.count > 0)
+		report_warning(builder->report, "%s: OpenSSL has no %s: key exchange uses %s alone",
+			builder->setup->path, groups->missing, groups->available);
+}
+
 static void builder_finish(struct builder *builder)
 {
 	tdestroy(builder->contexts, keep_item);
@@ -449,6 +457,7 @@ struct routes *routes_load(
 		build_forwards(&builder);
 	}
 	host_table_seal(&routes->hosts);
+	warn_of_groups(&builder);
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);
 	if (builder.no_memory)

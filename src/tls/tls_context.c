@@ -10,7 +10,6 @@
 
 /* Forward secrecy and authenticated encryption only; hardware decides between AES and ChaCha20. */
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
-#define GROUPS        "X25519:P-256:P-384"
 
 /* A ticket outlives its period by none: the keys of the period before are still there. */
 #define SESSION_SECONDS TICKET_PERIOD_SECONDS
@@ -93,7 +92,8 @@ static bool configure(SSL_CTX *ctx, struct tls_context *context)
 	if (SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
 		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1 ||
-		SSL_CTX_set1_groups_list(ctx, GROUPS) != 1 || !use_credentials(ctx, policy))
+		SSL_CTX_set1_groups_list(ctx, context->groups) != 1 ||
+		!use_credentials(ctx, policy))
 		return false;
 	return policy->verify == TLS_VERIFY_NONE || use_trust(ctx, policy);
 }
@@ -107,8 +107,8 @@ static void adopt_policy(struct tls_context *context, const struct tls_policy *p
 		trust_ref(policy->trust);
 }
 
-struct tls_context *tls_context_create(
-	const struct tls_policy *policy, struct tickets *tickets, struct err *err)
+struct tls_context *tls_context_create(const struct tls_policy *policy, struct tickets *tickets,
+	const struct tls_groups *groups, struct err *err)
 {
 	struct tls_context *context = calloc(1, sizeof *context);
 	if (!context) {
@@ -117,23 +117,41 @@ struct tls_context *tls_context_create(
 	}
 	context->refs = 1;
 	context->ticket_keys = tickets;
+	context->groups = groups->available;
 	adopt_policy(context, policy);
 	return context;
 }
 
 /* Of two threads that come first at the same time one uses what the other has made. */
+static SSL_CTX *context_build(struct tls_context *context)
+{
+	SSL_CTX *there = NULL, *made = SSL_CTX_new(TLS_server_method());
+	bool ok = made && configure(made, context);
+	if (ok && atomic_compare_exchange_strong(&context->ssl_ctx, &there, made))
+		return made;
+	SSL_CTX_free(made);
+	return there;
+}
+
 SSL_CTX *tls_context_ssl(struct tls_context *context)
 {
 	SSL_CTX *there = atomic_load_explicit(&context->ssl_ctx, memory_order_acquire);
 	if (there)
 		return there;
-	SSL_CTX *made = SSL_CTX_new(TLS_server_method());
-	bool ok = made && configure(made, context);
+	there = context_build(context);
 	ossl_error_clear();
-	if (ok && atomic_compare_exchange_strong(&context->ssl_ctx, &there, made))
-		return made;
-	SSL_CTX_free(made);
 	return there;
+}
+
+bool tls_context_prepare(struct tls_context *context, struct err *err)
+{
+	ERR_clear_error();
+	if (context_build(context)) {
+		ossl_error_clear();
+		return true;
+	}
+	err_set(err, "OpenSSL refuses a TLS context: %s", ossl_error_take());
+	return false;
 }
 
 struct tls_context *tls_context_ref(struct tls_context *context)

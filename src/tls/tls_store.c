@@ -19,7 +19,9 @@ struct item {
 
 struct tls_store {
 	struct tickets *tickets;
-	struct credential_readers readers;   /* its issuers are of one load: NULL between two */
+	struct tls_groups groups;
+	unsigned prepared;                 /* a bit for each class of policies that OpenSSL took */
+	struct credential_readers readers; /* its issuers are of one load: NULL between two */
 	struct keypair_check *keypair_check; /* of one load; NULL until it is needed */
 	void *index;                         /* a tree (tsearch) over `items` */
 	struct item *items;
@@ -88,8 +90,10 @@ struct tls_store *tls_store_create(struct err *err)
 	struct tls_store *store = calloc(1, sizeof *store);
 	err_set(err, "out of memory");
 	if (store && (store->readers.keys = key_reader_create()) != NULL &&
-		(store->tickets = tickets_create(err)) != NULL)
+		(store->tickets = tickets_create(err)) != NULL) {
+		tls_groups_find(&store->groups);
 		return store;
+	}
 	tls_store_destroy(store);
 	return NULL;
 }
@@ -123,6 +127,11 @@ void tls_store_destroy(struct tls_store *store)
 struct tickets *tls_store_tickets(struct tls_store *store)
 {
 	return store->tickets;
+}
+
+const struct tls_groups *tls_store_groups(const struct tls_store *store)
+{
+	return &store->groups;
 }
 
 void tls_store_begin(struct tls_store *store)
@@ -277,14 +286,46 @@ static void key_add_policy(struct strbuf *key, const struct tls_policy *policy)
 static bool check_keypairs(
 	struct tls_store *store, const struct tls_policy *policy, struct err *err)
 {
-	if (!store->keypair_check && !(store->keypair_check = keypair_check_create())) {
-		err_set(err, "out of memory");
+	if (!store->keypair_check && !(store->keypair_check = keypair_check_create(err)))
 		return false;
-	}
 	for (size_t i = 0; i < policy->credential_count; i++)
 		if (!keypair_check_passes(store->keypair_check, policy->credentials[i], err))
 			return false;
 	return true;
+}
+
+/*
+ * Contexts are made when they are needed, but what OpenSSL refuses is an error of the load: the first
+ * one of each class is made at once. A class has everything of a policy but its files, which have been
+ * read and checked.
+ */
+static bool check_class(struct tls_store *store, struct tls_context *context, struct err *err)
+{
+	const struct tls_policy *policy = &context->policy;
+	unsigned class = (policy->min_version == TLS1_3_VERSION) | (policy->tickets ? 2u : 0) |
+		(unsigned)policy->verify << 2;
+	if (store->prepared & 1u << class)
+		return true;
+	if (!*store->groups.available) {
+		err_set(err, "OpenSSL has none of the groups %s for key exchange",
+			store->groups.missing);
+		return false;
+	}
+	if (!tls_context_prepare(context, err))
+		return false;
+	store->prepared |= 1u << class;
+	return true;
+}
+
+static struct tls_context *context_make(
+	struct tls_store *store, const struct tls_policy *policy, struct err *err)
+{
+	struct tls_context *context =
+		tls_context_create(policy, store->tickets, &store->groups, err);
+	if (!context || check_class(store, context, err))
+		return context;
+	tls_context_unref(context);
+	return NULL;
 }
 
 struct tls_context *tls_store_context(
@@ -293,10 +334,9 @@ struct tls_context *tls_store_context(
 	struct strbuf key = {0};
 	key_add_policy(&key, policy);
 	struct tls_context *context = store_use(store, KIND_CONTEXT, &key);
-	if (!context && check_keypairs(store, policy, err)) {
-		context = tls_context_create(policy, store->tickets, err);
-		context = store_add(store, KIND_CONTEXT, &key, context, err);
-	}
+	if (!context && check_keypairs(store, policy, err))
+		context =
+			store_add(store, KIND_CONTEXT, &key, context_make(store, policy, err), err);
 	strbuf_finish(&key);
 	return context;
 }

@@ -147,6 +147,68 @@ static void failures_leave_nothing_behind(void **state)
 	assert_false(tls_store_counts(*state).changed);
 }
 
+/* Groups of key exchange. */
+
+static bool is_not_x25519(void *owner, const char *group)
+{
+	(void)owner;
+	return strcmp(group, "X25519") != 0;
+}
+
+static bool is_never(void *owner, const char *group)
+{
+	(void)owner, (void)group;
+	return false;
+}
+
+/* As under OpenSSL's FIPS provider. */
+static void groups_that_openssl_lacks_are_left_out(void **state)
+{
+	struct tls_groups groups;
+	tls_groups_select(&groups, is_not_x25519, NULL);
+	assert_string_equal(groups.available, "P-256:P-384");
+	assert_string_equal(groups.missing, "X25519");
+	struct tls_policy policy = {.min_version = 0x0303};
+	struct tls_context *context =
+		tls_context_create(&policy, tls_store_tickets(*state), &groups, &err);
+	assert_true(tls_context_prepare(context, &err));
+	tls_context_unref(context);
+	tls_groups_select(&groups, is_never, NULL);
+	assert_string_equal(groups.available, "");
+	assert_string_equal(groups.missing, "X25519:P-256:P-384");
+	assert_string_equal(tls_store_groups(*state)->available, "X25519:P-256:P-384");
+	assert_string_equal(tls_store_groups(*state)->missing, "");
+}
+
+static void what_openssl_refuses_is_an_error_of_the_load(void **state)
+{
+	struct tls_policy policy = {.min_version = 0x0303};
+	struct tls_groups groups = {.available = "X25519:P-999"};
+	struct tls_context *context =
+		tls_context_create(&policy, tls_store_tickets(*state), &groups, &err);
+	assert_false(tls_context_prepare(context, &err));
+	assert_non_null(strstr(err.text, "OpenSSL refuses a TLS context: "));
+	tls_context_unref(context);
+	EVP_set_default_properties(NULL, "provider=none"); /* which lacks everything */
+	void *made = tls_store_context(*state, &policy, &err);
+	EVP_set_default_properties(NULL, "");
+	assert_null(made);
+	assert_non_null(strstr(err.text, "OpenSSL refuses a TLS context: "));
+}
+
+static void one_context_of_a_class_is_made_while_loading(void **state)
+{
+	struct tls_policy policy = {.min_version = 0x0303};
+	struct tls_context *first = tls_store_context(*state, &policy, &err);
+	assert_non_null(atomic_load(&first->ssl_ctx));
+	policy.verify_depth = 1;
+	struct tls_context *second = tls_store_context(*state, &policy, &err);
+	assert_ptr_not_equal(second, first);
+	assert_null(atomic_load(&second->ssl_ctx));
+	policy.min_version = 0x0304;
+	assert_non_null(atomic_load(&tls_store_context(*state, &policy, &err)->ssl_ctx));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +219,9 @@ int main(void)
 		TEST(names_of_peers_are_canonical),
 		TEST(what_a_published_load_did_not_use_is_dropped),
 		TEST(failures_leave_nothing_behind),
+		TEST(groups_that_openssl_lacks_are_left_out),
+		TEST(what_openssl_refuses_is_an_error_of_the_load),
+		TEST(one_context_of_a_class_is_made_while_loading),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -613,7 +613,9 @@ static int set_up(void **state)
 		.credential_count = 1,
 		.min_version = TLS1_2_VERSION,
 		.tickets = true};
-	context = tls_context_create(&policy, tickets, &err);
+	static struct tls_groups groups;
+	tls_groups_find(&groups);
+	context = tls_context_create(&policy, tickets, &groups, &err);
 	client_context = SSL_CTX_new(TLS_client_method());
 	return credential && context && client_context ? 0 : -1;
 }

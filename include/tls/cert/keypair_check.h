@@ -11,8 +11,8 @@
 
 struct keypair_check;
 
-struct keypair_check *keypair_check_create(void);        /* NULL: no memory */
-void keypair_check_destroy(struct keypair_check *check); /* NULL is fine */
+struct keypair_check *keypair_check_create(struct err *err); /* NULL with `err` */
+void keypair_check_destroy(struct keypair_check *check);     /* NULL is fine */
 
 /* False with `err`. */
 bool keypair_check_passes(

@@ -37,12 +37,16 @@ static void class_free(void *item)
 	free(class);
 }
 
-struct keypair_check *keypair_check_create(void)
+struct keypair_check *keypair_check_create(struct err *err)
 {
 	struct keypair_check *check = calloc(1, sizeof *check);
+	ossl_error_clear();
 	if (check && (check->ctx = SSL_CTX_new(TLS_server_method())) != NULL)
 		return check;
-	ossl_error_clear();
+	if (check)
+		err_set(err, "OpenSSL refuses a TLS context: %s", ossl_error_take());
+	else
+		err_set(err, "out of memory");
 	free(check);
 	return NULL;
 }
