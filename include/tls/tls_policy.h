@@ -10,6 +10,12 @@
 
 #define CREDENTIALS_MAX 8 /* one of each key type */
 
+/*
+ * Towards clients and servers, in OpenSSL's form: forward secrecy and authenticated encryption only;
+ * hardware decides between AES and ChaCha20.
+ */
+#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
 enum tls_verify { TLS_VERIFY_NONE, TLS_VERIFY_OPTIONAL, TLS_VERIFY_REQUIRED };
 
 struct tls_policy {

@@ -56,6 +56,9 @@ static bool client_configure(struct tls_client *client)
 	if (policy->trust)
 		X509_VERIFY_PARAM_set_flags(
 			SSL_CTX_get0_param(ctx), trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
+	/* A health check accepts what the server's own clients may have agreed on with it. */
+	if (!policy->unverified && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1)
+		return false;
 	const struct credential *credential = policy->credential;
 	if (credential && !credential_use(credential, ctx))
 		return false;
@@ -206,7 +209,9 @@ static bool peer_expect_name(SSL *ssl, const struct tls_peer *peer)
 	case PEER_ADDRESS:
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), peer->name) == 1;
 	case PEER_HOST:
-		SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+		/* A common name is no host name (RFC 6125 section 6.4.4, RFC 9525 section 2). */
+		SSL_set_hostflags(ssl,
+			X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 		return SSL_set1_host(ssl, peer->name) == 1 &&
 			SSL_set_tlsext_host_name(ssl, peer->name) == 1;
 	case PEER_UNNAMED:

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Forward secrecy and authenticated encryption only; hardware decides between AES and ChaCha20. */
-#define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
-
 /* A ticket outlives its period by none: the keys of the period before are still there. */
 #define SESSION_SECONDS TICKET_PERIOD_SECONDS
 

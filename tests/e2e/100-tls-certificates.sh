@@ -1,6 +1,7 @@
 #!/bin/bash
 # Which certificates are taken: keys on other curves than those of the key exchange, in TLS 1.2 and 1.3, of
-# clients, of our own and of servers.
+# clients, of our own and of servers. Servers are held to what clients are: forward secrecy, authenticated
+# encryption, names in the subjectAltName.
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 cd "$TMP" || bail_out "no $TMP"
@@ -20,6 +21,15 @@ curve server P-521 localhost
 start_echo plain --greet hello
 start_nginx old tls --cert server --lines 'ssl_protocols TLSv1.2;'
 start_nginx new tls --cert server --lines 'ssl_protocols TLSv1.3;'
+pki_cert root rsa --rsa localhost
+pki_cert root unnamed --cn localhost
+suite() { # NAME CIPHER
+	start_nginx "$1" tls --cert rsa --lines "ssl_protocols TLSv1.2; ssl_ciphers $2:@SECLEVEL=0;"
+}
+suite cbc ECDHE-RSA-AES128-SHA
+suite static AES128-GCM-SHA256
+suite good ECDHE-RSA-AES128-GCM-SHA256
+start_nginx unnamed tls --cert unnamed
 
 free_port front
 host() { # CERT MORE
@@ -33,7 +43,11 @@ cat >config.json <<-JSON
 		"front.test": $(host front '"client_auth": "required", "ca": "pki/root.crt", "backend": "'"$plain"'"'),
 		"large.test": $(host large '"backend": "'"$plain"'"'),
 		"old.front.test": $(host front "$(to_server "${old#*:}")"),
-		"new.front.test": $(host front "$(to_server "${new#*:}")")}}
+		"new.front.test": $(host front "$(to_server "${new#*:}")"),
+		"cbc.front.test": $(host front "$(to_server "${cbc#*:}")"),
+		"static.front.test": $(host front "$(to_server "${static#*:}")"),
+		"good.front.test": $(host front "$(to_server "${good#*:}")"),
+		"unnamed.front.test": $(host front "$(to_server "${unnamed#*:}")")}}
 JSON
 start_gatehouse config.json || bail_out "gatehouse does not start"
 
@@ -64,9 +78,16 @@ openssl s_client -connect "127.0.0.1:$front" -servername large.test -tls1_3 -gro
 like "no key exchange on P-521" "$(cat exchange)" 'alert handshake failure'
 
 # A server's.
-for name in old new; do
+for name in old new good; do
 	like "a server's: $name" \
 		"$(https "https://$name.front.test/" "127.0.0.1:$front" -k 2>&1)" "^$name https HTTP/1.1 localhost "
 done
+refused() { # NAME WHY
+	like "refused: $1" "$(https "https://$1.front.test/" "127.0.0.1:$front" -k 2>&1)" '^curl: \((52|56)\)'
+	ok "and the log is clear" wait_for 5 grep -q "route=$1.*handshake: .*$2" "$LOG"
+}
+refused cbc 'handshake failure'
+refused static 'handshake failure'
+refused unnamed 'not for ..localhost..; its names: none'
 ok "gatehouse ends well" stop_gatehouse
 done_testing

@@ -109,6 +109,30 @@ static void names_of_peers_are_canonical(void **state)
 	assert_peer_name(client, "", "");
 }
 
+static bool has_cipher(struct tls_client *client, const char *name)
+{
+	STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(client->ssl_ctx);
+	bool found = false;
+	for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++)
+		found |= strcmp(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(ciphers, i)), name) == 0;
+	return found;
+}
+
+static void ciphers_towards_servers_are_those_towards_clients(void **state)
+{
+	struct tls_client_policy policy = {.min_version = 0x0303};
+	struct tls_client *client = tls_store_client(*state, &policy, &err);
+	assert_true(has_cipher(client, "ECDHE-ECDSA-AES128-GCM-SHA256"));
+	assert_true(has_cipher(client, "ECDHE-RSA-CHACHA20-POLY1305"));
+	assert_true(has_cipher(client, "TLS_AES_128_GCM_SHA256"));
+	assert_false(has_cipher(client, "AES128-SHA"));
+	assert_false(has_cipher(client, "AES128-GCM-SHA256"));
+	assert_false(has_cipher(client, "ECDHE-RSA-AES128-SHA"));
+	policy.unverified = true; /* a health check: whether it answers is all that counts */
+	client = tls_store_client(*state, &policy, &err);
+	assert_true(has_cipher(client, "AES128-SHA"));
+}
+
 static void what_a_published_load_did_not_use_is_dropped(void **state)
 {
 	struct tls_client_policy policy = {.min_version = 0x0303};
@@ -217,6 +241,7 @@ int main(void)
 		TEST(clients_with_other_pins_are_others),
 		TEST(peers_are_of_one_client_address_and_name),
 		TEST(names_of_peers_are_canonical),
+		TEST(ciphers_towards_servers_are_those_towards_clients),
 		TEST(what_a_published_load_did_not_use_is_dropped),
 		TEST(failures_leave_nothing_behind),
 		TEST(groups_that_openssl_lacks_are_left_out),

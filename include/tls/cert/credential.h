@@ -57,8 +57,8 @@ const char *credential_key_type(const struct credential *credential);
 bool credential_covers(const struct credential *credential, const struct server_name *name);
 
 /*
- * Calls `visit` for each DNS name of the certificate (subjectAltName; where it has none, the common
- * name) until it returns true; whether one did.
+ * Calls `visit` for each DNS name of the certificate until it returns true; whether one did. The names
+ * are those of the subjectAltName: clients do not read the common name (RFC 9525 section 2).
  */
 typedef bool credential_name_fn(void *owner, const struct server_name *name);
 bool credential_each_name(

@@ -208,24 +208,12 @@ static bool visit_name(const ASN1_STRING *text, credential_name_fn *visit, void 
 	return server_name_parse_pattern(raw, &name) == NULL && visit(owner, &name);
 }
 
-static bool each_common_name(X509 *leaf, credential_name_fn *visit, void *owner)
-{
-	X509_NAME *subject = X509_get_subject_name(leaf);
-	for (int i = -1; (i = X509_NAME_get_index_by_NID(subject, NID_commonName, i)) >= 0;)
-		if (visit_name(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i)), visit,
-			    owner))
-			return true;
-	return false;
-}
-
 bool credential_each_name(
 	const struct credential *credential, credential_name_fn *visit, void *owner)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(credential->leaf, NID_subject_alt_name, NULL, NULL);
-	if (!names)
-		return each_common_name(credential->leaf, visit, owner);
 	bool done = false;
-	for (int i = 0; i < sk_GENERAL_NAME_num(names) && !done; i++) {
+	for (int i = 0; names && i < sk_GENERAL_NAME_num(names) && !done; i++) {
 		int type;
 		const ASN1_STRING *text =
 			GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
