@@ -25,12 +25,15 @@ struct builder {
 	bool no_memory;
 };
 
-/* A backend to build for a host or a forward. `report` reports an error in one of its fields
+/* Adds to one of the trees of pointers. True when the item was not there. */
+bool builder_add_once(struct builder *builder, void **tree, void *item);
+
+/* A backend to build for a host or a forward. `report` reports a finding in one of its fields
  * (`index` -1: no list). */
 struct backend_request {
 	const struct backend_config *config;
 	void (*report)(const struct backend_request *request, struct report *report,
-		const char *field, int index, const char *text);
+		enum severity severity, const char *field, int index, const char *text);
 	const struct route_config *route; /* a host's or ... */
 	const char *where;                /* ... a forward's */
 };

@@ -115,7 +115,9 @@ static void examine_certificates(struct readiness *readiness, const struct route
 		if (now >= credential->not_before && now <= credential->not_after)
 			continue;
 		char what[512];
-		snprintf(what, sizeof what, "certificate %s %s", credential->cert_stamp.path,
+		snprintf(what, sizeof what, "%s %s %s",
+			credential->is_leaf_first ? "certificate" : "certificate chain",
+			credential->cert_stamp.path,
 			now < credential->not_before ? "is not valid yet" : "has expired");
 		if (invalid++ < 10)
 			json_out_text(&readiness->warning_list, NULL, what);

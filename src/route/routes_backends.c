@@ -1,6 +1,7 @@
 #include "route/backend_key.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
+#include "tls/cert/credential_check.h"
 
 #include <search.h>
 #include <stdlib.h>
@@ -28,7 +29,19 @@ void build_backends_finish(struct builder *builder)
 static void report_field(struct builder *builder, const struct backend_request *request,
 	const char *field, int index, const char *text)
 {
-	request->report(request, builder->report, field, index, text);
+	request->report(request, builder->report, SEVERITY_ERROR, field, index, text);
+}
+
+struct pair_place {
+	struct builder *builder;
+	const struct backend_request *request;
+};
+
+static void warn_of_pair(void *owner, enum credential_part part, const char *text)
+{
+	const struct pair_place *place = owner;
+	place->request->report(place->request, place->builder->report, SEVERITY_WARNING,
+		part == CREDENTIAL_CERT ? "cert" : "key", -1, text);
 }
 
 static bool load_credential(struct builder *builder, const struct backend_request *request,
@@ -46,6 +59,9 @@ static bool load_credential(struct builder *builder, const struct backend_reques
 	if (!policy->credential)
 		report_field(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
 			err.text);
+	struct pair_place place = {builder, request};
+	if (policy->credential && builder_add_once(builder, &builder->warned, policy->credential))
+		credential_check(policy->credential, time(NULL), warn_of_pair, &place);
 	return policy->credential != NULL;
 }
 

@@ -1,25 +1,22 @@
-#include "base/date.h"
 #include "config/acl_rule.h"
 #include "config/config_finding.h"
 #include "config/config_read.h"
 #include "route/acl.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
+#include "tls/cert/credential_check.h"
 
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define EXPIRES_SOON_SECONDS (14 * 24 * 3600)
-
 static int compare_pointers(const void *a, const void *b)
 {
 	return a < b ? -1 : a > b;
 }
 
-/* True when the item was not there. */
-static bool add_once(struct builder *builder, void **tree, void *item)
+bool builder_add_once(struct builder *builder, void **tree, void *item)
 {
 	if (tfind(item, tree, compare_pointers))
 		return false;
@@ -34,22 +31,17 @@ static void keep_item(void *item)
 
 /* Certificates. */
 
-static void warn_of_dates(struct builder *builder, const struct route_config *config, int index,
-	struct credential *cred)
+struct pair_place {
+	struct builder *builder;
+	const struct route_config *config;
+	int index; /* in the lists of certificates and keys */
+};
+
+static void warn_of_pair(void *owner, enum credential_part part, const char *text)
 {
-	time_t now = time(NULL);
-	char date[DATE_SIZE];
-	time_t when = now < cred->not_before ? cred->not_before : cred->not_after;
-	date_write(when, date);
-	if (now < cred->not_before)
-		route_config_warning(config, builder->report, "cert", index,
-			"the certificate is not valid before %s", date);
-	else if (now > cred->not_after)
-		route_config_warning(config, builder->report, "cert", index,
-			"the certificate expired at %s", date);
-	else if (now > cred->not_after - EXPIRES_SOON_SECONDS)
-		route_config_warning(config, builder->report, "cert", index,
-			"the certificate expires at %s", date);
+	const struct pair_place *place = owner;
+	route_config_warning(place->config, place->builder->report,
+		part == CREDENTIAL_CERT ? "cert" : "key", place->index, "%s", text);
 }
 
 static void warn_of_name(struct builder *builder, const char *host,
@@ -95,8 +87,9 @@ static void load_pair(struct builder *builder, const char *host, const struct ro
 			credential_key_type(credential));
 		return;
 	}
-	if (add_once(builder, &builder->warned, credential))
-		warn_of_dates(builder, config, shown, credential);
+	struct pair_place place = {builder, config, shown};
+	if (builder_add_once(builder, &builder->warned, credential))
+		credential_check(credential, time(NULL), warn_of_pair, &place);
 	warn_of_name(builder, host, config, shown, credential);
 	policy->credentials[policy->credential_count++] = credential;
 }
@@ -157,7 +150,7 @@ static struct tls_context *load_context(
 	struct tls_context *context = tls_store_context(builder->setup->store, policy, &err);
 	if (!context)
 		route_config_error(config, builder->report, "cert", -1, "%s", err.text);
-	else if (add_once(builder, &builder->contexts, context))
+	else if (builder_add_once(builder, &builder->contexts, context))
 		builder->no_memory |=
 			!pointers_add(&builder->routes->contexts, tls_context_ref(context));
 	return context;
@@ -235,11 +228,14 @@ static void route_limit(
 }
 
 static void report_host_backend(const struct backend_request *request, struct report *report,
-	const char *field, int index, const char *text)
+	enum severity severity, const char *field, int index, const char *text)
 {
 	char path[32];
 	snprintf(path, sizeof path, "backend.tls.%s", field);
-	route_config_error(request->route, report, path, index, "%s", text);
+	if (severity == SEVERITY_WARNING)
+		route_config_warning(request->route, report, path, index, "%s", text);
+	else
+		route_config_error(request->route, report, path, index, "%s", text);
 }
 
 static void build_route(struct builder *builder, const char *host,
@@ -344,12 +340,15 @@ static void note_config_paths(struct builder *builder, const char *path)
 
 /* A forward's fields of TLS stand in the forward itself: `config.json:40: forwards[0].ca`. */
 static void report_forward_backend(const struct backend_request *request, struct report *report,
-	const char *field, int index, const char *text)
+	enum severity severity, const char *field, int index, const char *text)
 {
+	char item[16] = "";
 	if (index >= 0)
-		report_error(report, "%s.%s[%d]: %s", request->where, field, index, text);
+		snprintf(item, sizeof item, "[%d]", index);
+	if (severity == SEVERITY_WARNING)
+		report_warning(report, "%s.%s%s: %s", request->where, field, item, text);
 	else
-		report_error(report, "%s.%s: %s", request->where, field, text);
+		report_error(report, "%s.%s%s: %s", request->where, field, item, text);
 }
 
 static void build_forwards(struct builder *builder)

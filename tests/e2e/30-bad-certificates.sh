@@ -30,7 +30,7 @@ head -n 5 pki/good.crt >pki/cut.crt
 (cat pki/chained.own.crt; head -n 5 pki/middle.own.crt) >pki/cut-chain.crt
 head -n 3 pki/good.key >pki/cut.key
 (cat pki/good.own.crt; sed 's/^M/!/' pki/root.crt) >pki/garbled-chain.crt
-cat pki/good.key pki/good.crt >pki/both.pem
+(umask 077 && cat pki/good.key pki/good.crt >pki/both.pem)
 
 # config CERT KEY: as they stand in JSON
 config() {

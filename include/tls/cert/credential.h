@@ -20,7 +20,9 @@ struct credential {
 	X509 *leaf;            /* without its key (tls/cert/lazy_cert) if credential_load read it */
 	STACK_OF(X509) *chain; /* what follows the leaf in its file */
 	EVP_PKEY *key;
+	/* When all of it is valid: the certificate and its chain, less a root in it. */
 	time_t not_before, not_after;
+	bool is_leaf_first; /* to expire; else one of its chain */
 };
 
 enum credential_part { CREDENTIAL_CERT, CREDENTIAL_KEY };
@@ -38,8 +40,14 @@ struct credential_readers {
 struct credential *credential_load(const char *cert_path, const char *key_path,
 	const struct credential_readers *readers, enum credential_part *at_fault, struct err *err);
 
-/* For those who load one by other means: takes both references, and the dates from the leaf. */
+/* For those who load one by other means: takes both references, and the dates from them. */
 void credential_set_leaf(struct credential *credential, X509 *leaf, STACK_OF(X509) *chain);
+
+/* Seconds since 1970; 0 for what is no time. */
+time_t credential_time(const ASN1_TIME *asn1);
+
+/* By its names: it is its own issuer. */
+bool credential_is_root(const X509 *certificate);
 
 struct credential *credential_ref(struct credential *credential);
 void credential_unref(struct credential *credential);

@@ -15,6 +15,7 @@ struct file_stamp {
 	dev_t dev;
 	ino_t ino;
 	off_t size;
+	mode_t mode; /* its permissions */
 	struct timespec mtime, ctime;
 	bool settled; /* the last change was long enough before the reading for stat to show the next */
 	uint8_t digest[32];

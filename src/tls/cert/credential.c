@@ -8,18 +8,48 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
-static time_t time_of(const ASN1_TIME *asn1)
+time_t credential_time(const ASN1_TIME *asn1)
 {
 	struct tm parts;
 	return ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
+}
+
+bool credential_is_root(const X509 *certificate)
+{
+	return X509_NAME_cmp(
+		       X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0;
+}
+
+static void narrow_dates(struct credential *credential, const X509 *certificate)
+{
+	time_t from = credential_time(X509_get0_notBefore(certificate));
+	time_t until = credential_time(X509_get0_notAfter(certificate));
+	if (from > credential->not_before)
+		credential->not_before = from;
+	if (until < credential->not_after) {
+		credential->not_after = until;
+		credential->is_leaf_first = false;
+	}
+}
+
+/* A root that is sent along is not looked at by clients: they have it, or do not trust it. */
+static void set_dates(struct credential *credential)
+{
+	credential->not_before = credential_time(X509_get0_notBefore(credential->leaf));
+	credential->not_after = credential_time(X509_get0_notAfter(credential->leaf));
+	credential->is_leaf_first = true;
+	for (int i = 0; i < sk_X509_num(credential->chain); i++) {
+		const X509 *issuer = sk_X509_value(credential->chain, i);
+		if (!credential_is_root(issuer))
+			narrow_dates(credential, issuer);
+	}
 }
 
 void credential_set_leaf(struct credential *credential, X509 *leaf, STACK_OF(X509) *chain)
 {
 	credential->leaf = leaf;
 	credential->chain = chain;
-	credential->not_before = time_of(X509_get0_notBefore(leaf));
-	credential->not_after = time_of(X509_get0_notAfter(leaf));
+	set_dates(credential);
 }
 
 /* A PEM reader ends with "no start line", which is no error once something was read. */
@@ -34,9 +64,9 @@ static bool read_chain(
 		X509_free(leaf);
 		return false;
 	}
-	credential_set_leaf(credential, leaf, chain);
 	while ((next = issuers_read(issuers, pem)) != NULL)
 		sk_X509_push(chain, next);
+	credential_set_leaf(credential, leaf, chain);
 	unsigned long code = ERR_peek_last_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
 		ERR_clear_error();

@@ -18,6 +18,7 @@ static void stamp_set(struct file_stamp *stamp, const struct stat *st)
 	stamp->dev = st->st_dev;
 	stamp->ino = st->st_ino;
 	stamp->size = st->st_size;
+	stamp->mode = st->st_mode & 07777;
 	stamp->mtime = st->st_mtim;
 	stamp->ctime = st->st_ctim;
 	stamp->settled = now.tv_sec > st->st_ctim.tv_sec + SETTLED_AFTER_SECONDS;
