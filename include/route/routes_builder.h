@@ -20,6 +20,7 @@ struct builder {
 	void *contexts;            /* trees of pointers: those already in routes->contexts, */
 	void *warned;              /* and credentials that were warned about */
 	void *backends;            /* a tree of struct shared_backend */
+	void *h2_hosts;            /* a tree (routes_coalescing.c) */
 	struct strbuf backend_key; /* of the backend at hand */
 	struct pointers files;     /* names of the files of hosts, borrowed */
 	bool no_memory;
@@ -41,5 +42,13 @@ struct backend_request {
 /* routes_backends.c: those that say the same of their backend share one. NULL after an error. */
 struct backend *build_backend(struct builder *builder, const struct backend_request *request);
 void build_backends_finish(struct builder *builder);
+
+/*
+ * routes_coalescing.c: warns if browsers would use a connection to another host for this one. For each
+ * route once, when it is built; `config` is what it is built from.
+ */
+void build_check_coalescing(
+	struct builder *builder, const struct route_config *config, const struct route *route);
+void build_coalescing_finish(struct builder *builder);
 
 #endif

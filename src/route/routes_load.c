@@ -251,6 +251,7 @@ static void build_route(struct builder *builder, const char *host,
 	route->acl = build_acl(builder, config);
 	if (config->mode == MODE_TERMINATE)
 		build_tls(builder, host, config, route);
+	build_check_coalescing(builder, config, route);
 	if (route->tls && !builder->routes->first_with_certificate)
 		builder->routes->first_with_certificate = route;
 	builder->routes->route_count++;
@@ -431,6 +432,7 @@ static void builder_finish(struct builder *builder)
 	tdestroy(builder->contexts, keep_item);
 	tdestroy(builder->warned, keep_item);
 	build_backends_finish(builder);
+	build_coalescing_finish(builder);
 	free(builder->files.items);
 }
 

@@ -525,6 +525,57 @@ static void a_name_that_is_not_covered_is_warned_of(void **state)
 	routes_unref(routes);
 }
 
+#define WILD(more, port)                                                                           \
+	"\"mode\": \"terminate\", \"cert\": \"wild.crt\", \"key\": \"wild.key\", " more            \
+	", \"backend\": \"127.0.0.1:" port "\""
+#define H2      "\"offer_alpn\": [\"h2\", \"http/1.1\"]"
+#define NO_H2   "\"offer_alpn\": [\"http/1.1\"]"
+#define ALPN_H2 "\"alpn\": {\"h2\": {}}"
+
+static void assert_coalescing(const struct fixture *fixture, const char *hosts, const char *warning)
+{
+	char findings[4096];
+	write_hosts(fixture, hosts);
+	struct routes *routes = load(fixture, findings);
+	assert_non_null(routes);
+	tls_store_end(fixture->store, true);
+	const char *found = strstr(findings, "HTTP/2 clients may send requests");
+	if (!warning != !found || (warning && !strstr(findings, warning)))
+		fail_msg("%s: %s", hosts, findings);
+	assert_true(!found || !strstr(found + 1, "HTTP/2 clients"));
+	routes_unref(routes);
+}
+
+/* RFC 9113 section 9.1.1: a connection serves every name that its certificate covers. */
+static void hosts_whose_connections_browsers_share_are_warned_of(void **state)
+{
+	const struct fixture *fixture = fixture_of(state);
+	make_pair(fixture, "wild", "*.wild.test");
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(H2, "1") "}, \"b.wild.test\": {" WILD(H2, "2") "}",
+		"hosts[\"b.wild.test\"].cert: HTTP/2 clients may send requests for this host over a "
+		"connection to \"a.wild.test\"");
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(H2, "1") "}, \"b.wild.test\": {" WILD(
+			H2, "1") "}, "
+				 "\"c.wild.test\": {" WILD(
+					 ALPN_H2, "3") "}, \"d.wild.test\": {" WILD(H2, "4") "}",
+		"hosts[\"c.wild.test\"].cert: HTTP/2");
+	assert_coalescing(fixture,
+		"\"*\": {" WILD(H2, "1") "}, \"*.wild.test\": {" WILD(H2, "2") "}", "*.wild.test");
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(H2, "1") "}, \"b.wild.test\": {" WILD(NO_H2, "2") "}",
+		NULL);
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(H2, "1") "}, \"b.wild.test\": {" WILD(H2, "1") "}", NULL);
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(H2, "1") "}, \"other.test\": {" WILD(H2, "2") "}", NULL);
+	assert_coalescing(fixture,
+		"\"a.wild.test\": {" WILD(
+			H2 ", \"alpn\": {\"h2\": {\"backend\": \"127.0.0.1:9\"}}", "1") "}",
+		NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -545,6 +596,7 @@ int main(void)
 		TEST(ticket_bindings_differ),
 		TEST(two_key_types_side_by_side),
 		TEST(a_name_that_is_not_covered_is_warned_of),
+		TEST(hosts_whose_connections_browsers_share_are_warned_of),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
