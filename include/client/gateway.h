@@ -21,8 +21,10 @@ struct gateway {
 bool gateway_open(struct gateway *gateway, const struct client_settings *settings, struct err *err);
 void gateway_close(struct gateway *gateway);
 
-/* Before another connection: reads a certificate again that has changed on disk. False with `err`, and
- * nothing changes, when it cannot be read. */
+/*
+ * Before another connection: if a certificate, CA or revocation list has changed on disk, all are read
+ * again. False with `err`, and nothing changes, when one cannot be read.
+ */
 bool gateway_refresh(struct gateway *gateway, struct err *err);
 
 #endif

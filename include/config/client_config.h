@@ -29,7 +29,9 @@ struct client_config {
 	struct strings alpn; /* decoded */
 	const char *cert, *key, *passphrase_file; /* files, the first two also "pkcs11:" URIs */
 	struct strings ca;                        /* files or directories */
-	struct strings pin;                       /* as pins_add takes them */
+	struct strings crl;                       /* files; only with `ca` */
+	enum { EXPIRED_CRL_UNSAID, EXPIRED_CRL_WARN, EXPIRED_CRL_REFUSE } expired_crl;
+	struct strings pin; /* as pins_add takes them */
 	uint16_t min_version;
 	int family; /* AF_INET, AF_INET6 */
 	uint64_t connect_timeout_ms, keepalive_ms;

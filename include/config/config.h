@@ -27,8 +27,10 @@ struct server_config {
 struct client_tls_config {
 	const char *server_name; /* NULL: the host part of the address; may be an IP address */
 	struct strings ca;       /* files or directories; empty: the system's roots */
+	struct strings crl;      /* files; only with `ca` */
 	const char *cert, *key;  /* both or neither */
 	uint16_t min_version;    /* 0x0303 or 0x0304 */
+	bool refuse_expired_crl; /* of `crl`; else it is used as it is */
 };
 
 struct backend_config {

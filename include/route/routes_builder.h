@@ -12,6 +12,8 @@
 
 struct routes_setup;
 
+#define TRUST_EXPIRED_CRL "a certificate revocation list has expired"
+
 struct builder {
 	const struct routes_setup *setup;
 	struct routes *routes;

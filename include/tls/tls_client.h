@@ -17,6 +17,7 @@ struct tls_client_policy {
 	struct trust *trust;           /* NULL: the system's roots, or with pins none */
 	struct pins pins;              /* without `trust` the only check of the server */
 	uint16_t min_version;          /* 0x0303, 0x0304 */
+	bool refuse_expired_crl;       /* of `trust`; else it is used as it is */
 	bool unverified;               /* a health check: any certificate will do */
 };
 
@@ -44,6 +45,7 @@ struct tls_peer *tls_peer_ref(struct tls_peer *peer);
 void tls_peer_unref(struct tls_peer *peer);
 
 const char *tls_peer_name(const struct tls_peer *peer);
+const struct tls_client_policy *tls_peer_policy(const struct tls_peer *peer);
 
 /* An SSL ready to connect to the peer, with a session to resume when there is one; NULL: memory. */
 SSL *tls_peer_ssl(struct tls_peer *peer);

@@ -36,6 +36,7 @@ struct tls_conn {
 	const struct tls_policy *policy; /* a server's: of accept.context */
 	struct tls_peer *peer;           /* a client's: a reference; else NULL */
 	const char *peer_name;           /* a client's: what the certificate must stand for */
+	bool refuse_expired_crl;         /* a client's; a server's is in its policy */
 	struct identity *identity; /* of the peer's certificate, where it was looked at; owned */
 	const char *refusal;       /* why a callback refused the handshake */
 	char *text;                /* words of its own, for `refusal`; owned */

@@ -29,10 +29,4 @@ struct tls_policy {
 	bool tickets; /* resumption; never where certificates are requested */
 };
 
-/*
- * What the policy lets pass of what OpenSSL found (an X509_V_ERR_...): a level above the leaf whose CA
- * publishes no CRL, and, unless it says otherwise, a CRL that has expired.
- */
-bool tls_policy_forgives(const struct tls_policy *policy, int error, int depth);
-
 #endif

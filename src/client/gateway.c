@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void warn_loose_key(const struct client_settings *settings)
 {
@@ -30,17 +31,31 @@ static bool load_credential(struct gateway *gateway, struct err *err)
 	return gateway->credential != NULL;
 }
 
+static void warn_expired_crl(const struct gateway *gateway)
+{
+	const struct client_settings *settings = gateway->settings;
+	if (settings->config.expired_crl != EXPIRED_CRL_REFUSE && gateway->trust &&
+		trust_has_expired_crl(gateway->trust, time(NULL)))
+		fprintf(stderr, "%s: warning: a certificate revocation list has expired\n",
+			settings->program);
+}
+
 static bool load_trust(struct gateway *gateway, struct err *err)
 {
-	const struct strings *ca = &gateway->settings->config.ca;
-	struct trust_files files = {.ca = (const char *const *)ca->items, .ca_count = ca->count};
+	const struct client_config *config = &gateway->settings->config;
+	struct trust_files files = {(const char *const *)config->ca.items,
+		(const char *const *)config->crl.items, config->ca.count, config->crl.count};
 	enum trust_part at_fault;
 	int index;
-	if (ca->count == 0)
+	if (files.ca_count == 0 && files.crl_count > 0) {
+		err_set(err, "crl: \"ca\" is missing: \"crl\" needs it");
+		return false;
+	}
+	if (files.ca_count == 0)
 		return true;
 	gateway->trust = trust_load(&files, &at_fault, &index, err);
 	if (!gateway->trust)
-		err_prefix(err, "--ca: ");
+		err_prefix(err, at_fault == TRUST_CA ? "--ca: " : "crl: ");
 	return gateway->trust != NULL;
 }
 
@@ -57,7 +72,8 @@ static bool make_peer(struct gateway *gateway, struct err *err)
 	const struct client_settings *settings = gateway->settings;
 	struct tls_client_policy policy = {.credential = gateway->credential,
 		.trust = gateway->trust,
-		.min_version = settings->config.min_version};
+		.min_version = settings->config.min_version,
+		.refuse_expired_crl = settings->config.expired_crl == EXPIRED_CRL_REFUSE};
 	if (!add_pins(&settings->config, &policy.pins, err))
 		return false;
 	gateway->client = tls_client_create(&policy, err);
@@ -89,6 +105,7 @@ bool gateway_open(struct gateway *gateway, const struct client_settings *setting
 		list_alpn(gateway, err)) {
 		if (gateway->credential)
 			warn_loose_key(settings);
+		warn_expired_crl(gateway);
 		return true;
 	}
 	gateway_close(gateway);
@@ -104,10 +121,16 @@ void gateway_close(struct gateway *gateway)
 	*gateway = (struct gateway){0};
 }
 
+static bool is_current(const struct gateway *gateway)
+{
+	return (!gateway->credential || client_key_is_current(gateway->credential)) &&
+		(!gateway->trust || trust_is_current(gateway->trust));
+}
+
 bool gateway_refresh(struct gateway *gateway, struct err *err)
 {
 	struct gateway fresh = {.settings = gateway->settings};
-	if (!gateway->credential || client_key_is_current(gateway->credential))
+	if (is_current(gateway))
 		return true;
 	if (!load_credential(&fresh, err) || !load_trust(&fresh, err) || !make_peer(&fresh, err) ||
 		!list_alpn(&fresh, err)) {

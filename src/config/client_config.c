@@ -37,6 +37,10 @@ void client_config_overlay(struct client_config *config, const struct client_con
 		config->passphrase_file = over->passphrase_file;
 	if (over->ca.items)
 		config->ca = over->ca;
+	if (over->crl.items)
+		config->crl = over->crl;
+	if (over->expired_crl)
+		config->expired_crl = over->expired_crl;
 	if (over->pin.items)
 		config->pin = over->pin;
 	if (over->min_version)
@@ -87,6 +91,8 @@ static const char *item_pin(struct reader *reader, const struct place *place, co
 	return NULL;
 }
 
+static const struct choice expired_crls[] = {
+	{"warn", EXPIRED_CRL_WARN}, {"refuse", EXPIRED_CRL_REFUSE}, {0}};
 static const struct choice families[] = {{"ipv4", AF_INET}, {"ipv6", AF_INET6}, {0}};
 
 /* The first two lines are a gateway's alone; from the third on they are the defaults' too. */
@@ -101,6 +107,10 @@ static const struct field gateway_fields[] = {
 		.item = item_own_path},
 	{"ca", field_strings, FIELD_AT(struct client_config, ca), .min = 1, .max = 64,
 		.item = item_own_path},
+	{"crl", field_strings, FIELD_AT(struct client_config, crl), .min = 1, .max = 64,
+		.item = item_own_path},
+	{"expired_crl", field_choice, FIELD_AT(struct client_config, expired_crl),
+		.choices = expired_crls},
 	{"pin", field_strings, FIELD_AT(struct client_config, pin), .min = 1, .max = PINS_MAX,
 		.item = item_pin},
 	{"min_version", field_tls_version, FIELD_AT(struct client_config, min_version)},

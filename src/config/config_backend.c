@@ -154,6 +154,9 @@ void client_pair_check(struct reader *reader, const struct place *place, unsigne
 
 static const struct field tls_fields[] = {
 	{"ca", field_strings, FIELD_AT(struct client_tls_config, ca), .min = 1, .item = item_path},
+	{"crl", field_strings, FIELD_AT(struct client_tls_config, crl), .min = 1,
+		.item = item_path},
+	{"expired_crl", field_expired_crl, FIELD_AT(struct client_tls_config, refuse_expired_crl)},
 	{"server_name", field_text, FIELD_AT(struct client_tls_config, server_name),
 		.item = item_peer_name},
 	{"cert", field_text, FIELD_AT(struct client_tls_config, cert), .traits = FIELD_IS_CERT,
@@ -232,10 +235,15 @@ const struct field *backend_config_fields(void)
 	return backend_fields;
 }
 
-/* Without a name of its own the certificate is checked against the host, which a path has not. */
+/*
+ * Without a name of its own the certificate is checked against the host, which a path has not. The
+ * system's roots have no revocation lists to go with them.
+ */
 void backend_check_tls(
 	struct reader *reader, const struct place *place, const struct backend_config *backend)
 {
+	if (backend->has_tls && backend->tls.crl.count > 0 && backend->tls.ca.count == 0)
+		place_error(place, reader->report, "\"ca\" is missing: \"crl\" needs it");
 	if (!backend->has_tls || backend->tls.server_name)
 		return;
 	for (size_t i = 0; i < backend->count; i++) {

@@ -25,6 +25,8 @@ static const struct field forward_fields[] = {
 	{"key", field_text, FIELD_AT(struct written, tls.key), .traits = FIELD_IS_KEY,
 		.item = item_path},
 	{"ca", field_strings, FIELD_AT(struct written, tls.ca), .min = 1, .item = item_path},
+	{"crl", field_strings, FIELD_AT(struct written, tls.crl), .min = 1, .item = item_path},
+	{"expired_crl", field_expired_crl, FIELD_AT(struct written, tls.refuse_expired_crl)},
 	{"min_version", field_tls_version, FIELD_AT(struct written, tls.min_version)},
 	{"max_connections", field_count, FIELD_AT(struct written, max_connections)},
 	{0},

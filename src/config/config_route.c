@@ -71,7 +71,6 @@ static const struct choice modes[] = {
 	{"terminate", MODE_TERMINATE}, {"passthrough", MODE_PASSTHROUGH}, {0}};
 static const struct choice client_auths[] = {{"none", CLIENT_AUTH_NONE},
 	{"optional", CLIENT_AUTH_OPTIONAL}, {"required", CLIENT_AUTH_REQUIRED}, {0}};
-static const struct choice expired_crls[] = {{"warn", false}, {"refuse", true}, {0}};
 
 const char *mode_name(enum route_mode mode)
 {
@@ -127,8 +126,8 @@ static const struct field host_fields[] = {
 		.min = 1, .item = item_path},
 	{"crl", field_strings, FIELD_AT(struct route_config, crl), .traits = FOR_AUTH, .min = 1,
 		.item = item_path},
-	{"expired_crl", field_choice, FIELD_AT(struct route_config, refuse_expired_crl),
-		.traits = FOR_AUTH, .choices = expired_crls},
+	{"expired_crl", field_expired_crl, FIELD_AT(struct route_config, refuse_expired_crl),
+		.traits = FOR_AUTH},
 	{"verify_depth", field_count, FIELD_AT(struct route_config, verify_depth),
 		.traits = FOR_AUTH, .min = 1, .max = 10},
 	{"acl", acl_field, FIELD_AT(struct route_config, acl), .traits = FOR_AUTH | FIELD_IS_ACL,

@@ -12,8 +12,9 @@
 
 struct watched_crl {
 	const char *path;           /* lent by the snapshot */
+	const char *whose;          /* "clients" or "servers": whose certificates it is for */
 	time_t next_update, logged; /* logged: 0, or when it last was */
-	bool refuses;               /* clients, once it has expired */
+	bool refuses;               /* those, once it has expired */
 };
 
 struct crl_watch {
@@ -31,7 +32,7 @@ static void log_expired(struct watched_crl *list, time_t now)
 	log_begin(&line, LOG_ERROR_LEVEL, "certificate revocation list has expired");
 	log_text(&line, "file", list->path);
 	log_text(&line, "expired_at", date);
-	log_text(&line, "clients", list->refuses ? "refused" : "checked against it all the same");
+	log_text(&line, list->whose, list->refuses ? "refused" : "checked against it all the same");
 	log_end(&line);
 	list->logged = now;
 }
@@ -79,6 +80,8 @@ static int crl_compare(const void *a, const void *b)
 {
 	const struct watched_crl *one = a, *other = b;
 	int order = strcmp(one->path, other->path);
+	if (order == 0)
+		order = strcmp(one->whose, other->whose);
 	return order ? order : one->refuses - other->refuses;
 }
 
@@ -99,9 +102,9 @@ static void drop_repeated(struct crl_watch *watch)
 	watch->count = kept + 1;
 }
 
-static void watch_policy(struct crl_watch *watch, const struct tls_policy *policy)
+static void watch_trust(
+	struct crl_watch *watch, const struct trust *trust, const char *whose, bool refuses)
 {
-	const struct trust *trust = policy->trust;
 	size_t more = trust ? trust->crl_count : 0;
 	if (more == 0)
 		return;
@@ -112,15 +115,29 @@ static void watch_policy(struct crl_watch *watch, const struct tls_policy *polic
 	for (size_t i = 0; i < more; i++)
 		if (trust->crls[i].next_update != 0)
 			lists[watch->count++] = (struct watched_crl){.path = trust->crls[i].path,
+				.whose = whose,
 				.next_update = trust->crls[i].next_update,
-				.refuses = policy->refuse_expired_crl};
+				.refuses = refuses};
+}
+
+/* All servers of a backend are held to one policy. */
+static void watch_backend(struct crl_watch *watch, const struct backend *backend)
+{
+	const struct tls_peer *peer = backend->count > 0 ? backend->servers[0].tls : NULL;
+	const struct tls_client_policy *policy = peer ? tls_peer_policy(peer) : NULL;
+	if (policy)
+		watch_trust(watch, policy->trust, "servers", policy->refuse_expired_crl);
 }
 
 void crl_watch_follow(struct crl_watch *watch, const struct routes *routes)
 {
 	watch->count = 0;
-	for (size_t i = 0; i < routes_context_count(routes); i++)
-		watch_policy(watch, &routes_context(routes, i)->policy);
+	for (size_t i = 0; i < routes_context_count(routes); i++) {
+		const struct tls_policy *policy = &routes_context(routes, i)->policy;
+		watch_trust(watch, policy->trust, "clients", policy->refuse_expired_crl);
+	}
+	for (size_t i = 0; i < routes_backend_count(routes); i++)
+		watch_backend(watch, routes_backend(routes, i));
 	drop_repeated(watch);
 	crl_watch_check(watch);
 }

@@ -15,6 +15,9 @@ static void append_tls(struct strbuf *out, const struct client_tls_config *tls)
 	append_text(out, tls->key);
 	for (size_t i = 0; i < tls->ca.count; i++)
 		append_text(out, tls->ca.items[i]);
+	append_text(out, NULL);
+	for (size_t i = 0; i < tls->crl.count; i++)
+		append_text(out, tls->crl.items[i]);
 }
 
 /*
@@ -25,7 +28,8 @@ void backend_key(const struct backend_config *config, struct strbuf *out)
 {
 	uint64_t numbers[] = {config->count, 0, config->balance, config->proxy_protocol,
 		(uintptr_t)config->starttls, config->has_tls,
-		config->has_tls ? config->tls.min_version : 0, config->health,
+		config->has_tls ? config->tls.min_version : 0,
+		config->has_tls && config->tls.refuse_expired_crl, config->health,
 		config->health_interval_ms, config->health_timeout_ms, config->health_rise,
 		config->health_fall};
 	for (size_t i = 0; i < config->count; i++)

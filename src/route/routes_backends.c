@@ -68,18 +68,28 @@ static bool load_credential(struct builder *builder, const struct backend_reques
 static bool load_trust(struct builder *builder, const struct backend_request *request,
 	struct tls_client_policy *policy)
 {
-	const struct strings *ca = &request->config->tls.ca;
-	struct trust_files files = {.ca = (const char *const *)ca->items, .ca_count = ca->count};
+	const struct client_tls_config *tls = &request->config->tls;
+	struct trust_files files = {(const char *const *)tls->ca.items,
+		(const char *const *)tls->crl.items, tls->ca.count, tls->crl.count};
 	enum trust_part at_fault;
 	int index;
 	struct err err;
-	if (ca->count == 0)
+	if (files.ca_count == 0)
 		return true;
-	for (size_t i = 0; i < ca->count; i++)
-		builder->no_memory |= !path_set_add(builder->paths, ca->items[i]);
+	for (size_t i = 0; i < files.ca_count; i++)
+		builder->no_memory |= !path_set_add(builder->paths, files.ca[i]);
+	for (size_t i = 0; i < files.crl_count; i++)
+		builder->no_memory |= !path_set_add(builder->paths, files.crl[i]);
 	policy->trust = tls_store_trust(builder->setup->store, &files, &at_fault, &index, &err);
-	if (!policy->trust)
-		report_field(builder, request, "ca", ca->count > 1 ? index : -1, err.text);
+	if (!policy->trust) {
+		bool is_ca = at_fault == TRUST_CA;
+		report_field(builder, request, is_ca ? "ca" : "crl",
+			(is_ca ? files.ca_count : files.crl_count) > 1 ? index : -1, err.text);
+	} else if (trust_has_expired_crl(policy->trust, time(NULL))) {
+		request->report(request, builder->report, SEVERITY_WARNING, "crl", -1,
+			tls->refuse_expired_crl ? TRUST_EXPIRED_CRL ": servers are refused"
+						: TRUST_EXPIRED_CRL);
+	}
 	return policy->trust != NULL;
 }
 
@@ -122,7 +132,8 @@ static void add_peers(struct builder *builder, const struct backend_request *req
 static void backend_add_tls(
 	struct builder *builder, const struct backend_request *request, struct backend *backend)
 {
-	struct tls_client_policy policy = {.min_version = request->config->tls.min_version};
+	struct tls_client_policy policy = {.min_version = request->config->tls.min_version,
+		.refuse_expired_crl = request->config->tls.refuse_expired_crl};
 	if (load_credential(builder, request, &policy) && load_trust(builder, request, &policy))
 		add_peers(builder, request, backend, &policy);
 }

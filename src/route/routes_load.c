@@ -94,15 +94,6 @@ static void load_pair(struct builder *builder, const char *host, const struct ro
 	policy->credentials[policy->credential_count++] = credential;
 }
 
-static bool has_expired_crl(const struct trust *trust)
-{
-	time_t now = time(NULL);
-	for (size_t i = 0; i < trust->crl_count; i++)
-		if (trust->crls[i].next_update != 0 && trust->crls[i].next_update < now)
-			return true;
-	return false;
-}
-
 static void load_trust(
 	struct builder *builder, const struct route_config *config, struct tls_policy *policy)
 {
@@ -120,9 +111,8 @@ static void load_trust(
 	if (!policy->trust)
 		route_config_error(config, builder->report, at_fault == TRUST_CA ? "ca" : "crl",
 			listed > 1 ? index : -1, "%s", err.text);
-	else if (has_expired_crl(policy->trust))
-		route_config_warning(config, builder->report, "crl", -1,
-			"a certificate revocation list has expired%s",
+	else if (trust_has_expired_crl(policy->trust, time(NULL)))
+		route_config_warning(config, builder->report, "crl", -1, TRUST_EXPIRED_CRL "%s",
 			config->refuse_expired_crl ? ": clients are refused" : "");
 }
 

@@ -54,8 +54,7 @@ static bool client_configure(struct tls_client *client)
 	else if (SSL_CTX_set_default_verify_paths(ctx) != 1)
 		return false;
 	if (policy->trust)
-		X509_VERIFY_PARAM_set_flags(
-			SSL_CTX_get0_param(ctx), trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK));
+		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx), trust_flags(policy->trust));
 	/* A health check accepts what the server's own clients may have agreed on with it. */
 	if (!policy->unverified && SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1)
 		return false;
@@ -166,6 +165,11 @@ void tls_peer_unref(struct tls_peer *peer)
 const char *tls_peer_name(const struct tls_peer *peer)
 {
 	return peer->name;
+}
+
+const struct tls_client_policy *tls_peer_policy(const struct tls_peer *peer)
+{
+	return &peer->client->policy;
 }
 
 /* Before TLS 1.3 a session may be used again and again, and the server gives no other meanwhile. */

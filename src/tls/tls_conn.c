@@ -109,7 +109,7 @@ int tls_conn_on_verify_client(int ok, X509_STORE_CTX *store)
 	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
 	if (!conn->identity)
 		conn->identity = identity_of(X509_STORE_CTX_get0_cert(store));
-	if (!ok && tls_policy_forgives(conn->policy, error, depth)) {
+	if (!ok && trust_forgives(conn->policy->refuse_expired_crl, error, depth)) {
 		X509_STORE_CTX_set_error(store, X509_V_OK);
 		return 1;
 	}
@@ -208,11 +208,16 @@ int tls_conn_on_verify_server(int ok, X509_STORE_CTX *store)
 {
 	struct tls_conn *conn = conn_of_store(store);
 	X509 *at_fault = X509_STORE_CTX_get_current_cert(store);
+	int error = X509_STORE_CTX_get_error(store), depth = X509_STORE_CTX_get_error_depth(store);
 	if (ok || SSL_get_verify_mode(conn->ssl) == SSL_VERIFY_NONE)
 		return 1;
+	if (trust_forgives(conn->refuse_expired_crl, error, depth)) {
+		X509_STORE_CTX_set_error(store, X509_V_OK);
+		return 1;
+	}
 	if (!at_fault)
 		at_fault = X509_STORE_CTX_get0_cert(store);
-	conn->refusal = explain_refusal(conn, at_fault, X509_STORE_CTX_get_error(store));
+	conn->refusal = explain_refusal(conn, at_fault, error);
 	return 0;
 }
 

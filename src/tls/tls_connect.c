@@ -10,6 +10,7 @@ struct stream *tls_connect_stream(struct loop_ctx *ctx, struct stream *lower, st
 		return NULL;
 	tls->conn.peer = tls_peer_ref(peer);
 	tls->conn.peer_name = tls_peer_name(peer);
+	tls->conn.refuse_expired_crl = tls_peer_policy(peer)->refuse_expired_crl;
 	if (alpn.len > 0)
 		SSL_set_alpn_protos(tls->conn.ssl, alpn.data, (unsigned)alpn.len);
 	return &tls->stream;

@@ -43,10 +43,6 @@ static void use_tickets(SSL_CTX *ctx, bool tickets)
  * tens of them. */
 #define CLIENT_CHAIN_MAX (64 * 1024)
 
-/*
- * A CRL is asked for at every level; tls_conn_on_verify_client forgives a level above the leaf whose CA
- * publishes none, and an expired CRL where the configuration says so.
- */
 static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 {
 	STACK_OF(X509_NAME) *names = SSL_dup_CA_list(policy->trust->names);
@@ -62,8 +58,7 @@ static bool use_trust(SSL_CTX *ctx, const struct tls_policy *policy)
 	SSL_CTX_set_verify_depth(ctx, (int)policy->verify_depth);
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
-	X509_VERIFY_PARAM_set_flags(param,
-		trust_flags(policy->trust, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL));
+	X509_VERIFY_PARAM_set_flags(param, trust_flags(policy->trust));
 	return true;
 }
 

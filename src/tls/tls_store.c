@@ -343,7 +343,7 @@ struct tls_context *tls_store_context(
 
 static void key_add_client_policy(struct strbuf *key, const struct tls_client_policy *policy)
 {
-	unsigned numbers[] = {policy->min_version, policy->unverified};
+	unsigned numbers[] = {policy->min_version, policy->unverified, policy->refuse_expired_crl};
 	key_add(key, numbers, sizeof numbers);
 	key_add(key, &policy->trust, sizeof policy->trust);
 	key_add(key, &policy->credential, sizeof policy->credential);

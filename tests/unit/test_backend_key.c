@@ -16,8 +16,8 @@
  * A new member changes a size. One that no table of config_backend.c has needs a test of its own.
  */
 _Static_assert(sizeof(struct server_config) == 16, "is every member of a server in its table?");
-_Static_assert(sizeof(struct client_tls_config) == 48, "is every member of TLS in its table?");
-_Static_assert(sizeof(struct backend_config) == 120, "is every member of a backend in its table?");
+_Static_assert(sizeof(struct client_tls_config) == 64, "is every member of TLS in its table?");
+_Static_assert(sizeof(struct backend_config) == 136, "is every member of a backend in its table?");
 
 /* With storage of its own, so that each test may change what it likes. */
 struct sample {
@@ -144,6 +144,10 @@ static void borders_count(void **state)
 	assert_false(same_key(&plain, &changed));
 	sample_init(&changed);
 	changed.config.tls.server_name = "";
+	assert_false(same_key(&plain, &changed));
+	sample_init(&changed);
+	changed.config.tls.crl = changed.config.tls.ca;
+	changed.config.tls.ca.count = 0;
 	assert_false(same_key(&plain, &changed));
 }
 

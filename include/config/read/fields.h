@@ -96,6 +96,7 @@ field_get field_text;        /* const char *, through `item` */
 field_get field_strings;     /* struct strings: a string or a list, each through `item` */
 field_get field_choice;      /* an unsigned integer of the field's size, by `choices` */
 field_get field_tls_version; /* uint16_t */
+field_get field_expired_crl; /* bool: such lists refuse */
 field_get field_count;       /* unsigned, from min to max */
 field_get field_flag;        /* bool */
 field_get field_duration;    /* uint64_t, ms, from min to max */

@@ -41,8 +41,17 @@ struct trust *trust_load(
 struct trust *trust_ref(struct trust *trust);
 void trust_unref(struct trust *trust);
 
-/* The flags of a verification: X509_V_FLAG_PARTIAL_CHAIN, and with CRLs `crl_flags`. */
-unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags);
+/* The flags of a verification: X509_V_FLAG_PARTIAL_CHAIN, and with CRLs TRUST_CRL_FLAGS. */
+unsigned long trust_flags(const struct trust *trust);
+
+/*
+ * With CRLs every level of a chain is looked for in one. What passes all the same of what OpenSSL found
+ * (an X509_V_ERR_...): a level above the leaf whose CA publishes none, and, unless it is to be refused, a
+ * CRL that has expired.
+ */
+#define TRUST_CRL_FLAGS (X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL)
+bool trust_forgives(bool refuse_expired_crl, int error, int depth);
+bool trust_has_expired_crl(const struct trust *trust, time_t now);
 
 /* Whether all files, and the listing of each directory, are still what was loaded. */
 bool trust_is_current(struct trust *trust);

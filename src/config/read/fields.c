@@ -294,6 +294,15 @@ void field_tls_version(struct reader *reader, const struct field *field, const s
 	field_choice(reader, &by_name, place, value, out);
 }
 
+void field_expired_crl(struct reader *reader, const struct field *field, const struct place *place,
+	const cJSON *value, void *out)
+{
+	static const struct choice expired_crls[] = {{"warn", false}, {"refuse", true}, {0}};
+	struct field by_name = *field;
+	by_name.choices = expired_crls;
+	field_choice(reader, &by_name, place, value, out);
+}
+
 void field_count(struct reader *reader, const struct field *field, const struct place *place,
 	const cJSON *value, void *out)
 {

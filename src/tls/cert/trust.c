@@ -254,10 +254,25 @@ void trust_unref(struct trust *trust)
 	free(trust);
 }
 
-unsigned long trust_flags(const struct trust *trust, unsigned long crl_flags)
+unsigned long trust_flags(const struct trust *trust)
 {
 	return (trust->has_root ? 0 : X509_V_FLAG_PARTIAL_CHAIN) |
-		(trust->crl_count > 0 ? crl_flags : 0);
+		(trust->crl_count > 0 ? TRUST_CRL_FLAGS : 0);
+}
+
+bool trust_forgives(bool refuse_expired_crl, int error, int depth)
+{
+	if (error == X509_V_ERR_UNABLE_TO_GET_CRL)
+		return depth > 0;
+	return error == X509_V_ERR_CRL_HAS_EXPIRED && !refuse_expired_crl;
+}
+
+bool trust_has_expired_crl(const struct trust *trust, time_t now)
+{
+	for (size_t i = 0; i < trust->crl_count; i++)
+		if (trust->crls[i].next_update != 0 && trust->crls[i].next_update < now)
+			return true;
+	return false;
 }
 
 static bool directory_holds(const struct file_stamp *stamp, const struct stat *st)
