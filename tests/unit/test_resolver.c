@@ -444,21 +444,36 @@ static void test_answer_is_kept_and_asked_again(void **state)
 	assert_int_equal(bench->first.queries, 6);
 }
 
+/* False: the test was held up for longer than that tenth, and the answer has expired. */
+static bool use_until_asked_ahead(struct bench *bench)
+{
+	bench->first.zone.records[0].value = "192.0.2.1";
+	struct asked asked = resolve(bench, "ahead.test");
+	unsigned queries = bench->first.queries;
+	bench->first.zone.records[0].value = "192.0.2.2";
+	for (int i = 0; i < 500 && bench->first.queries == queries; i++) {
+		asked = (struct asked){0};
+		if (look_up(bench, "ahead.test", &asked)) {
+			run(bench, &asked.is_told, 10.0);
+			return false;
+		}
+		assert_address(&asked, 0, "192.0.2.1:443");
+		run(bench, NULL, 0.02);
+	}
+	run(bench, NULL, 0.1);
+	return true;
+}
+
 /* In the last tenth of its life a use brings the next answer, and nobody waits. */
 static void test_name_in_use_is_asked_ahead(void **state)
 {
 	struct bench *bench = *state;
-	zone_add(bench, "ahead.test", A, 3, "192.0.2.1");
-	resolve(bench, "ahead.test");
-	bench->first.zone.records[0].value = "192.0.2.2";
-	for (int i = 0; i < 500 && bench->first.queries < 4; i++) {
-		struct asked asked = {0};
-		assert_null(look_up(bench, "ahead.test", &asked));
-		assert_address(&asked, 0, "192.0.2.1:443");
-		run(bench, NULL, 0.02);
-	}
-	assert_int_equal(bench->first.queries, 4);
 	struct asked fresh = {0};
+	bool is_ahead = false;
+	zone_add(bench, "ahead.test", A, 3, "192.0.2.1");
+	for (int tries = 0; tries < 3 && !is_ahead; tries++)
+		is_ahead = use_until_asked_ahead(bench);
+	assert_true(is_ahead);
 	assert_null(look_up(bench, "ahead.test", &fresh));
 	assert_address(&fresh, 0, "192.0.2.2:443");
 }
