@@ -72,6 +72,8 @@ static const char *copy_labels(struct span name, char *out)
 	return before == '.' ? "has an empty label" : NULL;
 }
 
+static const char error_address[] = "is an IP address";
+
 static struct span without_final_dot(struct span raw)
 {
 	return span_of(raw.data, raw.len - (raw.len > 0 && raw.data[raw.len - 1] == '.'));
@@ -86,7 +88,7 @@ const char *server_name_parse(struct span raw, struct server_name *out)
 	struct span name = without_final_dot(raw);
 	if (name.len > SERVER_NAME_MAX)
 		return "is longer than 253 bytes";
-	const char *error = is_ip(name) ? "is an IP address" : copy_labels(name, out->text);
+	const char *error = is_ip(name) ? error_address : copy_labels(name, out->text);
 	if (error)
 		out->text[0] = '\0';
 	else
@@ -108,7 +110,7 @@ static bool is_address(struct span text)
 const char *server_name_parse_sni(struct span raw, struct server_name *out)
 {
 	const char *error = server_name_parse(raw, out);
-	return error && is_address(without_final_dot(raw)) ? NULL : error;
+	return error == error_address && is_address(without_final_dot(raw)) ? NULL : error;
 }
 
 static bool is_wildcard(struct span raw)

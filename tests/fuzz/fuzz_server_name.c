@@ -8,6 +8,20 @@
 			abort();                                                                   \
 	} while (0)
 
+/* What a ClientHello has: the same, but for addresses, which are of printable ASCII and count as none. */
+static void check_sni(struct span raw)
+{
+	struct server_name name, sni;
+	const char *error = server_name_parse(raw, &name);
+	const char *sni_error = server_name_parse_sni(raw, &sni);
+	CHECK(sni.len == name.len && strcmp(sni.text, name.text) == 0);
+	if (error == sni_error)
+		return;
+	CHECK(!sni_error && strcmp(error, "is an IP address") == 0);
+	for (size_t i = 0; i < raw.len; i++)
+		CHECK(raw.data[i] > ' ' && raw.data[i] < 0x7f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 typedef const char *parse_fn(struct span raw, struct server_name *out);
@@ -54,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	bool is_name = check(server_name_parse, raw, &name);
 	bool is_pattern = check(server_name_parse_pattern, raw, &pattern);
 	CHECK(is_name || !is_pattern);
+	check_sni(raw);
 	CHECK(is_pattern == (is_name && !strchr(name.text + (pattern.text[0] == '*'), '*')));
 	/* The two halves of the input as a pattern and a name. */
 	if (!server_name_parse_pattern(span_of(data, len / 2), &pattern) &&

@@ -103,8 +103,8 @@ static void an_address_as_sni_counts_as_none(void **state)
 	(void)state;
 	static const char *const addresses[] = {"127.0.0.1", "127.0.0.1.", "010.001.000.009", "::1",
 		"2001:DB8::1", "fe80::1%eth0", "[2001:db8::1]"};
-	static const char *const others[] = {
-		"[::1]:443", "[a].test", "::1%a b", "::1%\x01", "", "a..b", "fe80::1%\xff"};
+	static const char *const others[] = {"[::1]:443", "[a].test", "::1%a b", "::1%\x01", "",
+		"a..b", "fe80::1%\xff", ".::1", "..::"};
 	struct server_name name;
 	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
 		name.len = 1;
