@@ -10,6 +10,8 @@ static void append_text(struct strbuf *out, const char *text)
 
 static void append_tls(struct strbuf *out, const struct client_tls_config *tls)
 {
+	uint32_t numbers[] = {tls->min_version, tls->refuse_expired_crl};
+	strbuf_append(out, (const char *)numbers, sizeof numbers);
 	append_text(out, tls->server_name);
 	append_text(out, tls->cert);
 	append_text(out, tls->key);
@@ -26,15 +28,18 @@ static void append_tls(struct strbuf *out, const struct client_tls_config *tls)
  */
 void backend_key(const struct backend_config *config, struct strbuf *out)
 {
-	uint64_t numbers[] = {config->count, 0, config->balance, config->proxy_protocol,
-		(uintptr_t)config->starttls, config->has_tls,
-		config->has_tls ? config->tls.min_version : 0,
-		config->has_tls && config->tls.refuse_expired_crl, config->health,
-		config->health_interval_ms, config->health_timeout_ms, config->health_rise,
-		config->health_fall};
+	uint64_t backups = 0; /* a bit each, of at most 32 servers */
 	for (size_t i = 0; i < config->count; i++)
-		numbers[1] |= (uint64_t)config->servers[i].backup << i; /* at most 32 */
-	strbuf_append(out, (const char *)numbers, sizeof numbers);
+		backups |= (uint64_t)config->servers[i].backup << i;
+	struct { /* without holes, whose bytes could be anything */
+		uint64_t backups, health_interval_ms, health_timeout_ms;
+		const struct preface *starttls;
+		unsigned health_rise, health_fall;
+		uint8_t count, balance, proxy_protocol, health, has_tls, padding[3];
+	} of_all = {backups, config->health_interval_ms, config->health_timeout_ms,
+		config->starttls, config->health_rise, config->health_fall, config->count,
+		config->balance, config->proxy_protocol, config->health, config->has_tls, {0}};
+	strbuf_append(out, (const char *)&of_all, sizeof of_all);
 	for (size_t i = 0; i < config->count; i++)
 		append_text(out, config->servers[i].address);
 	if (config->has_tls)

@@ -239,9 +239,10 @@ static void build_route(struct builder *builder, const char *host,
 		.config = &config->backend, .report = report_host_backend, .route = config};
 	route->backend = build_backend(builder, &request);
 	route->acl = build_acl(builder, config);
-	if (config->mode == MODE_TERMINATE)
+	if (config->mode == MODE_TERMINATE) {
 		build_tls(builder, host, config, route);
-	build_check_coalescing(builder, config, route);
+		build_check_coalescing(builder, config, route);
+	}
 	if (route->tls && !builder->routes->first_with_certificate)
 		builder->routes->first_with_certificate = route;
 	builder->routes->route_count++;
