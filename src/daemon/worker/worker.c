@@ -157,6 +157,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	acceptors_init(&worker->acceptors, &worker->service, index);
 	pipes_limit(worker->service.ctx.pipes, limits->pipes_max);
 	worker->service.ctx.on_turn_end = log_flush;
+	worker->service.ctx.spare_sockets = limits->dialing_max;
 	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
 	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);
