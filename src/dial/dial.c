@@ -209,6 +209,13 @@ static void dial_begin(struct dial *dial)
 		dial_connect(dial);
 		return;
 	}
+	const char *zone = endpoint_zone(&dial->endpoint);
+	if (zone) {
+		char why[64];
+		snprintf(why, sizeof why, "this machine has no interface \"%s\"", zone);
+		dial_fail_unresolved(dial, why);
+		return;
+	}
 	/* An immediate answer may have ended the dial: then there is no place for the NULL. */
 	struct lookup *lookup = resolver_lookup(
 		dial->setup.resolver, dial->endpoint.host, dial->endpoint.port, on_resolved, dial);

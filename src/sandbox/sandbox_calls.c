@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -127,6 +128,9 @@ static const struct limited_call {
 	{"socket", 1, {{0, SCMP_CMP_EQ, AF_INET, 0}}},
 	{"socket", 1, {{0, SCMP_CMP_EQ, AF_INET6, 0}}},
 	{"socket", 1, {{0, SCMP_CMP_EQ, AF_UNIX, 0}}},
+	/* the interface of an address such as "fe80::1%eth0", and its name for the log */
+	{"ioctl", 1, {{1, SCMP_CMP_EQ, SIOCGIFINDEX, 0}}},
+	{"ioctl", 1, {{1, SCMP_CMP_EQ, SIOCGIFNAME, 0}}},
 	/* an upgrade's channel */
 	{"socketpair", 1, {{0, SCMP_CMP_EQ, AF_UNIX, 0}}},
 	/* a thread's name */
