@@ -30,6 +30,8 @@ const char *sandbox_call(size_t index);
 bool sandbox_limit_calls(struct err *err);
 
 /* sandbox_files.c: the version of Landlock in use; 0, and why, when there is none. */
+/* The files that resolving a name reads; NULL behind the last. */
+const char *sandbox_name_file(size_t index);
 int sandbox_limit_files(const struct config *config, const struct path_set *paths, struct err *err);
 
 #endif

@@ -37,6 +37,20 @@ static const char *on_or_off(bool is_on)
 	return is_on ? "on" : "off";
 }
 
+/* Names would resolve to nothing, or to something else, and nothing would say why. */
+static void warn_of_hidden_names(void)
+{
+	const char *path;
+	for (size_t i = 0; (path = sandbox_name_file(i)); i++) {
+		int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		else if (errno != ENOENT)
+			log_warning("%s cannot be read: %s: names may not resolve as it says", path,
+				strerror(errno));
+	}
+}
+
 static void sandbox_restrict(const struct config *config, const struct path_set *paths)
 {
 	struct err no_files, no_calls;
@@ -52,6 +66,7 @@ static void sandbox_restrict(const struct config *config, const struct path_set 
 		log_warning("sandbox: no limit on files: %s", no_files.text);
 	if (!calls)
 		log_warning("sandbox: no limit on system calls: %s", no_calls.text);
+	warn_of_hidden_names();
 	log_begin(&line, LOG_INFO_LEVEL, "sandbox");
 	log_text(&line, "seccomp", on_or_off(calls));
 	log_text(&line, "landlock", landlock);

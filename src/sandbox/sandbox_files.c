@@ -22,6 +22,21 @@
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
+/* What resolving a name reads, where it is there. Each may be a link to outside of /etc. */
+static const char *const name_files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+	"/etc/host.conf", "/etc/gai.conf", "/etc/services"};
+
+/* Where OpenSSL and what administers it have the CAs of a system; links, too. */
+static const char *const ca_places[] = {"/etc/ssl/certs", "/etc/ssl/certs/ca-certificates.crt",
+	"/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const char *sandbox_name_file(size_t index)
+{
+	return index < COUNT(name_files) ? name_files[index] : NULL;
+}
+
 /* As of version 6; earlier ones take its beginning. */
 struct rules_wanted {
 	uint64_t files, network, scopes;
@@ -200,9 +215,12 @@ static void allow_neighbours(int rules, const char *config_path)
 
 static void allow_all(int rules, const struct config *config, const struct path_set *paths)
 {
-	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+	for (size_t i = 0; i < COUNT(always); i++)
 		allow_directory(rules, always[i], READ);
-	allow_reading(rules, "/etc/resolv.conf"); /* often a link into /run */
+	for (size_t i = 0; i < COUNT(name_files); i++)
+		allow_reading(rules, name_files[i]);
+	for (size_t i = 0; i < COUNT(ca_places); i++)
+		allow_reading(rules, ca_places[i]);
 	for (size_t i = 0; i < paths->count; i++)
 		allow_reading(rules, paths->paths[i]);
 	if (config->files.count > 0)

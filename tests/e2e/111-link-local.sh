@@ -14,7 +14,7 @@ ip link set lo up && ip -6 addr add fe80::1/64 dev lo nodad || skip_all "no link
 free_port front
 free_port second
 free_port port
-spawn back echod --greet back "[::]:$port"
+spawn back echod "[::]:$port"
 wait_for "$PATIENCE" grep -q '^listening' "$TMP/back.out" || bail_out "no echod"
 hello --sni a.test >"$TMP/a.hello"
 hello --sni b.test >"$TMP/b.hello"
@@ -31,25 +31,26 @@ config() { # LISTEN BACKEND_OF_B
 	CONFIG
 	mv "$TMP/next" "$TMP/config.json"
 }
-greeting() { # HOST ADDRESS
-	talk --hello "$TMP/$1.hello" --timeout 10 "$2" expect=back fin 2>&1
+echoed() { # HOST ADDRESS
+	talk --hello "$TMP/$1.hello" --skip "$(wc -c <"$TMP/$1.hello")" --timeout 10 "$2" \
+		exchange=1000 fin wait 2>&1
 }
 
 config "\"[fe80::1%lo]:$front\"" "127.0.0.1:$port"
 start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 logs "in the sandbox" msg=sandbox seccomp=on
-like "a listener and a backend" "$(greeting a "[fe80::1%lo]:$front")" 'back'
+like "a listener and a backend" "$(echoed a "[fe80::1%lo]:$front")" 'received 1000 '
 logs "the log has the address with its interface" msg=connection sni=a.test \
 	"listener=[fe80::1%lo]:$front" "upstream=[fe80::1%lo]:$port"
 
 config "\"[fe80::1%lo]:$front\", \"[fe80::1%lo]:$second\"" "[fe80::1%lo]:$port"
 reloaded() { [[ $(log_count msg=reloaded) -ge $1 ]]; }
 ok "a reload has one more" wait_for "$PATIENCE" reloaded 1
-like "a new listener and a new backend" "$(greeting b "[fe80::1%lo]:$second")" 'back'
+like "a new listener and a new backend" "$(echoed b "[fe80::1%lo]:$second")" 'received 1000 '
 
 config "\"[fe80::1%lo]:$front\"" "[fe80::1%nosuch0]:$port"
 ok "a backend on an interface that is missing is no error of a reload" wait_for "$PATIENCE" reloaded 2
-greeting b "[fe80::1%lo]:$front" >/dev/null
+echoed b "[fe80::1%lo]:$front" >/dev/null
 logs "the connection says which" msg=connection sni=b.test end
 like "by its name" "$(log_value end msg=connection sni=b.test)" 'no interface .*nosuch0'
 

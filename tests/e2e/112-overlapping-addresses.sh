@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
-start_echo back --greet back
+start_echo back
 hello --sni a.test >"$TMP/hello"
 hello_size=$(wc -c <"$TMP/hello")
 free_port front
@@ -21,7 +21,8 @@ config() { # LISTEN HEALTH
 	mv "$TMP/next" "$TMP/config.json"
 }
 echoes() { # ADDRESS
-	talk --hello "$TMP/hello" --skip $((hello_size + 4)) --timeout 10 "$1:$front" exchange=1000 fin wait >/dev/null 2>&1
+	talk --hello "$TMP/hello" --skip "$hello_size" --timeout 10 "$1:$front" exchange=1000 fin wait 2>&1 |
+		grep -q 'received 1000 '
 }
 healthy() { # ADDRESS
 	is "/healthz at $1" "$(curl -s -g -o /dev/null -w '%{http_code}' "http://$1:$health/healthz")" 200
