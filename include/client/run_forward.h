@@ -3,10 +3,10 @@
 #define GATEHOUSE_CLIENT_RUN_FORWARD_H
 
 #include "client/gateway.h"
+#include "client/private_listener.h"
 #include "dial/resolver.h"
 #include "net/accept.h"
 #include "net/loop_ctx.h"
-#include "net/private_listener.h"
 
 struct forwarded; /* a connection */
 
