@@ -17,7 +17,8 @@
 /* Newer than the oldest header that we build with. */
 #define ACCESS_TRUNCATE  (1ULL << 14) /* version 3 */
 #define ACCESS_IOCTL_DEV (1ULL << 15) /* version 5 */
-#define SCOPE_SIGNAL     (1ULL << 1)  /* version 6 */
+#define SCOPE_ABSTRACT   (1ULL << 0)  /* version 6 */
+#define SCOPE_SIGNAL     (1ULL << 1)
 
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
@@ -82,7 +83,7 @@ static struct rules_wanted all_rights(int version)
 	if (version >= 5)
 		wanted.files |= ACCESS_IOCTL_DEV;
 	if (version >= 6)
-		wanted.scopes |= SCOPE_SIGNAL;
+		wanted.scopes |= SCOPE_ABSTRACT | SCOPE_SIGNAL;
 	return wanted;
 }
 
