@@ -3,9 +3,10 @@
 #define GATEHOUSE_CLIENT_RUN_FORWARD_H
 
 #include "client/gateway.h"
+#include "client/private_listener.h"
 #include "dial/resolver.h"
+#include "net/accept.h"
 #include "net/loop_ctx.h"
-#include "net/private_listener.h"
 
 struct forwarded; /* a connection */
 
@@ -14,9 +15,8 @@ struct run_forward {
 	struct private_listener listener;
 	struct loop_ctx ctx;
 	struct resolver *resolver;
-	ev_io acceptor;
-	ev_timer
-		pause; /* while there is no descriptor for another connection; the end of a drain */
+	struct accept_watch acceptor;
+	ev_timer drain; /* its end */
 	struct forwarded *connections;
 	bool draining;
 	uint64_t next_refusal_us; /* when the next refused connection may be logged */

@@ -1,7 +1,8 @@
 /*
  * A connection to a host by name: its addresses are tried in the resolver's order, and every 250 ms
- * the next one beside those that have not answered yet (RFC 8305 section 5). The first that answers
- * is used, the others are closed. A dial has no deadline of its own: its owner sets one.
+ * the next one beside those that have not answered yet (RFC 8305 section 5), three at once: then the
+ * oldest is closed for the next. The first that answers is used, the others are closed. A dial has no
+ * deadline of its own: its owner sets one.
  */
 #ifndef GATEHOUSE_DIAL_DIAL_H
 #define GATEHOUSE_DIAL_DIAL_H
@@ -22,7 +23,10 @@ struct dial_setup {
 	struct resolver *resolver;       /* lent until the dial is over */
 	const struct endpoint *endpoint; /* copied */
 	int family;                      /* AF_INET or AF_INET6 alone; AF_UNSPEC: either */
-	dial_done_fn *on_done;           /* once, from the loop; the dial is gone by then */
+	/* How many descriptors this loop may have beyond one for each dial; at 0 an attempt ends before the
+	 * next begins. NULL: no limit. */
+	unsigned *spare_sockets;
+	dial_done_fn *on_done; /* once, from the loop; the dial is gone by then */
 	void *owner;
 };
 

@@ -1,8 +1,9 @@
 /*
  * What connections come in on. A TCP address is bound once for each worker (SO_REUSEPORT), so that
  * the kernel spreads connections and no lock is shared; a unix socket, or one that systemd passed,
- * is one descriptor for all. A second instance of the program on the same address is refused. Sockets
- * that the gatehouse before this one hands over (net/passed.h) are taken, all of them.
+ * is one descriptor for all. A second instance of the program on the same address is refused. Addresses of
+ * one process may overlap: "0.0.0.0:443", "[::]:443" and "127.0.0.1:443". Sockets that the gatehouse before
+ * this one hands over (net/inherited.h) are taken, all of them.
  */
 #ifndef GATEHOUSE_NET_LISTENER_H
 #define GATEHOUSE_NET_LISTENER_H

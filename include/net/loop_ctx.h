@@ -36,6 +36,7 @@ struct loop_ctx {
 	struct ev_loop *loop;
 	struct pipes *pipes;
 	uint8_t *plain, *records_in, *records_out;
+	unsigned spare_sockets; /* for attempts of a dial beside its first (dial/dial.h) */
 	ev_timer far; /* never fires: libev says how long it still runs, and so what the time is */
 	ev_prepare turn; /* its end */
 	unsigned turn_cost;

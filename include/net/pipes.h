@@ -33,6 +33,12 @@ void pipes_grow(struct pipes *pipes, struct pipe *pipe);
 /* Frees the pooled ones for their descriptors, when accept ran out of them; how many it closed. */
 unsigned pipes_trim(struct pipes *pipes);
 
+/*
+ * The kernel, or a filter of system calls, refuses splice(2) itself: no pipe is given out from now on, so
+ * that everything on this loop copies.
+ */
+void pipes_stop_splicing(struct pipes *pipes);
+
 unsigned pipes_in_use(const struct pipes *pipes);
 
 #endif

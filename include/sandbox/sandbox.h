@@ -7,6 +7,8 @@
  * - system calls that it does not need: seccomp. Another one fails with EPERM, and the kernel's log
  *   tells of it. It does not end the process: a new version of a library that tries a new call and
  *   does well without must not take down what everything behind the gate depends on.
+ * - of these calls, in the threads that speak with clients: those that open listeners, remove files, start threads.
+ * - capabilities, but for binding low ports.
  * - files that it does not need: Landlock. It reads /etc and what lies beside the files that it was
  *   started with, so that these can be exchanged; writes none; makes sockets where it had one.
  *
@@ -19,8 +21,11 @@
 #include "base/path_set.h"
 #include "config/config.h"
 
-/* While there is one thread. `paths`: all that the configuration's load looked at. */
-void sandbox_enter(const struct config *config, const struct path_set *paths);
+/* While there is one thread. `paths`: all that the configuration's load looked at. True: calls are filtered. */
+bool sandbox_enter(const struct config *config, const struct path_set *paths);
+
+/* In a worker's thread, after its start, where sandbox_enter has said true. */
+void sandbox_enter_worker(void);
 
 /* Is a file, or the directory of a pattern, there and readable but for the sandbox? */
 bool sandbox_hides(const char *path);
@@ -28,8 +33,11 @@ bool sandbox_hides(const char *path);
 /* sandbox_calls.c: the name of a call that is let through; NULL behind the last. */
 const char *sandbox_call(size_t index);
 bool sandbox_limit_calls(struct err *err);
+bool sandbox_limit_worker_calls(struct err *err); /* behind the other */
 
 /* sandbox_files.c: the version of Landlock in use; 0, and why, when there is none. */
+/* The files that resolving a name reads; NULL behind the last. */
+const char *sandbox_name_file(size_t index);
 int sandbox_limit_files(const struct config *config, const struct path_set *paths, struct err *err);
 
 #endif

@@ -9,4 +9,10 @@
 /* Nothing to do, and true, for NULL and for a process that is not root's. */
 bool user_become(const char *user, struct err *err);
 
+/*
+ * Of this thread, and of those that it starts: all capabilities but CAP_NET_BIND_SERVICE, where that is
+ * there. Root is then the owner of root's files, and nothing else. False with `err`.
+ */
+bool user_drop_capabilities(struct err *err);
+
 #endif

@@ -19,8 +19,10 @@ struct session_iter;
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
-	unsigned connections_max, pipes_max; /* by the descriptors: of all, of each worker */
-	atomic_bool drained; /* by the administrator: no host takes new connections */
+	unsigned connections_max;        /* by the descriptors */
+	unsigned pipes_max, dialing_max; /* of each worker: pipes; further attempts of dials */
+	bool is_sandboxed;               /* then each worker gives up more (sandbox/sandbox.h) */
+	atomic_bool drained;             /* by the administrator: no host takes new connections */
 	struct sources *sources;
 	struct route_stats_table *route_stats;
 };

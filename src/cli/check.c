@@ -71,7 +71,8 @@ static void check_address(struct report *report, const char *where, const char *
 	else if (endpoint.is_unix)
 		check_socket_path(report, where, endpoint.host);
 	else if (!address_of_endpoint(&endpoint, &address))
-		report_error(report, "%s: \"%s\" cannot be listened on", where, text);
+		report_error(report, "%s: \"%s\": this machine has no interface \"%s\"", where,
+			text, endpoint_zone(&endpoint));
 }
 
 /* Only root changes its user. */

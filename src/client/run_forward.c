@@ -10,7 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAUSE_SECONDS 0.1
 #define DRAIN_SECONDS 1.
 
 /* Refused connections of other users are logged no more often: they must not fill the terminal. */
@@ -92,22 +91,10 @@ static void forward_connection(struct run_forward *forward, int fd)
 	forwarded_end(connection, true);
 }
 
-static void pause_accepting(struct run_forward *forward, int error)
+static void on_drain_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
-	forward_log_error(forward, strerror(error));
-	ev_io_stop(forward->ctx.loop, &forward->acceptor);
-	ev_timer_set(&forward->pause, PAUSE_SECONDS, 0.);
-	ev_timer_start(forward->ctx.loop, &forward->pause);
-}
-
-static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
-{
-	struct run_forward *forward = timer->data;
-	(void)events;
-	if (forward->draining)
-		ev_break(loop, EVBREAK_ALL);
-	else
-		ev_io_start(loop, &forward->acceptor);
+	(void)timer, (void)events;
+	ev_break(loop, EVBREAK_ALL);
 }
 
 static void log_refusal(struct run_forward *forward, const char *text)
@@ -119,18 +106,18 @@ static void log_refusal(struct run_forward *forward, const char *text)
 	forward_log_error(forward, text);
 }
 
-static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+static void on_connection(void *owner)
 {
-	struct run_forward *forward = io->data;
+	struct run_forward *forward = owner;
 	struct err why;
-	(void)loop, (void)events;
 	int fd = private_listener_accept(&forward->listener, &why);
+	int error = errno;
 	if (fd >= 0)
 		forward_connection(forward, fd);
-	else if (errno == EPERM)
+	else if (error == EPERM)
 		log_refusal(forward, why.text);
-	else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-		pause_accepting(forward, errno);
+	else if (accept_watch_failed(&forward->acceptor, error))
+		forward_log_error(forward, strerror(error));
 }
 
 bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct gateway *gateway,
@@ -145,10 +132,9 @@ bool run_forward_open(struct run_forward *forward, struct ev_loop *loop, struct 
 		loop_ctx_finish(&forward->ctx);
 		return false;
 	}
-	ev_timer_init(&forward->pause, on_pause_over, PAUSE_SECONDS, 0.);
-	ev_io_init(&forward->acceptor, on_connection, forward->listener.fd, EV_READ);
-	forward->pause.data = forward->acceptor.data = forward;
-	ev_io_start(loop, &forward->acceptor);
+	ev_timer_init(&forward->drain, on_drain_over, DRAIN_SECONDS, 0.);
+	accept_watch_init(&forward->acceptor, loop, forward->listener.fd, on_connection, forward);
+	accept_watch_start(&forward->acceptor);
 	return true;
 }
 
@@ -156,19 +142,17 @@ void run_forward_drain(struct run_forward *forward)
 {
 	struct ev_loop *loop = forward->ctx.loop;
 	forward->draining = true;
-	ev_io_stop(loop, &forward->acceptor);
-	ev_timer_stop(loop, &forward->pause);
+	accept_watch_stop(&forward->acceptor);
 	if (!forward->connections)
 		return;
-	ev_timer_set(&forward->pause, DRAIN_SECONDS, 0.);
-	ev_timer_start(loop, &forward->pause);
+	ev_timer_start(loop, &forward->drain);
 	ev_run(loop, 0);
 }
 
 void run_forward_close(struct run_forward *forward)
 {
-	ev_io_stop(forward->ctx.loop, &forward->acceptor);
-	ev_timer_stop(forward->ctx.loop, &forward->pause);
+	accept_watch_stop(&forward->acceptor);
+	ev_timer_stop(forward->ctx.loop, &forward->drain);
 	forward->draining = false;
 	while (forward->connections)
 		forwarded_end(forward->connections, false);

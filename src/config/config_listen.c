@@ -5,6 +5,7 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,8 @@
 static bool is_bindable(const char *text)
 {
 	struct endpoint endpoint;
-	struct address address;
 	struct err err;
-	return endpoint_parse(text, &endpoint, &err) && address_of_endpoint(&endpoint, &address);
+	return endpoint_parse(text, &endpoint, &err) && endpoint_is_literal(&endpoint);
 }
 
 static const char *refuse_address(
@@ -200,8 +200,11 @@ void listen_field(struct reader *reader, const struct field *field, const struct
 		read_listener(reader, place, value, list->items);
 }
 
+#define USED_TEXT_MAX 320
+
 struct used_address {
-	const char *address, *where;
+	char address[USED_TEXT_MAX];
+	const char *where;
 	size_t order; /* in the file: the second of two is the wrong one */
 };
 
@@ -210,11 +213,27 @@ struct used_list {
 	size_t count;
 };
 
+/* One spelling of an address: ":443" and "[::]:443" are the same. */
+static void write_canonical(const char *text, char out[USED_TEXT_MAX])
+{
+	struct endpoint endpoint;
+	struct address address;
+	struct err err;
+	if (strncmp(text, "fd:", 3) != 0 && endpoint_parse(text, &endpoint, &err) &&
+		!endpoint_zone(&endpoint) && address_of_endpoint(&endpoint, &address))
+		address_text(&address.any, address.len, out);
+	else
+		snprintf(out, USED_TEXT_MAX, "%s", text);
+}
+
 static void used_add(struct used_list *list, const char *address, const char *where)
 {
-	if (address)
-		list->items[list->count] = (struct used_address){address, where, list->count};
-	list->count += address != NULL;
+	struct used_address *used = &list->items[list->count];
+	if (!address)
+		return;
+	write_canonical(address, used->address);
+	used->where = where;
+	used->order = list->count++;
 }
 
 static int by_address(const void *a, const void *b)

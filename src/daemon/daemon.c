@@ -409,7 +409,7 @@ static bool try_start(struct daemon *daemon, struct err *err)
 	if (!launcher_become(&daemon->launcher, config->user, err) ||
 		!user_become(config->user, err))
 		return false;
-	sandbox_enter(config, watched_files_paths(daemon->files));
+	daemon->limits.is_sandboxed = sandbox_enter(config, watched_files_paths(daemon->files));
 	start_events(daemon);
 	log_start();
 	descriptors_share(&daemon->limits, workers_count(daemon->workers));

@@ -30,6 +30,9 @@ static void take_socket(const char *path)
 	notify.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	notify.fd = fd > 0 ? fd : 0;
+	/* The sandbox closes abstract sockets, but for one that is connected by then. */
+	if (notify.fd && path[0] == '@')
+		connect(fd, (struct sockaddr *)&notify.address, notify.len);
 }
 
 static void take_watchdog(const char *usec, const char *pid)

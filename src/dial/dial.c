@@ -12,25 +12,57 @@
 #define STAGGER_SECONDS 0.25
 #define TRIED_MAX       256
 
+/* Each is a descriptor: the oldest attempt, which had its time, gives way to the next address. */
+#define IN_FLIGHT_MAX 3
+
 struct dial {
 	struct dial_setup setup;
 	struct endpoint endpoint;
 	struct lookup *lookup;
 	ev_timer timer; /* before the first attempt, and until the next one */
-	size_t count, next, failed;
+	size_t count, next, failed, in_flight;
 	struct address addresses[RESOLVER_MAX];
 	ev_io attempts[RESOLVER_MAX]; /* one for each address that was tried; fd -1: it failed */
 	int error;                    /* of the first that failed */
 	char tried[TRIED_MAX];
 };
 
+/* The first attempt's descriptor is the connection's own; the others are taken from the spare ones. */
+static void dial_count_attempts(struct dial *dial, size_t in_flight)
+{
+	size_t before = dial->in_flight > 1 ? dial->in_flight - 1 : 0;
+	size_t after = in_flight > 1 ? in_flight - 1 : 0;
+	dial->in_flight = in_flight;
+	if (dial->setup.spare_sockets)
+		*dial->setup.spare_sockets += (unsigned)before - (unsigned)after;
+}
+
+/* Its descriptor, which is the caller's. */
+static int attempt_release(struct dial *dial, ev_io *attempt)
+{
+	int fd = attempt->fd;
+	ev_io_stop(dial->setup.loop, attempt);
+	ev_io_set(attempt, -1, 0);
+	dial_count_attempts(dial, dial->in_flight - 1);
+	return fd;
+}
+
 static void attempt_close(struct dial *dial, ev_io *attempt)
 {
-	if (attempt->fd < 0)
+	if (attempt->fd >= 0)
+		close(attempt_release(dial, attempt));
+}
+
+static void dial_make_way(struct dial *dial)
+{
+	const unsigned *spare = dial->setup.spare_sockets;
+	size_t oldest = 0;
+	if (dial->in_flight == 0 || (dial->in_flight < IN_FLIGHT_MAX && (!spare || *spare > 0)))
 		return;
-	ev_io_stop(dial->setup.loop, attempt);
-	close(attempt->fd);
-	ev_io_set(attempt, -1, 0);
+	while (dial->attempts[oldest].fd < 0)
+		oldest++;
+	attempt_close(dial, &dial->attempts[oldest]);
+	dial->failed++;
 }
 
 static void dial_free(struct dial *dial)
@@ -56,9 +88,8 @@ static void dial_finish(struct dial *dial, struct dial_result *result)
 static void dial_succeed(struct dial *dial, ev_io *attempt)
 {
 	size_t index = (size_t)(attempt - dial->attempts);
-	struct dial_result result = {.fd = attempt->fd, .address = dial->addresses[index]};
-	ev_io_stop(dial->setup.loop, attempt);
-	ev_io_set(attempt, -1, 0); /* no longer ours to close */
+	struct dial_result result = {.address = dial->addresses[index]};
+	result.fd = attempt_release(dial, attempt);
 	dial_finish(dial, &result);
 }
 
@@ -122,6 +153,7 @@ static void dial_next_attempt(struct dial *dial)
 	const struct address *address = &dial->addresses[dial->next];
 	ev_io *attempt = &dial->attempts[dial->next++];
 	ev_timer_stop(dial->setup.loop, &dial->timer);
+	dial_make_way(dial);
 	dial_note_tried(dial, address);
 	ev_io_init(attempt, on_connected, socket_connect(address), EV_WRITE);
 	attempt->data = dial;
@@ -129,6 +161,7 @@ static void dial_next_attempt(struct dial *dial)
 		dial_attempt_failed(dial, errno);
 		return;
 	}
+	dial_count_attempts(dial, dial->in_flight + 1);
 	ev_io_start(dial->setup.loop, attempt);
 	if (dial->next < dial->count) {
 		ev_timer_set(&dial->timer, STAGGER_SECONDS, 0.);
@@ -174,6 +207,13 @@ static void dial_begin(struct dial *dial)
 	if (address_of_endpoint(&dial->endpoint, &address)) {
 		dial_add_address(dial, &address);
 		dial_connect(dial);
+		return;
+	}
+	const char *zone = endpoint_zone(&dial->endpoint);
+	if (zone) {
+		char why[64];
+		snprintf(why, sizeof why, "this machine has no interface \"%s\"", zone);
+		dial_fail_unresolved(dial, why);
 		return;
 	}
 	/* An immediate answer may have ended the dial: then there is no place for the NULL. */

@@ -140,6 +140,22 @@ bool endpoint_parse_near(
 	return false;
 }
 
+const char *endpoint_zone(const struct endpoint *endpoint)
+{
+	const char *percent = endpoint->is_unix ? NULL : strchr(endpoint->host, '%');
+	return percent ? percent + 1 : NULL;
+}
+
+bool endpoint_is_literal(const struct endpoint *endpoint)
+{
+	struct in6_addr v6;
+	struct in_addr v4;
+	const char *zone;
+	return endpoint->is_unix || !endpoint->host[0] ||
+		inet_pton(AF_INET, endpoint->host, &v4) == 1 ||
+		v6_parse(endpoint->host, &v6, &zone);
+}
+
 bool address_of_endpoint(const struct endpoint *endpoint, struct address *out)
 {
 	const char *zone = NULL;
@@ -165,6 +181,49 @@ bool address_of_endpoint(const struct endpoint *endpoint, struct address *out)
 	out->v6.sin6_scope_id = zone ? if_nametoindex(zone) : 0;
 	out->len = sizeof out->v6;
 	return !zone || out->v6.sin6_scope_id != 0;
+}
+
+bool address_is_same(const struct address *one, const struct address *other)
+{
+	if (one->any.sa_family != other->any.sa_family)
+		return false;
+	if (one->any.sa_family == AF_INET)
+		return one->v4.sin_port == other->v4.sin_port &&
+			one->v4.sin_addr.s_addr == other->v4.sin_addr.s_addr;
+	if (one->any.sa_family == AF_INET6)
+		return one->v6.sin6_port == other->v6.sin6_port &&
+			one->v6.sin6_scope_id == other->v6.sin6_scope_id &&
+			memcmp(&one->v6.sin6_addr, &other->v6.sin6_addr, 16) == 0;
+	return strcmp(one->un.sun_path, other->un.sun_path) == 0;
+}
+
+/* An IPv4 address as v4-mapped; any is any, of either version. False: not TCP. */
+static bool ip_of(const struct address *address, struct in6_addr *ip, in_port_t *port)
+{
+	*ip = in6addr_any;
+	if (address->any.sa_family == AF_INET6) {
+		*ip = address->v6.sin6_addr;
+		*port = address->v6.sin6_port;
+	} else if (address->any.sa_family == AF_INET) {
+		*port = address->v4.sin_port;
+		if (address->v4.sin_addr.s_addr != INADDR_ANY) {
+			ip->s6_addr[10] = ip->s6_addr[11] = 0xff;
+			memcpy(ip->s6_addr + 12, &address->v4.sin_addr, 4);
+		}
+	} else {
+		return false;
+	}
+	return true;
+}
+
+bool address_overlaps(const struct address *one, const struct address *other)
+{
+	struct in6_addr ip, other_ip;
+	in_port_t port, other_port;
+	if (!ip_of(one, &ip, &port) || !ip_of(other, &other_ip, &other_port) || port != other_port)
+		return false;
+	return IN6_IS_ADDR_UNSPECIFIED(&ip) || IN6_IS_ADDR_UNSPECIFIED(&other_ip) ||
+		IN6_ARE_ADDR_EQUAL(&ip, &other_ip);
 }
 
 static void v4_text(const void *address, in_port_t port, char out[ADDRESS_TEXT_MAX])

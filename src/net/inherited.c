@@ -67,19 +67,6 @@ int inherited_by_name(const char *name)
 	return -1;
 }
 
-static bool is_same(const struct address *a, const struct address *b)
-{
-	if (a->any.sa_family != b->any.sa_family)
-		return false;
-	if (a->any.sa_family == AF_INET)
-		return a->v4.sin_port == b->v4.sin_port &&
-			a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
-	if (a->any.sa_family == AF_INET6)
-		return a->v6.sin6_port == b->v6.sin6_port &&
-			memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, 16) == 0;
-	return strcmp(a->un.sun_path, b->un.sun_path) == 0;
-}
-
 static struct passed_socket *find(const struct address *address, bool own)
 {
 	for (int i = 0; i < passed.count; i++) {
@@ -87,7 +74,7 @@ static struct passed_socket *find(const struct address *address, bool own)
 		struct passed_socket *found = &passed.sockets[i];
 		if (found->fd >= 0 && is_own(found) == own &&
 			getsockname(found->fd, &bound.any, &bound.len) == 0 &&
-			is_same(&bound, address))
+			address_is_same(&bound, address))
 			return found;
 	}
 	return NULL;

@@ -2,6 +2,7 @@
 
 #include "net/inherited.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
@@ -47,6 +48,16 @@ static void explain_unix(struct err *err, int error)
 		explain_bind(err, error);
 }
 
+static bool listen_on(int fd, struct err *err)
+{
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	prepare_for_heirs(fd);
+	if (listen(fd, BACKLOG) == 0)
+		return true;
+	explain_bind(err, errno);
+	return false;
+}
+
 static int open_socket(const struct address *address)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -57,9 +68,67 @@ static int open_socket(const struct address *address)
 }
 
 /*
- * The first socket binds without SO_REUSEPORT, which fails while anybody else is there, a second
- * copy of this program too; from then on the port is open to the sockets of this user.
+ * Does this process listen there itself: a listener of another address that includes this one, or is included
+ * in it; or one that a reload is about to close? Only where binding has failed, as it looks at every descriptor.
  */
+static bool is_own(const struct address *address)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	bool found = false;
+	while (dir && !found && (entry = readdir(dir))) {
+		int fd = atoi(entry->d_name), listening = 0;
+		struct address bound = {.len = sizeof bound.un};
+		socklen_t len = sizeof listening;
+		found = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 &&
+			listening && getsockname(fd, &bound.any, &bound.len) == 0 &&
+			address_overlaps(&bound, address);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/*
+ * Addresses of this process may overlap. The kernel prefers the more exact of two sockets, and IPv4's to one
+ * of both versions, so that each listener gets its own connections; one that is about to be closed shares what
+ * comes until then.
+ */
+static bool bind_beside_own(int fd, const struct address *address, struct err *err)
+{
+	if (!is_own(address)) {
+		explain_bind(err, EADDRINUSE);
+		return false;
+	}
+	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (bind(fd, &address->any, address->len) == 0)
+		return true;
+	if (errno == EADDRINUSE)
+		err_set(err,
+			"address in use by a socket of this process that another user opened, or that "
+			"was passed to it: a restart can change it");
+	else
+		explain_bind(err, errno);
+	return false;
+}
+
+/*
+ * The first socket binds without SO_REUSEPORT, which fails while another program is there, a second
+ * copy of this one too; from then on the port is open to the sockets of this user.
+ */
+static bool bind_and_listen(int fd, const struct address *address, bool first, struct err *err)
+{
+	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	set(fd, SOL_SOCKET, SO_REUSEPORT, !first);
+	if (bind(fd, &address->any, address->len) < 0) {
+		if (errno == EADDRINUSE && first)
+			return bind_beside_own(fd, address, err) && listen_on(fd, err);
+		explain_bind(err, errno);
+		return false;
+	}
+	return listen_on(fd, err);
+}
+
 static int bind_one(const struct address *address, bool first, struct err *err)
 {
 	int fd = open_socket(address);
@@ -67,18 +136,8 @@ static int bind_one(const struct address *address, bool first, struct err *err)
 		explain_bind(err, errno);
 		return -1;
 	}
-	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	if (!first)
-		set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	if (bind(fd, &address->any, address->len) < 0)
-		goto fail;
-	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-	prepare_for_heirs(fd);
-	if (listen(fd, BACKLOG) < 0)
-		goto fail;
-	return fd;
-fail:
-	explain_bind(err, errno);
+	if (bind_and_listen(fd, address, first, err))
+		return fd;
 	close(fd);
 	return -1;
 }
@@ -227,7 +286,11 @@ static bool open_address(struct listener *listener, struct err *err)
 	if (!endpoint_parse(listener->text, &endpoint, err))
 		return false;
 	if (!address_of_endpoint(&endpoint, &address)) {
-		err_set(err, "expected an IP address, got the name \"%s\"", endpoint.host);
+		const char *zone = endpoint_zone(&endpoint);
+		if (zone)
+			err_set(err, "this machine has no interface \"%s\"", zone);
+		else
+			err_set(err, "expected an IP address, got the name \"%s\"", endpoint.host);
 		return false;
 	}
 	if (!endpoint.is_unix && endpoint.host[0] == '\0')

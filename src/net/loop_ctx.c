@@ -3,6 +3,7 @@
 #include "net/pipes.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,7 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 {
 	*ctx = (struct loop_ctx){.loop = loop,
 		.pipes = pipes_create(),
+		.spare_sockets = UINT_MAX,
 		.plain = malloc(LOOP_PLAIN_SIZE),
 		.records_in = malloc(LOOP_RECORDS_IN_SIZE),
 		.records_out = malloc(LOOP_RECORDS_OUT_SIZE)};

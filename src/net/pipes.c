@@ -14,7 +14,7 @@ struct pipes {
 	struct pipe *idle;
 	unsigned idle_count, taken, most;
 	unsigned refusals; /* how many more takes go unasked */
-	bool grow_refused;
+	bool grow_refused, is_stopped;
 };
 
 struct pipes *pipes_create(void)
@@ -68,7 +68,7 @@ struct pipe *pipes_take(struct pipes *pipes)
 	if (pipe) {
 		pipes->idle = pipe->next;
 		pipes->idle_count--;
-	} else if (pipes->taken >= pipes->most) {
+	} else if (pipes->is_stopped || pipes->taken >= pipes->most) {
 		return NULL;
 	} else if (pipes->refusals > 0) {
 		pipes->refusals--;
@@ -84,7 +84,7 @@ struct pipe *pipes_take(struct pipes *pipes)
 void pipes_give(struct pipes *pipes, struct pipe *pipe)
 {
 	pipes->taken--;
-	if (pipe->used > 0 || pipes->idle_count >= POOLED_MAX) {
+	if (pipe->used > 0 || pipes->is_stopped || pipes->idle_count >= POOLED_MAX) {
 		pipe_close(pipe);
 		return;
 	}
@@ -116,6 +116,12 @@ unsigned pipes_trim(struct pipes *pipes)
 	pipes->idle_count = 0;
 	pipes->grow_refused = false;
 	return closed;
+}
+
+void pipes_stop_splicing(struct pipes *pipes)
+{
+	pipes->is_stopped = true;
+	pipes_trim(pipes);
 }
 
 unsigned pipes_in_use(const struct pipes *pipes)

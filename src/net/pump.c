@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Up to here copying is as cheap as splicing; one read of it on a raw pair tells which it is. */
 #define SMALL_SIZE (32 * 1024)
@@ -71,6 +72,36 @@ static bool pump_hold(struct pump *pump, const struct buf *rest_of)
 	return true;
 }
 
+/* Not a failure of the connection: a kernel or a filter without splice, or a descriptor that has none. */
+static bool is_splice_refused(int error)
+{
+	return error == ENOSYS || error == EINVAL || error == EPERM || error == EACCES ||
+		error == EOPNOTSUPP;
+}
+
+static bool write_out(struct pump *pump, struct buf *buf);
+
+/* What is in the pipe already is read out, and written as what is copied. */
+static bool copy_from_pipe(struct pump *pump, struct loop_ctx *ctx)
+{
+	struct pipe *pipe = pump->pipe;
+	pipes_stop_splicing(ctx->pipes);
+	while (pipe->used > 0) {
+		size_t size = pipe->used < LOOP_PLAIN_SIZE ? pipe->used : LOOP_PLAIN_SIZE;
+		ssize_t n = read(pipe->read_fd, ctx->plain, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return pump_broken_by_errno(pump, pump->to);
+		pipe->used -= (size_t)n;
+		struct buf buf = {.data = ctx->plain, .end = (size_t)n, .size = LOOP_PLAIN_SIZE};
+		if (!write_out(pump, &buf))
+			return false;
+	}
+	give_pipe(pump, ctx);
+	return pump_go_on(pump);
+}
+
 static bool drain_pipe(struct pump *pump, struct loop_ctx *ctx)
 {
 	struct pipe *pipe = pump->pipe;
@@ -82,6 +113,8 @@ static bool drain_pipe(struct pump *pump, struct loop_ctx *ctx)
 			pump->bytes += (uint64_t)n;
 		} else if (n < 0 && errno == EAGAIN) {
 			return pump_rest(pump, PUMP_NEEDS_OUTPUT);
+		} else if (n < 0 && is_splice_refused(errno)) {
+			return copy_from_pipe(pump, ctx);
 		} else if (n == 0 || errno != EINTR) {
 			return pump_broken_by_errno(pump, pump->to);
 		}
@@ -94,7 +127,8 @@ static bool drain_pipe(struct pump *pump, struct loop_ctx *ctx)
 /* What was read before must be gone before more is read: the order of the bytes, and back-pressure. */
 static bool pump_flush(struct pump *pump, struct loop_ctx *ctx)
 {
-	if (pump->pipe && pump->pipe->used > 0)
+	bool has_piped = pump->pipe && pump->pipe->used > 0;
+	if (has_piped && !pump->held.data)
 		return drain_pipe(pump, ctx);
 	size_t before = buf_used(&pump->held);
 	enum io io = stream_write(pump->to, &pump->held);
@@ -105,7 +139,7 @@ static bool pump_flush(struct pump *pump, struct loop_ctx *ctx)
 		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
 	free(pump->held.data);
 	pump->held = (struct buf){0};
-	return pump_go_on(pump);
+	return has_piped ? drain_pipe(pump, ctx) : pump_go_on(pump);
 }
 
 /* The kernel tells of a reset once: where writing heard of it, reading sees what looks like an end. */
@@ -161,6 +195,20 @@ static bool pump_copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 	return write_out(pump, &buf) && (pump->bulk || stream_pending(pump->from));
 }
 
+static bool splice_failed(struct pump *pump, struct loop_ctx *ctx)
+{
+	int error = errno;
+	bool is_refused = is_splice_refused(error);
+	give_pipe(pump, ctx);
+	if (error == EAGAIN || error == EINTR)
+		return pump_rest(pump, PUMP_NEEDS_INPUT);
+	if (is_refused)
+		pipes_stop_splicing(ctx->pipes);
+	errno = error;
+	return is_refused ? pump_copy(pump, ctx, LOOP_PLAIN_SIZE)
+			  : pump_broken_by_errno(pump, pump->from);
+}
+
 /*
  * EAGAIN from splice says "socket empty" or "pipe full"; with an empty pipe it can only be the first,
  * and a pipe is empty whenever this begins.
@@ -172,12 +220,8 @@ static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 		SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n == 0)
 		return end_input(pump);
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			return pump_broken_by_errno(pump, pump->from);
-		give_pipe(pump, ctx);
-		return pump_rest(pump, PUMP_NEEDS_INPUT);
-	}
+	if (n < 0)
+		return splice_failed(pump, ctx);
 	pipe->used = (size_t)n;
 	bool filled = pipe->used == pipe->capacity;
 	pump->bulk = pipe->used >= SMALL_SIZE;

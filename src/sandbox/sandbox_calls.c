@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,19 +19,15 @@
  * A name that this machine's architecture does not have is left out.
  */
 /* clang-format off */
-static const char *const calls[] = {
+static const char *const worker_calls[] = { /* every thread's */
 	/* connections */
 	"accept4",            /* those that come */
-	"bind",               /* a reload's new listeners */
 	"connect",            /* to backends, to name servers */
 	"getsockname",        /* where a connection came in */
 	"getsockopt",         /* the outcome of a connect; the peer of the control socket */
-	"listen",             /* a reload's new listeners */
 	"pipe2",              /* for splice */
 	"recvfrom",           /* all reading, peeking included */
-	"sendmsg",            /* sockets to the launcher; libmicrohttpd's answers */
 	"sendto",             /* all writing; notifications to systemd */
-	"setsockopt",         /* what a relay needs; SO_RCVLOWAT for a part of a hello */
 	"shutdown",           /* the end of a direction */
 	"splice",             /* passthrough */
 
@@ -37,7 +35,6 @@ static const char *const calls[] = {
 	"close",              /* of each of them */
 	"dup2",               /* libev, when it makes its epoll set anew */
 	"dup3",               /* dup2, where there is no other */
-	"fcntl",              /* their flags, the size of a pipe */
 	"lseek",              /* stdio, where a file is not read to its end */
 	"read",               /* files, what a library wakes itself with */
 	"write",              /* the log, waking others */
@@ -55,21 +52,9 @@ static const char *const calls[] = {
 	/* files: what a load reads, what the watch looks at */
 	"access",             /* does a file exist */
 	"faccessat",          /* access, where there is no other */
-	"faccessat2",         /* is it the sandbox that hides it */
 	"fstat",              /* newfstatat of a descriptor, in other versions of the C library */
-	"getcwd",             /* relative paths */
-	"getdents64",         /* patterns, directories of CAs */
-	"inotify_add_watch",  /* the watch follows the configuration */
-	"inotify_rm_watch",   /* and leaves what is no longer named */
+	"getdents64",         /* patterns; OpenSSL, for a CA in the directory of the system's */
 	"newfstatat",         /* has a file changed */
-	"readlink",           /* where links on the way lead */
-	"readlinkat",         /* readlink, where there is no other */
-
-	/* unix sockets' files */
-	"chmod",              /* a control socket that a reload makes */
-	"fchmodat",           /* chmod, where there is no other */
-	"unlink",             /* when one is closed */
-	"unlinkat",           /* unlink, where there is no other */
 
 	/* memory; new code is not among it, see below */
 	"brk",                /* malloc */
@@ -86,7 +71,6 @@ static const char *const calls[] = {
 	"rseq",               /* the C library, in each new thread */
 	"sched_getaffinity",  /* the C library: for how many processors is malloc to provide */
 	"set_robust_list",    /* the C library, in each new thread */
-	"setpriority",        /* the loader and the administrators' thread make way for workers */
 
 	/* signals */
 	"rt_sigaction",       /* libev's, when it ends; abort */
@@ -98,76 +82,135 @@ static const char *const calls[] = {
 	"getrandom",          /* OpenSSL, c-ares */
 	"gettimeofday",       /* where the vDSO cannot answer */
 	"time",               /* where the vDSO cannot answer */
-	"timerfd_settime",    /* the watch on the wall clock, when it was set */
 
 	/* who we are, and how much we use */
-	"geteuid",            /* may he ask, at the control socket */
 	"getpid",             /* OpenSSL's random generator, again and again */
-	"getrusage",          /* the metrics */
 	"sysinfo",            /* the C library's qsort: how much memory is there */
 	"uname",              /* c-ares: this machine's domain */
+};
+
+/* What threads other than workers do: the main one, the loader, the log's writer, libmicrohttpd's. */
+static const char *const main_calls[] = {
+	"bind",               /* a reload's new listeners */
+	"listen",             /* a reload's new listeners */
+	"sendmsg",            /* sockets to the launcher; libmicrohttpd's answers */
+	"faccessat2",         /* is it the sandbox that hides it */
+	"getcwd",             /* relative paths */
+	"inotify_add_watch",  /* the watch follows the configuration */
+	"inotify_rm_watch",   /* and leaves what is no longer named */
+	"readlink",           /* where links on the way lead */
+	"readlinkat",         /* readlink, where there is no other */
+	"chmod",              /* a control socket that a reload makes */
+	"fchmodat",           /* chmod, where there is no other */
+	"unlink",             /* when one is closed */
+	"unlinkat",           /* unlink, where there is no other */
+	"setpriority",        /* the loader and the administrators' thread make way for workers */
+	"geteuid",            /* may he ask, at the control socket */
+	"getrusage",          /* the metrics */
+	"timerfd_settime",    /* the watch on the wall clock, when it was set */
 };
 /* clang-format on */
 
 #define WRITING (O_ACCMODE | O_CREAT | O_TRUNC)
 
+/* clang-format off */
+#define SOCKET_TYPE (~(scmp_datum_t)(SOCK_NONBLOCK | SOCK_CLOEXEC)) /* without its flags */
+#define SOCKETS(domain, type, protocol) \
+	{"socket", true, 3, {{0, SCMP_CMP_EQ, domain, 0}, \
+		{1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, type}, {2, SCMP_CMP_EQ, protocol, 0}}}
+
 /* With what arguments; a call that is here twice may be either. */
 static const struct limited_call {
 	const char *name;
+	bool is_workers;
 	unsigned count;
-	struct scmp_arg_cmp arguments[2];
+	struct scmp_arg_cmp arguments[3];
 } limited_calls[] = {
 	/* memory that is no program: nothing that is written is ever run */
-	{"mmap", 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}}},
-	{"mprotect", 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}}},
+	{"mmap", true, 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}}},
+	{"mprotect", true, 1, {{2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0}}},
 	/* files are read, not written; Landlock says which */
-	{"openat", 1, {{2, SCMP_CMP_MASKED_EQ, WRITING, 0}}},
+	{"openat", true, 1, {{2, SCMP_CMP_MASKED_EQ, WRITING, 0}}},
 	/* threads, but no processes */
-	{"clone", 1, {{0, SCMP_CMP_MASKED_EQ, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD}}},
-	{"socket", 1, {{0, SCMP_CMP_EQ, AF_INET, 0}}},
-	{"socket", 1, {{0, SCMP_CMP_EQ, AF_INET6, 0}}},
-	{"socket", 1, {{0, SCMP_CMP_EQ, AF_UNIX, 0}}},
+	{"clone", false, 1, {{0, SCMP_CMP_MASKED_EQ, CLONE_VM | CLONE_THREAD, CLONE_VM | CLONE_THREAD}}},
+	/* TCP, UDP for names, unix sockets; no MPTCP, SCTP or raw ones */
+	SOCKETS(AF_INET, SOCK_STREAM, 0), SOCKETS(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+	SOCKETS(AF_INET, SOCK_DGRAM, 0), SOCKETS(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+	SOCKETS(AF_INET6, SOCK_STREAM, 0), SOCKETS(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+	SOCKETS(AF_INET6, SOCK_DGRAM, 0), SOCKETS(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+	SOCKETS(AF_UNIX, SOCK_STREAM, 0), SOCKETS(AF_UNIX, SOCK_DGRAM, 0),
+	/* what a relay and a listener need; SO_RCVLOWAT for a part of a hello */
+	{"setsockopt", true, 1, {{1, SCMP_CMP_EQ, SOL_SOCKET, 0}}},
+	{"setsockopt", true, 1, {{1, SCMP_CMP_EQ, IPPROTO_TCP, 0}}},
+	{"setsockopt", false, 1, {{1, SCMP_CMP_EQ, IPPROTO_IPV6, 0}}},
+	/* flags of descriptors, the size of a pipe; no owner, to whom the kernel would send signals */
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_GETFD, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_SETFD, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_GETFL, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_SETFL, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_GETPIPE_SZ, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_SETPIPE_SZ, 0}}},
+	{"fcntl", true, 1, {{1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0}}},
+	/* the interface of an address such as "fe80::1%eth0", and its name for the log */
+	{"ioctl", true, 1, {{1, SCMP_CMP_EQ, SIOCGIFINDEX, 0}}},
+	{"ioctl", true, 1, {{1, SCMP_CMP_EQ, SIOCGIFNAME, 0}}},
 	/* an upgrade's channel */
-	{"socketpair", 1, {{0, SCMP_CMP_EQ, AF_UNIX, 0}}},
+	{"socketpair", false, 1, {{0, SCMP_CMP_EQ, AF_UNIX, 0}}},
 	/* a thread's name */
-	{"prctl", 1, {{0, SCMP_CMP_EQ, PR_SET_NAME, 0}}},
+	{"prctl", false, 1, {{0, SCMP_CMP_EQ, PR_SET_NAME, 0}}},
 	/* limits are looked at, for the metrics */
-	{"prlimit64", 1, {{2, SCMP_CMP_EQ, 0, 0}}},
+	{"prlimit64", false, 1, {{2, SCMP_CMP_EQ, 0, 0}}},
+	/* a worker's own filter, which adds to this one */
+	{"seccomp", false, 1, {{0, SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER, 0}}},
 };
+/* clang-format on */
 
-#define CALLS   (sizeof calls / sizeof *calls)
-#define LIMITED (sizeof limited_calls / sizeof *limited_calls)
+#define COUNT(array) (sizeof(array) / sizeof *(array))
 
 const char *sandbox_call(size_t index)
 {
-	if (index < CALLS)
-		return calls[index];
-	index -= CALLS;
-	if (index < LIMITED)
-		return limited_calls[index].name;
-	return NULL;
+	if (index < COUNT(worker_calls))
+		return worker_calls[index];
+	index -= COUNT(worker_calls);
+	if (index < COUNT(main_calls))
+		return main_calls[index];
+	index -= COUNT(main_calls);
+	return index < COUNT(limited_calls) ? limited_calls[index].name : NULL;
 }
 
-static int filter_add_calls(scmp_filter_ctx filter)
+static int allow_calls(scmp_filter_ctx filter, const char *const *names, size_t count)
 {
 	int error = 0;
-	for (size_t i = 0; i < CALLS && error == 0; i++) {
-		int number = seccomp_syscall_resolve_name(calls[i]);
+	for (size_t i = 0; i < count && error == 0; i++) {
+		int number = seccomp_syscall_resolve_name(names[i]);
 		if (number >= 0)
 			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, number, 0);
 	}
 	return error;
 }
 
-static int filter_add_limited_calls(scmp_filter_ctx filter)
+static int allow_limited_calls(scmp_filter_ctx filter)
 {
 	int error = 0;
-	for (size_t i = 0; i < LIMITED && error == 0; i++) {
+	for (size_t i = 0; i < COUNT(limited_calls) && error == 0; i++) {
 		const struct limited_call *call = &limited_calls[i];
 		int number = seccomp_syscall_resolve_name(call->name);
 		if (number >= 0)
 			error = seccomp_rule_add_array(
 				filter, SCMP_ACT_ALLOW, number, call->count, call->arguments);
+	}
+	return error;
+}
+
+/* By name alone: with what arguments, the filter of all threads says, which is asked as well. */
+static int allow_limited_calls_of_workers(scmp_filter_ctx filter)
+{
+	int error = 0;
+	for (size_t i = 0; i < COUNT(limited_calls) && error == 0; i++) {
+		bool is_first =
+			i == 0 || strcmp(limited_calls[i].name, limited_calls[i - 1].name) != 0;
+		if (is_first && limited_calls[i].is_workers)
+			error = allow_calls(filter, &limited_calls[i].name, 1);
 	}
 	return error;
 }
@@ -188,30 +231,56 @@ static int filter_add_absent(scmp_filter_ctx filter)
 	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-static int filter_fill(scmp_filter_ctx filter)
+/* Older kernels cannot log refusals, and older libraries search linearly. */
+static int filter_load(scmp_filter_ctx filter)
 {
-	int error = filter_add_calls(filter);
-	error = error ? error : filter_add_limited_calls(filter);
-	error = error ? error : filter_add_abort(filter);
-	error = error ? error : filter_add_absent(filter);
-	/* Older kernels cannot log refusals, and older libraries search linearly. */
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
 	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	return error ? error : seccomp_load(filter);
+	return seccomp_load(filter);
 }
 
-bool sandbox_limit_calls(struct err *err)
+static int limit_all(scmp_filter_ctx filter)
+{
+	int error = allow_calls(filter, worker_calls, COUNT(worker_calls));
+	error = error ? error : allow_calls(filter, main_calls, COUNT(main_calls));
+	error = error ? error : allow_limited_calls(filter);
+	error = error ? error : filter_add_abort(filter);
+	error = error ? error : filter_add_absent(filter);
+	return error ? error : filter_load(filter);
+}
+
+/* No new privileges are there to be had: the filter of all threads has seen to that. */
+static int limit_worker(scmp_filter_ctx filter)
+{
+	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+	error = error ? error : allow_calls(filter, worker_calls, COUNT(worker_calls));
+	error = error ? error : allow_limited_calls_of_workers(filter);
+	error = error ? error : filter_add_abort(filter);
+	return error ? error : filter_load(filter);
+}
+
+static bool limit_by(int (*limit)(scmp_filter_ctx filter), struct err *err)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	if (!filter) {
 		err_set(err, "out of memory");
 		return false;
 	}
-	int error = filter_fill(filter);
+	int error = limit(filter);
 	if (error == -EINVAL || error == -ECANCELED)
 		err_set(err, "the kernel has no seccomp filters");
 	else if (error != 0)
 		err_set(err, "%s", strerror(-error));
 	seccomp_release(filter);
 	return error == 0;
+}
+
+bool sandbox_limit_calls(struct err *err)
+{
+	return limit_by(limit_all, err);
+}
+
+bool sandbox_limit_worker_calls(struct err *err)
+{
+	return limit_by(limit_worker, err);
 }

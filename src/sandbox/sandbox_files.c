@@ -17,10 +17,26 @@
 /* Newer than the oldest header that we build with. */
 #define ACCESS_TRUNCATE  (1ULL << 14) /* version 3 */
 #define ACCESS_IOCTL_DEV (1ULL << 15) /* version 5 */
-#define SCOPE_SIGNAL     (1ULL << 1)  /* version 6 */
+#define SCOPE_ABSTRACT   (1ULL << 0)  /* version 6 */
+#define SCOPE_SIGNAL     (1ULL << 1)
 
 #define READ    (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
 #define SOCKETS (LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+
+/* What resolving a name reads, where it is there. Each may be a link to outside of /etc. */
+static const char *const name_files[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+	"/etc/host.conf", "/etc/gai.conf", "/etc/services"};
+
+/* Where OpenSSL and what administers it have the CAs of a system; links, too. */
+static const char *const ca_places[] = {"/etc/ssl/certs", "/etc/ssl/certs/ca-certificates.crt",
+	"/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+const char *sandbox_name_file(size_t index)
+{
+	return index < COUNT(name_files) ? name_files[index] : NULL;
+}
 
 /* As of version 6; earlier ones take its beginning. */
 struct rules_wanted {
@@ -67,7 +83,7 @@ static struct rules_wanted all_rights(int version)
 	if (version >= 5)
 		wanted.files |= ACCESS_IOCTL_DEV;
 	if (version >= 6)
-		wanted.scopes |= SCOPE_SIGNAL;
+		wanted.scopes |= SCOPE_ABSTRACT | SCOPE_SIGNAL;
 	return wanted;
 }
 
@@ -200,9 +216,12 @@ static void allow_neighbours(int rules, const char *config_path)
 
 static void allow_all(int rules, const struct config *config, const struct path_set *paths)
 {
-	for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+	for (size_t i = 0; i < COUNT(always); i++)
 		allow_directory(rules, always[i], READ);
-	allow_reading(rules, "/etc/resolv.conf"); /* often a link into /run */
+	for (size_t i = 0; i < COUNT(name_files); i++)
+		allow_reading(rules, name_files[i]);
+	for (size_t i = 0; i < COUNT(ca_places); i++)
+		allow_reading(rules, ca_places[i]);
 	for (size_t i = 0; i < paths->count; i++)
 		allow_reading(rules, paths->paths[i]);
 	if (config->files.count > 0)

@@ -2,8 +2,12 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 bool user_become(const char *user, struct err *err)
@@ -20,5 +24,23 @@ bool user_become(const char *user, struct err *err)
 		err_set(err, "cannot become \"%s\": %s", user, strerror(errno));
 	else
 		return true;
+	return false;
+}
+
+bool user_drop_capabilities(struct err *err)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	if (syscall(SYS_capget, &header, data) < 0) {
+		err_set(err, "%s", strerror(errno));
+		return false;
+	}
+	uint32_t kept = data[0].permitted & (1U << CAP_NET_BIND_SERVICE);
+	memset(data, 0, sizeof data);
+	data[0].permitted = data[0].effective = kept;
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); /* none before Linux 4.3 */
+	if (syscall(SYS_capset, &header, data) == 0)
+		return true;
+	err_set(err, "%s", strerror(errno));
 	return false;
 }

@@ -330,6 +330,7 @@ static enum connect_state dial_by_name(struct connector *connector)
 		.resolver = setup->resolver,
 		.endpoint = setup->endpoint,
 		.family = setup->family,
+		.spare_sockets = &setup->ctx->spare_sockets,
 		.on_done = on_dialled,
 		.owner = connector};
 	connector->phase = PHASE_DIAL;

@@ -24,6 +24,9 @@ struct check {
 	bool wanted;
 };
 
+/* Of those that the daemon keeps for its main thread (daemon/descriptors.c). */
+#define SPARE_SOCKETS 8
+
 struct health_checks {
 	struct ev_loop *loop;
 	struct loop_ctx ctx;
@@ -147,8 +150,10 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 	}
 	checks->loop = loop;
 	if (loop_ctx_init(&checks->ctx, loop, err) &&
-		(checks->resolver = resolver_create(loop, NULL, err)) != NULL)
+		(checks->resolver = resolver_create(loop, NULL, err)) != NULL) {
+		checks->ctx.spare_sockets = SPARE_SOCKETS;
 		return checks;
+	}
 	health_checks_destroy(checks);
 	return NULL;
 }

@@ -97,10 +97,18 @@ now() { log_value pid msg=ready; }
 serving=$(now)
 identity "$serving" >>"$TMP/.processes"
 
-logs "it tells what is on" msg=sandbox seccomp=on no_new_privileges=on core_dumps=off
+logs "it tells what is on" msg=sandbox seccomp=on no_new_privileges=on core_dumps=off capabilities=off
 status() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$serving/status"; }
 is "it may gain no privileges" "$(status NoNewPrivs)" 1
 is "its calls are filtered" "$(status Seccomp)" 2
+is "it has no capabilities, but perhaps for low ports" \
+	"$(printf '%x' $((16#$(status CapPrm) & ~(1 << 10))))" 0
+for task in "/proc/$serving/task"/*; do
+	[[ $(<"$task/comm") == worker-* ]] || continue
+	is "$(<"$task/comm") has a filter more" \
+		"$(sed -n 's/^Seccomp_filters:[[:space:]]*//p' "$task/status")" \
+		"$(($(status Seccomp_filters) + 1))"
+done
 like "it dumps no core" "$(grep 'core file' "/proc/$serving/limits")" ' 0  *0 '
 [[ -z $user ]] || is "it is nobody" "$(ps -o user= -p "$serving")" nobody
 landlock=$(log_value landlock msg=sandbox)

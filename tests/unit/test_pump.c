@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "net/pipes.h"
@@ -36,6 +37,18 @@ struct rig {
 	int ours, theirs;
 	struct rlimit limit;
 };
+
+/* In place of the C library's: from the `refuse_from`th call on the kernel refuses with `refusal`. */
+static int refusal, refuse_from, splices;
+
+ssize_t splice(int in, off64_t *in_at, int out, off64_t *out_at, size_t len, unsigned flags)
+{
+	if (refusal && splices++ >= refuse_from) {
+		errno = refusal;
+		return -1;
+	}
+	return syscall(SYS_splice, in, in_at, out, out_at, len, flags);
+}
 
 static void make_pair(enum kind kind, int fds[2])
 {
@@ -165,6 +178,7 @@ static void carry(
 			shutdown(rig.ours, SHUT_WR);
 		if (rig.pump.state == PUMP_NEEDS_INPUT || rig.pump.state == PUMP_NEEDS_OUTPUT)
 			pump_run(&rig.pump, &rig.ctx);
+		assert_true(rig.pump.state <= PUMP_ENDED);
 		ended = get(&rig, &read, some(read_most)) < 0;
 		assert_true(rig.pump.bytes <= written);
 		assert_true(read <= rig.pump.bytes);
@@ -213,6 +227,24 @@ static void test_slow_writer(void **state)
 {
 	(void)state;
 	carry_everywhere(200000, 500, 1 << 20);
+}
+
+/* A kernel that has pipe2, and refuses splice: at once, or with bytes in the pipe (odd calls fill it). */
+static void test_refused_splices_are_copies(void **state)
+{
+	static const int refusals[] = {ENOSYS, EINVAL, EPERM};
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		for (refuse_from = 0; refuse_from < 9; refuse_from++) {
+			refusal = refusals[i];
+			splices = 0;
+			carry(TCP, SPLICE, BULK, 200000, 200000);
+			assert_int_equal(splices, refuse_from + 1); /* and it is not tried again */
+			splices = 0;
+			carry(UNIX, SPLICE, BULK, 1 << 20, 5000);
+		}
+	}
+	refusal = 0;
 }
 
 /* A pump holds a pipe only while bytes wait in it. */
@@ -502,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_random_chunks),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_slow_writer),
+		cmocka_unit_test(test_refused_splices_are_copies),
 		cmocka_unit_test(test_gives_the_pipe_back),
 		cmocka_unit_test(test_little_is_copied),
 		cmocka_unit_test(test_the_end_waits_for_the_bytes),

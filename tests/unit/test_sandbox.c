@@ -3,9 +3,13 @@
  * let through fails. Each is tried in a process of its own, which answers by its status.
  */
 #include "sandbox/sandbox.h"
+#include "sandbox/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -13,12 +17,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,7 +148,84 @@ static int try_calls(void)
 		return 11;
 	if (pthread_create(&thread, NULL, do_nothing, NULL) != 0 || pthread_join(thread, NULL) != 0)
 		return 12;
-	return open("/dev/null", O_RDONLY) >= 0 ? 0 : 13;
+	if (!IS_REFUSED(fcntl(0, F_SETOWN, getppid())) || !IS_REFUSED(fcntl(0, F_SETSIG, SIGKILL)))
+		return 13;
+	if (fcntl(0, F_GETFD) < 0)
+		return 14;
+	if (!IS_REFUSED(socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)) ||
+		!IS_REFUSED(socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)) ||
+		!IS_REFUSED(socket(AF_UNIX, SOCK_SEQPACKET, 0)))
+		return 15;
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+	if (fd < 0 || socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0)
+		return 16;
+	if (!IS_REFUSED(setsockopt(fd, IPPROTO_IP, IP_TTL, &(int){1}, sizeof(int))) ||
+		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &(int){1}, sizeof(int)) < 0)
+		return 17;
+	if (!IS_REFUSED(ioctl(fd, SIOCGIFCONF, NULL)) || if_nametoindex("lo") == 0)
+		return 18;
+	return open("/dev/null", O_RDONLY) >= 0 ? 0 : 19;
+}
+
+/* Behind the filter of all threads. */
+static int try_calls_of_workers(void)
+{
+	struct err err;
+	pthread_t thread;
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (!sandbox_limit_calls(&err) || !sandbox_limit_worker_calls(&err))
+		return CANNOT;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (!IS_REFUSED(bind(fd, (struct sockaddr *)&address, sizeof(sa_family_t))) ||
+		!IS_REFUSED(listen(fd, 1)))
+		return 1;
+	if (!IS_REFUSED(unlink("/nowhere/nothing")) || !IS_REFUSED(chmod("/nowhere/nothing", 0)))
+		return 2;
+	if (pthread_create(&thread, NULL, do_nothing, NULL) != EPERM)
+		return 3;
+	if (!IS_REFUSED(syscall(SYS_seccomp, 1, 0, NULL)))
+		return 4;
+	if (!IS_REFUSED(open("/dev/null", O_WRONLY)))
+		return 5;
+	if (!IS_REFUSED(socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)))
+		return 6;
+	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EPERM)
+		return 7;
+	return open("/dev/null", O_RDONLY) >= 0 ? 0 : 8;
+}
+
+static int try_capabilities(void)
+{
+	struct err err;
+	if (geteuid() != 0 || prctl(PR_CAPBSET_READ, CAP_DAC_OVERRIDE) != 1)
+		return CANNOT;
+	if (!user_drop_capabilities(&err))
+		return 1;
+	if (setuid(65534) == 0 || chown("/proc/self/comm", 1, 1) == 0)
+		return 2;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in low = {.sin_family = AF_INET,
+		.sin_port = htons(7),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 7)};
+	return bind(fd, (struct sockaddr *)&low, sizeof low) == 0 || errno == EADDRINUSE ? 0 : 3;
+}
+
+static void root_keeps_low_ports_alone(void **state)
+{
+	(void)state;
+	if (!holds(try_capabilities))
+		skip();
+}
+
+static void workers_have_fewer_calls(void **state)
+{
+	(void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip();
+#endif
+	if (!holds(try_calls_of_workers))
+		skip();
 }
 
 static void other_calls_fail(void **state)
@@ -236,6 +319,38 @@ static void other_files_are_closed(void **state)
 		skip();
 }
 
+/* One that is connected before stays, as systemd's does. */
+static int try_abstract_sockets(void)
+{
+	struct err err;
+	struct config config = {0};
+	struct path_set paths = {0};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	socklen_t len = sizeof(sa_family_t);
+	int bound = socket(AF_UNIX, SOCK_DGRAM, 0), early = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int late = socket(AF_UNIX, SOCK_DGRAM, 0);
+	bind(bound, (struct sockaddr *)&address, len);
+	len = sizeof address;
+	getsockname(bound, (struct sockaddr *)&address, &len);
+	if (connect(early, (struct sockaddr *)&address, len) < 0)
+		return 1;
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (sandbox_limit_files(&config, &paths, &err) < 6)
+		return CANNOT;
+	if (connect(late, (struct sockaddr *)&address, len) == 0 || errno != EPERM)
+		return 2;
+	if (sendto(early, "x", 1, 0, (struct sockaddr *)&address, len) != 1)
+		return 3;
+	return 0;
+}
+
+static void abstract_sockets_are_closed(void **state)
+{
+	(void)state;
+	if (!holds(try_abstract_sockets))
+		skip();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +358,9 @@ int main(void)
 		cmocka_unit_test(lets_nothing_else_through),
 		cmocka_unit_test(other_calls_fail),
 		cmocka_unit_test(other_files_are_closed),
+		cmocka_unit_test(workers_have_fewer_calls),
+		cmocka_unit_test(root_keeps_low_ports_alone),
+		cmocka_unit_test(abstract_sockets_are_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/accept.h"
 #include "net/cidr.h"
 #include "net/pipes.h"
 #include "session/steps/steps.h"
@@ -18,9 +19,6 @@
 #define ACCEPTED_MAX 64
 #define ACCEPTING_US 4000
 #define QUEUED_MAX   65536 /* no queue of the kernel's is longer */
-
-/* How soon to try again when there was no descriptor, or no room. */
-#define PAUSE_SECONDS 0.1
 
 /* After so long without another pause the log says that accepting has resumed. */
 #define RECOVERED_SECONDS 2.0
@@ -62,7 +60,7 @@ static void pause_accepting(struct acceptors *all, const char *reason)
 	all->pause_reason = reason;
 	all->paused = true;
 	acceptors_stop(all);
-	set_pause_timer(all, PAUSE_SECONDS);
+	set_pause_timer(all, ACCEPT_PAUSE_SECONDS);
 }
 
 static void resume_accepting(struct acceptors *all)
@@ -85,8 +83,6 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 	all->pause_reason = NULL;
 }
 
-#define NO_DESCRIPTORS "out of file descriptors (LimitNOFILE=)"
-
 /* NULL, or why no connection is accepted now. */
 static const char *why_full(const struct acceptors *all)
 {
@@ -95,34 +91,30 @@ static const char *why_full(const struct acceptors *all)
 	unsigned now = atomic_load(&limits->connections);
 	if (max > 0 && now >= max)
 		return "max_connections reached";
-	return now >= limits->connections_max ? NO_DESCRIPTORS : NULL;
+	return now >= limits->connections_max ? accept_starved_text(EMFILE) : NULL;
 }
 
 /* False when there is nothing more to accept now. */
 static bool accept_failed(struct acceptor *acceptor)
 {
 	struct acceptors *all = acceptor->all;
-	switch (errno) {
-	case EAGAIN:
+	int error = errno;
+	switch (accept_failure_of(error)) {
+	case ACCEPT_EMPTY:
 		return false;
-	case EMFILE:
-	case ENFILE:
-	case ENOBUFS:
-	case ENOMEM:
+	case ACCEPT_GONE:
+		return true;
+	case ACCEPT_STARVED:
 		if (pipes_trim(all->service->ctx.pipes) > 0)
 			return true;
-		pause_accepting(all,
-			errno == EMFILE || errno == ENFILE ? NO_DESCRIPTORS
-							   : "out of memory for sockets");
+		pause_accepting(all, accept_starved_text(error));
 		return false;
-	case EINVAL:
-		log_error(
-			"%s: another process has shut down this socket", acceptor->listener->text);
-		ev_io_stop(all->service->ctx.loop, &acceptor->io);
-		return false;
-	default:
-		return true; /* that connection is gone already, or a signal came */
+	case ACCEPT_SHUT:
+		break;
 	}
+	log_error("%s: another process has shut down this socket", acceptor->listener->text);
+	ev_io_stop(all->service->ctx.loop, &acceptor->io);
+	return false;
 }
 
 /* Behind a unix socket whoever may open it is trusted. */
@@ -279,6 +271,6 @@ void acceptors_session_gone(struct acceptors *all)
 void acceptors_init(struct acceptors *all, struct service *service, unsigned worker)
 {
 	*all = (struct acceptors){.service = service, .worker = worker};
-	ev_timer_init(&all->pause, on_pause_over, PAUSE_SECONDS, 0.);
+	ev_timer_init(&all->pause, on_pause_over, ACCEPT_PAUSE_SECONDS, 0.);
 	all->pause.data = all;
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "daemon/worker/acceptors.h"
 #include "net/pipes.h"
+#include "sandbox/sandbox.h"
 #include "session/engine.h"
 #include "session/revalidate.h"
 #include "session/session_stats.h"
@@ -157,6 +158,7 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 	acceptors_init(&worker->acceptors, &worker->service, index);
 	pipes_limit(worker->service.ctx.pipes, limits->pipes_max);
 	worker->service.ctx.on_turn_end = log_flush;
+	worker->service.ctx.spare_sockets = limits->dialing_max;
 	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
 	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);
@@ -169,6 +171,8 @@ static void *worker_main(void *argument)
 	char name[16];
 	snprintf(name, sizeof name, "worker-%u", worker->index);
 	pthread_setname_np(pthread_self(), name); /* the sandbox lets a thread name itself alone */
+	if (worker->service.limits->is_sandboxed)
+		sandbox_enter_worker();
 	log_batch(true);
 	ev_run(worker->loop, 0);
 	log_ratelimit_finish(&worker->service.log_ratelimit);

@@ -1,4 +1,4 @@
-#include "net/private_listener.h"
+#include "client/private_listener.h"
 
 #include "net/tcp_peer_uid.h"
 

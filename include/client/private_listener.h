@@ -3,8 +3,8 @@
  * mode 0700; on loopback, where a port is open to every user of the machine, the kernel is
  * queried for the user of each peer.
  */
-#ifndef GATEHOUSE_NET_PRIVATE_LISTENER_H
-#define GATEHOUSE_NET_PRIVATE_LISTENER_H
+#ifndef GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
+#define GATEHOUSE_CLIENT_PRIVATE_LISTENER_H
 
 #include "base/err.h"
 #include "net/address.h"

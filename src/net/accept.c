@@ -1,0 +1,96 @@
+#include "net/accept.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+
+/* Pauses that follow within this time are one series. */
+#define SERIES_US 2000000
+
+enum accept_failure accept_failure_of(int error)
+{
+	switch (error) {
+	case EAGAIN:
+		return ACCEPT_EMPTY;
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return ACCEPT_STARVED;
+	case EINVAL:
+		return ACCEPT_SHUT;
+	default:
+		return ACCEPT_GONE;
+	}
+}
+
+const char *accept_starved_text(int error)
+{
+	return error == EMFILE || error == ENFILE ? "out of file descriptors (LimitNOFILE=)"
+						  : "out of memory for sockets";
+}
+
+static void pause_for_a_while(struct accept_watch *watch)
+{
+	ev_io_stop(watch->loop, &watch->io);
+	ev_timer_stop(watch->loop, &watch->pause);
+	ev_timer_set(&watch->pause, ACCEPT_PAUSE_SECONDS, 0.);
+	ev_timer_start(watch->loop, &watch->pause);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct accept_watch *watch = timer->data;
+	(void)events;
+	ev_io_start(loop, &watch->io);
+}
+
+/* With EV_ERROR libev has stopped the watcher: the kernel could not watch the socket for it. */
+static void on_io(struct ev_loop *loop, ev_io *io, int events)
+{
+	struct accept_watch *watch = io->data;
+	(void)loop;
+	if (events & EV_ERROR)
+		pause_for_a_while(watch);
+	else
+		watch->on_ready(watch->owner);
+}
+
+void accept_watch_init(struct accept_watch *watch, struct ev_loop *loop, int fd,
+	accept_ready_fn *on_ready, void *owner)
+{
+	*watch = (struct accept_watch){.loop = loop, .on_ready = on_ready, .owner = owner};
+	ev_io_init(&watch->io, on_io, fd, EV_READ);
+	ev_timer_init(&watch->pause, on_pause_over, ACCEPT_PAUSE_SECONDS, 0.);
+	watch->io.data = watch->pause.data = watch;
+}
+
+void accept_watch_start(struct accept_watch *watch)
+{
+	ev_io_start(watch->loop, &watch->io);
+}
+
+void accept_watch_stop(struct accept_watch *watch)
+{
+	ev_io_stop(watch->loop, &watch->io);
+	ev_timer_stop(watch->loop, &watch->pause);
+}
+
+bool accept_watch_failed(struct accept_watch *watch, int error)
+{
+	switch (accept_failure_of(error)) {
+	case ACCEPT_EMPTY:
+	case ACCEPT_GONE:
+		return false;
+	case ACCEPT_SHUT:
+		accept_watch_stop(watch);
+		return true;
+	case ACCEPT_STARVED:
+		break;
+	}
+	uint64_t now = clock_now_us();
+	bool is_first = now >= watch->quiet_until_us;
+	watch->quiet_until_us = now + SERIES_US;
+	pause_for_a_while(watch);
+	return is_first;
+}
