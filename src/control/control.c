@@ -2,6 +2,7 @@
 
 #include "base/json_out.h"
 #include "base/log.h"
+#include "net/steady_io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +32,7 @@ struct control {
 	struct ev_loop *loop;
 	char *path;
 	struct listener *listener; /* NULL: closed, and kept for the calls under way */
-	ev_io io;
+	struct steady_io io;
 	control_request_fn *on_request;
 	void *owner;
 	struct control_call *calls;
@@ -167,7 +168,9 @@ static void call_receive(struct control_call *call)
 static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
-	if (events & EV_WRITE)
+	if (events & EV_ERROR)
+		call_free(io->data);
+	else if (events & EV_WRITE)
 		call_send(io->data);
 	else
 		call_receive(io->data);
@@ -212,11 +215,10 @@ static struct control_call *call_create(struct control *control, int fd)
 	return call;
 }
 
-static void on_connection(struct ev_loop *loop, ev_io *io, int events)
+static void on_connection(void *owner)
 {
-	struct control *control = io->data;
-	(void)events;
-	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct control *control = owner;
+	int fd = accept4(control->io.io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	const char *why = check_peer(fd);
@@ -228,7 +230,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 		call_refuse(call, why ? why : "too many calls at once");
 	} else {
 		call_arm_timer(call);
-		ev_io_start(loop, &call->io);
+		ev_io_start(control->loop, &call->io);
 	}
 }
 
@@ -270,8 +272,8 @@ struct control *control_open(struct ev_loop *loop, const char *path, uid_t user,
 	}
 	control->loop = loop;
 	if (listen_on(control, user, err)) {
-		ev_io_init(&control->io, on_connection, control->listener->fds[0], EV_READ);
-		control->io.data = control;
+		steady_io_init(
+			&control->io, loop, control->listener->fds[0], on_connection, control);
 		return control;
 	}
 	listener_close(control->listener);
@@ -293,14 +295,14 @@ void control_start(struct control *control, control_request_fn *on_request, void
 {
 	control->on_request = on_request;
 	control->owner = owner;
-	ev_io_start(control->loop, &control->io);
+	steady_io_start(&control->io, control->listener->fds[0]);
 }
 
 void control_close(struct control *control, bool at_once)
 {
 	if (!control)
 		return;
-	ev_io_stop(control->loop, &control->io);
+	steady_io_stop(&control->io);
 	listener_close(control->listener);
 	control->listener = NULL;
 	struct control_call *next;

@@ -12,6 +12,7 @@
 #include "daemon/publish.h"
 #include "daemon/reload.h"
 #include "daemon/shutdown.h"
+#include "daemon/signals.h"
 #include "daemon/snapshots.h"
 #include "daemon/systemd.h"
 #include "daemon/watchdog.h"
@@ -55,7 +56,7 @@ struct daemon {
 	struct housekeeping housekeeping;
 	struct watchdog watchdog;
 	struct shutdown shutdown;
-	ev_signal on_hup, on_term, on_int, on_usr2;
+	struct signals signals;
 	ev_timer rotation; /* of the keys of session tickets */
 };
 
@@ -148,10 +149,8 @@ static void on_files_changed(void *owner)
 	request_reload(owner);
 }
 
-static void on_sighup(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_sighup(struct daemon *daemon)
 {
-	struct daemon *daemon = signal->data;
-	(void)loop, (void)events;
 	if (workers_mode(daemon->workers) != WORKER_SERVE)
 		return;
 	systemd_notify_reloading();
@@ -188,10 +187,8 @@ static void begin_shutdown(struct daemon *daemon)
 	shutdown_drain(&daemon->shutdown, config->proxy.drain_timeout_ms);
 }
 
-static void on_stop_signal(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_stop_signal(struct daemon *daemon)
 {
-	struct daemon *daemon = signal->data;
-	(void)loop, (void)events;
 	daemon->reload_is_due = false;
 	upgrade_cancel(daemon->upgrade, "the running process ends");
 	if (workers_mode(daemon->workers) == WORKER_SERVE)
@@ -220,6 +217,7 @@ static void on_upgraded(void *owner, pid_t pid)
 	struct daemon *daemon = owner;
 	participants_upgraded(&daemon->participants, pid);
 	ev_loop_fork(daemon->loop); /* as in worker.c: the sockets are the new process's too */
+	steady_io_check(&daemon->signals.io);
 	systemd_notify("MAINPID=%d", (int)pid);
 	systemd_retire();
 	begin_shutdown(daemon);
@@ -241,12 +239,21 @@ bool daemon_upgrade(struct daemon *daemon, struct err *err)
 	return false;
 }
 
-static void on_upgrade_signal(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_upgrade_signal(struct daemon *daemon)
 {
 	struct err err;
-	(void)loop, (void)events;
-	if (!daemon_upgrade(signal->data, &err))
+	if (!daemon_upgrade(daemon, &err))
 		log_error("no upgrade: %s", err.text);
+}
+
+static void on_signal(void *owner, int number)
+{
+	if (number == SIGHUP)
+		on_sighup(owner);
+	else if (number == SIGUSR2)
+		on_upgrade_signal(owner);
+	else
+		on_stop_signal(owner);
 }
 
 /* Time. */
@@ -318,13 +325,14 @@ static bool create_parts(struct daemon *daemon, struct err *err)
 		.on_failed = on_upgrade_failed,
 		.owner = daemon};
 	return (daemon->snapshots = snapshots_create()) &&
-		(daemon->workers = workers_create(daemon->loop, on_workers_ended, daemon)) &&
+		(daemon->workers = workers_create(daemon->loop, on_workers_ended, daemon, err)) &&
 		(daemon->listening = listening_create(daemon->workers)) &&
 		(daemon->orders = worker_orders_create(daemon->workers, daemon->listening)) &&
 		(daemon->health_checks = health_checks_create(daemon->loop, err)) &&
 		(daemon->crl_watch = crl_watch_create(daemon->loop, err)) &&
 		create_clock_watch(daemon, err) &&
-		(daemon->reload = reload_create(daemon->loop, &setup, on_loaded, daemon)) &&
+		(daemon->reload = reload_create(daemon->loop, &setup, on_loaded, daemon, err)) &&
+		signals_open(&daemon->signals, daemon->loop, on_signal, daemon, err) &&
 		(daemon->upgrade = upgrade_create(&upgrade));
 }
 
@@ -382,20 +390,9 @@ bool daemon_load(struct daemon *daemon, struct report *report)
 	return false;
 }
 
-static void start_signal(struct daemon *daemon, ev_signal *watcher, int number,
-	void (*on_signal)(struct ev_loop *, ev_signal *, int))
-{
-	ev_signal_init(watcher, on_signal, number);
-	watcher->data = daemon;
-	ev_signal_start(daemon->loop, watcher);
-}
-
 static void start_events(struct daemon *daemon)
 {
-	start_signal(daemon, &daemon->on_hup, SIGHUP, on_sighup);
-	start_signal(daemon, &daemon->on_term, SIGTERM, on_stop_signal);
-	start_signal(daemon, &daemon->on_int, SIGINT, on_stop_signal);
-	start_signal(daemon, &daemon->on_usr2, SIGUSR2, on_upgrade_signal);
+	signals_start(&daemon->signals);
 	ev_timer_init(&daemon->rotation, on_rotation, TICKET_PERIOD_SECONDS, TICKET_PERIOD_SECONDS);
 	daemon->rotation.data = daemon;
 	ev_timer_start(daemon->loop, &daemon->rotation);
@@ -470,18 +467,6 @@ void daemon_run(struct daemon *daemon)
 	log_info("stopped");
 }
 
-/* From now on signals change nothing: blocked, one that comes stays pending. */
-static void stop_signals(struct daemon *daemon)
-{
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	ev_signal_stop(daemon->loop, &daemon->on_hup);
-	ev_signal_stop(daemon->loop, &daemon->on_term);
-	ev_signal_stop(daemon->loop, &daemon->on_int);
-	ev_signal_stop(daemon->loop, &daemon->on_usr2);
-}
-
 /* The last sessions end with the workers, and what they use after them. */
 static void destroy_parts(struct daemon *daemon)
 {
@@ -503,8 +488,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (!daemon)
 		return;
 	launcher_finish(&daemon->launcher);
-	if (daemon->loop)
-		stop_signals(daemon);
+	signals_close(&daemon->signals);
 	destroy_parts(daemon);
 	tls_store_destroy(daemon->store);
 	servers_destroy(daemon->servers);
