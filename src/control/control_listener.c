@@ -1,6 +1,10 @@
 #include "control/control_listener.h"
 
+#include "base/log.h"
+
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -82,13 +86,26 @@ static bool socket_needs_counters(const void *owner, const struct config *config
 	return config->control_socket != NULL;
 }
 
-/* The new process takes the calls from now on. */
+/*
+ * The new process takes the calls from now on. The sessions of this one are reached at a path with
+ * its process id behind, where `gatehouse ctl` looks for them.
+ */
 static void socket_on_upgraded(void *owner, pid_t pid)
 {
 	struct control_listener *listener = owner;
+	char path[PATH_MAX];
+	struct err err;
 	(void)pid;
+	if (!listener->current)
+		return;
+	snprintf(path, sizeof path, "%s.%d", control_path(listener->current), (int)getpid());
 	control_close(listener->current, false);
-	listener->current = NULL;
+	listener->current = control_open(listener->loop, path, geteuid(), &err);
+	if (listener->current)
+		control_start(listener->current, listener->on_request, listener->owner);
+	else
+		log_warning(
+			"%s: %s; \"gatehouse ctl\" does not reach this process", path, err.text);
 }
 
 struct participant control_listener_participant(struct control_listener *listener)

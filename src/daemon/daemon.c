@@ -46,7 +46,7 @@ struct daemon {
 	struct worker_orders *orders;
 	struct watched_files *files;
 	struct reload *reload;
-	bool reload_is_due; /* should the upgrade that is running fail */
+	bool reload_is_due; /* after the upgrade that is running */
 	struct launcher launcher;
 	struct upgrade *upgrade;
 	struct handover handover;
@@ -96,6 +96,7 @@ static bool add_first_participants(struct daemon *daemon)
 		listening_participant(daemon->listening),
 		{.name = "route statistics",
 			.owner = daemon->limits.route_stats,
+			.while_draining = true,
 			.commit = commit_route_stats},
 	};
 	return add_all(daemon, participants, sizeof participants / sizeof *participants);
@@ -108,7 +109,10 @@ static bool add_last_participants(struct daemon *daemon)
 		{.name = "health checks",
 			.owner = daemon->health_checks,
 			.commit = commit_health_checks},
-		{.name = "CRL watch", .owner = daemon->crl_watch, .commit = commit_crl_watch},
+		{.name = "CRL watch",
+			.owner = daemon->crl_watch,
+			.while_draining = true,
+			.commit = commit_crl_watch},
 		worker_orders_participant(daemon->orders),
 	};
 	return add_all(daemon, participants, sizeof participants / sizeof *participants);
@@ -126,21 +130,25 @@ static void on_loaded(void *owner, const struct loaded *loaded)
 {
 	struct daemon *daemon = owner;
 	watched_files_follow(daemon->files, loaded->paths, loaded->routes != NULL);
-	if (workers_mode(daemon->workers) != WORKER_SERVE) {
+	if (workers_mode(daemon->workers) == WORKER_STOP) {
 		tls_store_end(daemon->store, false);
 		routes_unref(loaded->routes);
 		return;
 	}
 	publish(&daemon->publisher, loaded);
-	systemd_notify("READY=1");
+	if (workers_mode(daemon->workers) == WORKER_SERVE)
+		systemd_notify("READY=1");
 	housekeeping_start(&daemon->housekeeping);
 }
 
-/* In an upgrade the new process reads what there is; should it fail, the reload follows. */
+/*
+ * In an upgrade the new process reads what there is; the reload of this one follows. It follows the
+ * files also while it drains: what "revalidate" says holds as long as a session lives.
+ */
 static void request_reload(struct daemon *daemon)
 {
 	daemon->reload_is_due = upgrade_is_running(daemon->upgrade);
-	if (workers_mode(daemon->workers) == WORKER_SERVE && !daemon->reload_is_due)
+	if (workers_mode(daemon->workers) != WORKER_STOP && !daemon->reload_is_due)
 		reload_start(daemon->reload);
 }
 
@@ -151,9 +159,8 @@ static void on_files_changed(void *owner)
 
 static void on_sighup(struct daemon *daemon)
 {
-	if (workers_mode(daemon->workers) != WORKER_SERVE)
-		return;
-	systemd_notify_reloading();
+	if (workers_mode(daemon->workers) == WORKER_SERVE)
+		systemd_notify_reloading();
 	request_reload(daemon);
 	if (daemon->reload_is_due)
 		systemd_notify("READY=1");
@@ -162,7 +169,7 @@ static void on_sighup(struct daemon *daemon)
 bool daemon_reload(struct daemon *daemon, unsigned *earlier, struct err *err)
 {
 	*earlier = reload_is_running(daemon->reload);
-	if (workers_mode(daemon->workers) != WORKER_SERVE) {
+	if (workers_mode(daemon->workers) == WORKER_STOP) {
 		err_set(err, "the process is about to end");
 		return false;
 	}
@@ -221,6 +228,8 @@ static void on_upgraded(void *owner, pid_t pid)
 	systemd_notify("MAINPID=%d", (int)pid);
 	systemd_retire();
 	begin_shutdown(daemon);
+	if (daemon->reload_is_due)
+		request_reload(daemon);
 }
 
 static void on_upgrade_failed(void *owner, const char *error)
