@@ -3,7 +3,6 @@
 #include "base/log.h"
 
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +27,6 @@ struct control_listener *control_listener_create(
 	return listener;
 }
 
-/* Started as root, the process is another user by the time of the first request. */
-static uid_t user_to_be(const struct config *config)
-{
-	struct passwd *entry = config->user && geteuid() == 0 ? getpwnam(config->user) : NULL;
-	return entry ? entry->pw_uid : geteuid();
-}
-
 static bool is_current(const struct control_listener *listener, const char *path)
 {
 	return listener->current && path && strcmp(control_path(listener->current), path) == 0;
@@ -47,7 +39,7 @@ static bool socket_prepare(void *owner, const struct config *next, struct report
 	struct err err;
 	if (!path || is_current(listener, path))
 		return true;
-	listener->prepared = control_open(listener->loop, path, user_to_be(next), &err);
+	listener->prepared = control_open(listener->loop, path, next->user, &err);
 	if (!listener->prepared)
 		report_error(report, "%s: control.socket: \"%s\": %s", listener->config_path, path,
 			err.text);
@@ -100,7 +92,7 @@ static void socket_on_upgraded(void *owner, pid_t pid)
 		return;
 	snprintf(path, sizeof path, "%s.%d", control_path(listener->current), (int)getpid());
 	control_close(listener->current, false);
-	listener->current = control_open(listener->loop, path, geteuid(), &err);
+	listener->current = control_open(listener->loop, path, NULL, &err);
 	if (listener->current)
 		control_start(listener->current, listener->on_request, listener->owner);
 	else

@@ -35,8 +35,6 @@ static const char *const calls[] = {
 
 	/* descriptors */
 	"close",              /* of each of them */
-	"dup2",               /* libev, when it makes its epoll set anew */
-	"dup3",               /* dup2, where there is no other */
 	"fcntl",              /* their flags, the size of a pipe */
 	"lseek",              /* stdio, where a file is not read to its end */
 	"read",               /* files, what a library wakes itself with */
@@ -66,8 +64,7 @@ static const char *const calls[] = {
 	"readlinkat",         /* readlink, where there is no other */
 
 	/* unix sockets' files */
-	"chmod",              /* a control socket that a reload makes */
-	"fchmodat",           /* chmod, where there is no other */
+	"umask",              /* of a control socket that a reload makes */
 	"unlink",             /* when one is closed */
 	"unlinkat",           /* unlink, where there is no other */
 
@@ -89,9 +86,9 @@ static const char *const calls[] = {
 	"setpriority",        /* the loader and the administrators' thread make way for workers */
 
 	/* signals */
-	"rt_sigaction",       /* libev's, when it ends; abort */
+	"rt_sigaction",       /* the C library's; abort */
 	"rt_sigprocmask",     /* new threads are to get none */
-	"rt_sigreturn",       /* the end of a handler */
+	"rt_sigreturn",       /* the end of a handler, should a library have one */
 
 	/* time and chance */
 	"clock_gettime",      /* where the vDSO cannot answer */
