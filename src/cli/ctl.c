@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/json_out.h"
+#include "base/printable.h"
 #include "cli/ctl_print.h"
 #include "cli/draining.h"
 
@@ -184,11 +185,11 @@ static int print_answer(const struct ctl_call *call, const struct strbuf *answer
 	struct err err;
 	bool is_whole = true;
 	if (!ctl_answer_parse(answer->at, answer->len - 1, &parsed, &err)) {
-		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
+		print_diagnostic("gatehouse ctl", err.text);
 		return 1;
 	}
 	if (parsed.error)
-		fprintf(stderr, "gatehouse ctl: %s\n", parsed.error);
+		print_diagnostic("gatehouse ctl", parsed.error);
 	if (call->is_json)
 		fputs(answer->at, stdout);
 	else
@@ -211,7 +212,7 @@ static int run_on_socket(const struct ctl_call *call)
 	if (request_answer(call, &answer, &err))
 		status = print_answer(call, &answer);
 	else
-		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
+		print_diagnostic("gatehouse ctl", err.text);
 	strbuf_finish(&answer);
 	return status;
 }
