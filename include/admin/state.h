@@ -51,6 +51,7 @@ struct published_state {
 struct totals {
 	unsigned long long connections, active, up, down, refused;
 	unsigned long long acl_admitted, acl_denied, dial_errors;
+	unsigned long long deaf; /* listening sockets that no worker accepts from */
 	unsigned long long end_reasons[END_REASONS];
 	unsigned long long prefaces[PREFACES_MAX];
 	unsigned long long pipes, turn_us; /* turn: the longest of any */

@@ -23,8 +23,12 @@ struct control_call;
 typedef void control_request_fn(
 	void *owner, struct control_call *call, const char *line, size_t len);
 
-/* Listens and takes no calls yet. `user`: whose it is to be, if we may give it away. */
-struct control *control_open(struct ev_loop *loop, const char *path, uid_t user, struct err *err);
+/*
+ * Listens, with mode 0600, and takes no calls yet. `user`: NULL, or who the process will become: the
+ * socket is created as that user while it is root.
+ */
+struct control *control_open(
+	struct ev_loop *loop, const char *path, const char *user, struct err *err);
 struct listener *control_socket(struct control *control);
 const char *control_path(const struct control *control);
 void control_start(struct control *control, control_request_fn *on_request, void *owner);

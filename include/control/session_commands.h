@@ -12,7 +12,7 @@
 struct session_queries;
 
 /* `daemon` is borrowed. NULL: out of memory. */
-struct session_queries *session_queries_create(struct daemon *daemon);
+struct session_queries *session_queries_create(struct daemon *daemon, struct err *err);
 
 void command_sessions(
 	struct session_queries *queries, struct control_call *call, const struct request *request);

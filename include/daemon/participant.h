@@ -27,7 +27,8 @@ typedef void listener_visit_fn(void *visitor, struct listener *listener);
 /* Every member but `name` may be NULL: the participant has no part in that. */
 struct participant {
 	const char *name;
-	void *owner; /* the first argument of each function; outlives the table */
+	void *owner;         /* the first argument of each function; outlives the table */
+	bool while_draining; /* does it take part in reloads when the process drains, too? */
 
 	/* Opens and allocates what `next` needs, beside what is in use. False, with an error in
 	 * `report`: it failed and has undone its own part. */
@@ -60,6 +61,7 @@ struct participant {
 struct participants {
 	struct participant items[PARTICIPANTS_MAX];
 	unsigned count;
+	bool is_draining; /* only those that say so prepare and commit */
 };
 
 /* False: the table is full. */
@@ -87,6 +89,6 @@ void participants_reload_refused(
 	const struct participants *participants, const struct findings *findings);
 void participants_upgraded(const struct participants *participants, pid_t pid);
 void participants_upgrade_failed(const struct participants *participants, const char *error);
-void participants_stopping(const struct participants *participants);
+void participants_stopping(struct participants *participants);
 
 #endif

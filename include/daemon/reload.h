@@ -24,7 +24,7 @@ typedef void reload_done_fn(void *owner, const struct loaded *loaded);
 
 /* NULL: out of memory. */
 struct reload *reload_create(struct ev_loop *loop, const struct routes_setup *setup,
-	reload_done_fn *on_done, void *owner);
+	reload_done_fn *on_done, void *owner, struct err *err);
 void reload_start(struct reload *reload);
 bool reload_is_running(const struct reload *reload);
 

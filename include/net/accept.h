@@ -6,6 +6,8 @@
 #ifndef GATEHOUSE_NET_ACCEPT_H
 #define GATEHOUSE_NET_ACCEPT_H
 
+#include "net/steady_io.h"
+
 #include <ev.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,8 +30,8 @@ const char *accept_starved_text(int error);
 struct accept_watch;
 typedef void accept_ready_fn(void *owner); /* a connection waits: accept it */
 struct accept_watch {
-	struct ev_loop *loop;
-	ev_io io;
+	int fd;
+	struct steady_io io; /* again and again where the kernel refuses to watch the socket */
 	ev_timer pause;
 	uint64_t quiet_until_us; /* a pause before that belongs to one that was reported */
 	accept_ready_fn *on_ready;

@@ -15,4 +15,11 @@ bool user_become(const char *user, struct err *err);
  */
 bool user_drop_capabilities(struct err *err);
 
+/*
+ * While the process is still root: files that this thread creates until user_files_end belong to
+ * that user, and it has that user's rights to files. Nothing to do, and true, as above.
+ */
+bool user_files_begin(const char *user, struct err *err);
+void user_files_end(void);
+
 #endif

@@ -67,6 +67,7 @@ struct counters {
 	counter active, up,
 		down; /* gauge: active; bytes, of live connections up to the last second */
 	counter acl_admitted, acl_denied, dial_errors;
+	counter deaf; /* gauge: listening sockets that are not accepted from */
 	counter end_reasons[END_REASONS];
 	counter prefaces[PREFACES_MAX]; /* completed, in the order of the registry */
 	struct histogram durations, handshakes;

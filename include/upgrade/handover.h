@@ -7,14 +7,16 @@
 #ifndef GATEHOUSE_UPGRADE_HANDOVER_H
 #define GATEHOUSE_UPGRADE_HANDOVER_H
 
-#include <ev.h>
+#include "net/steady_io.h"
+
 #include <stdbool.h>
 
 #define HANDOVER_VARIABLE "GATEHOUSE_HANDOVER" /* the channel's descriptor */
 #define HANDOVER_READY    "ready\n"
 
 struct handover {
-	ev_io io; /* io.fd: -1 when no process waits */
+	struct steady_io io;
+	int fd; /* -1 when no process waits */
 	void (*on_released)(void *owner);
 	void *owner;
 };

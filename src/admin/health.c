@@ -127,6 +127,17 @@ static void examine_certificates(struct readiness *readiness, const struct route
 	free(rows);
 }
 
+static void examine_acceptors(struct readiness *readiness, const struct state *state)
+{
+	struct totals totals;
+	char what[80];
+	state_totals(state, &totals);
+	if (totals.deaf == 0)
+		return;
+	snprintf(what, sizeof what, "%llu listening sockets are not accepted from", totals.deaf);
+	add_problem(readiness, what);
+}
+
 static void examine_readiness(struct readiness *readiness, const struct published_state *published)
 {
 	if (published->is_stopping)
@@ -156,6 +167,7 @@ unsigned page_readyz(struct state *state, struct strbuf *body)
 	struct published_state published;
 	state_read(state, &published);
 	examine_readiness(&readiness, &published);
+	examine_acceptors(&readiness, state);
 	bool is_ready = !readiness.problem_list.has_item;
 	json_out_object(&out, NULL);
 	json_out_text(&out, "status", is_ready ? "ready" : "not ready");

@@ -43,7 +43,7 @@ bool utf8_is_valid(struct span text)
 
 bool utf8_is_control(uint32_t point)
 {
-	return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0x200e ||
-		point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+	return point < 0x20 || (point >= 0x7f && point <= 0x9f) || point == 0x61c ||
+		point == 0x200e || point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
 		(point >= 0x2066 && point <= 0x2069) || point == 0xfeff;
 }

@@ -1,4 +1,5 @@
 #include "base/date.h"
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/offline.h"
 #include "net/address.h"
@@ -41,7 +42,9 @@ static void on_finding(struct report *report, enum severity severity, const char
 	bool is_warning = severity == SEVERITY_WARNING;
 	findings->warnings += is_warning;
 	findings->errors += !is_warning;
-	fprintf(stderr, "%s%s\n", is_warning ? "warning: " : "", text);
+	fputs(is_warning ? "warning: " : "", stderr);
+	print_escaped(stderr, text);
+	fputs("\n", stderr);
 }
 
 /* The directory may well be made before the start, by systemd for one: no error. */

@@ -2,7 +2,9 @@
 
 #include "base/err.h"
 #include "base/json_out.h"
+#include "base/printable.h"
 #include "cli/ctl_print.h"
+#include "cli/draining.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -60,7 +62,7 @@ struct ctl_call {
 	const char *socket, *command, *word;
 	struct strbuf members; /* of the request, from options; written by member_out */
 	struct json_out member_out;
-	bool is_json;
+	bool is_json, has_id;
 	char wrong[128]; /* usage */
 };
 
@@ -184,11 +186,11 @@ static int print_answer(const struct ctl_call *call, const struct strbuf *answer
 	struct err err;
 	bool is_whole = true;
 	if (!ctl_answer_parse(answer->at, answer->len - 1, &parsed, &err)) {
-		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
+		print_diagnostic("gatehouse ctl", err.text);
 		return 1;
 	}
 	if (parsed.error)
-		fprintf(stderr, "gatehouse ctl: %s\n", parsed.error);
+		print_diagnostic("gatehouse ctl", parsed.error);
 	if (call->is_json)
 		fputs(answer->at, stdout);
 	else
@@ -203,7 +205,7 @@ static int print_answer(const struct ctl_call *call, const struct strbuf *answer
 	return parsed.ok && is_whole ? 0 : 1;
 }
 
-static int run_command(const struct ctl_call *call)
+static int run_on_socket(const struct ctl_call *call)
 {
 	struct strbuf answer = {0};
 	struct err err;
@@ -211,8 +213,45 @@ static int run_command(const struct ctl_call *call)
 	if (request_answer(call, &answer, &err))
 		status = print_answer(call, &answer);
 	else
-		fprintf(stderr, "gatehouse ctl: %s\n", err.text);
+		print_diagnostic("gatehouse ctl", err.text);
 	strbuf_finish(&answer);
+	return status;
+}
+
+/* An id is one process's own: such a request goes to that process alone. */
+static bool concerns_draining(const struct ctl_call *call)
+{
+	return !call->has_id &&
+		(strcmp(call->command, "sessions") == 0 || strcmp(call->command, "kill") == 0);
+}
+
+static bool has_listener(const char *path)
+{
+	struct err err;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && connect_to(fd, path, &err);
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* Those that an upgrade has replaced have sessions too, until they end. */
+static int run_command(struct ctl_call *call)
+{
+	const char *socket = call->socket;
+	struct path_set others = {0};
+	if (concerns_draining(call))
+		draining_find(socket, &others);
+	int status = run_on_socket(call);
+	for (size_t i = 0; i < others.count; i++) {
+		if (!has_listener(others.paths[i]))
+			continue; /* it has ended */
+		call->socket = others.paths[i];
+		if (!call->is_json)
+			printf("draining process, socket %s:\n", call->socket);
+		status |= run_on_socket(call);
+	}
+	path_set_finish(&others);
 	return status;
 }
 
@@ -228,6 +267,7 @@ static bool take_option(struct ctl_call *call, int option, int index)
 		json_out_text(&call->member_out, "all", "true");
 		return true;
 	case 'm':
+		call->has_id |= strcmp(options[index].name, "id") == 0;
 		json_out_text(&call->member_out, options[index].name, optarg);
 		return true;
 	default:

@@ -3,6 +3,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/json_scan.h"
+#include "base/printable.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -124,33 +125,10 @@ static const char *take_value(struct printer *printer, const char *name)
 	return is_bytes(name) ? shorten_bytes(printer, value) : value;
 }
 
-/* A terminal gets no control characters, whatever the text is. */
-static void print_safe(FILE *file, const char *text)
-{
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-		if ((byte < 0x20 && byte != '\n') || byte == 0x7f)
-			fprintf(file, "\\x%02x", byte);
-		else
-			fputc(byte, file);
-	}
-}
-
 static void print_name(FILE *file, const char *name)
 {
 	for (; *name; name++)
 		fputc(*name == '_' ? ' ' : *name, file);
-}
-
-/* As print_safe prints it. Characters, not bytes: names may be in any language. */
-static int width_of(const char *text)
-{
-	int width = 0;
-	for (; *text; text++) {
-		unsigned char byte = (unsigned char)*text;
-		width += byte < 0x20 || byte == 0x7f ? 4 : (byte & 0xc0) != 0x80;
-	}
-	return width;
 }
 
 /* Tables. */
@@ -164,7 +142,7 @@ static size_t table_column(struct table *table, const char *name)
 	if (i < table->columns || i == COLUMNS_MAX)
 		return i;
 	table->names[i] = name;
-	table->widths[i] = width_of(name);
+	table->widths[i] = escaped_width(name);
 	table->columns++;
 	return i;
 }
@@ -181,8 +159,8 @@ static void table_take_row(struct table *table, struct printer *printer)
 		if (!row || i == COLUMNS_MAX)
 			continue;
 		row->cells[i] = cell;
-		if (width_of(cell) > table->widths[i])
-			table->widths[i] = width_of(cell);
+		if (escaped_width(cell) > table->widths[i])
+			table->widths[i] = escaped_width(cell);
 	}
 	if (row) {
 		*table->end = row;
@@ -200,9 +178,9 @@ static void table_print_cells(
 		if (is_head)
 			print_name(file, text);
 		else
-			print_safe(file, text);
+			print_escaped(file, text);
 		if (i + 1 < table->columns)
-			fprintf(file, "%*s", table->widths[i] - width_of(text) + 2, "");
+			fprintf(file, "%*s", table->widths[i] - escaped_width(text) + 2, "");
 	}
 	fputc('\n', file);
 }
@@ -230,7 +208,7 @@ static void print_list(struct printer *printer, const char *name)
 		if (lines++ == 0)
 			fprintf(printer->file, "%s:\n", name);
 		fputs("  ", printer->file);
-		print_safe(printer->file, take_scalar(printer));
+		print_escaped(printer->file, take_scalar(printer));
 		fputc('\n', printer->file);
 	}
 	table_print(&table, printer->file);
@@ -247,13 +225,13 @@ static void print_pair(struct printer *printer, const char *name, const char *in
 	if (strcmp(name, "ok") == 0 || strcmp(name, "error") == 0)
 		return;
 	if (strcmp(name, "text") == 0) {
-		print_safe(printer->file, value);
+		print_escaped(printer->file, value);
 		return;
 	}
 	fputs(indent, printer->file);
 	print_name(printer->file, name);
 	fputs(": ", printer->file);
-	print_safe(printer->file, value);
+	print_escaped(printer->file, value);
 	fputc('\n', printer->file);
 }
 

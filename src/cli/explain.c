@@ -1,5 +1,6 @@
 #include "explain/explain.h"
 
+#include "base/printable.h"
 #include "cli/commands.h"
 #include "cli/offline.h"
 #include "net/address.h"
@@ -135,7 +136,7 @@ static int explain_question(const struct question *question)
 	status = explain_with(question, input, &facts);
 	goto done;
 fail:
-	fprintf(stderr, "gatehouse explain: %s\n", err.text);
+	print_diagnostic("gatehouse explain", err.text);
 done:
 	client_certificate_free(certificate);
 	free(input);

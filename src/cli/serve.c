@@ -1,3 +1,4 @@
+#include "base/printable.h"
 #include "base/standard_fds.h"
 #include "cli/commands.h"
 #include "control/admin.h"
@@ -38,7 +39,9 @@ static void on_finding(struct report *report, enum severity severity, const char
 {
 	if (severity == SEVERITY_ERROR)
 		daemon_report_failure(report->owner, text);
-	fprintf(stderr, "%s%s\n", severity == SEVERITY_WARNING ? "warning: " : "", text);
+	fputs(severity == SEVERITY_WARNING ? "warning: " : "", stderr);
+	print_escaped(stderr, text);
+	fputs("\n", stderr);
 }
 
 static bool serve(struct daemon *daemon, struct err *err)
@@ -75,6 +78,6 @@ int serve_main(int argc, char **argv)
 	if (serve_administered(path, &err))
 		return 0;
 	if (err.text[0]) /* findings are printed already */
-		fprintf(stderr, "gatehouse: %s\n", err.text);
+		print_diagnostic("gatehouse", err.text);
 	return 1;
 }

@@ -1,5 +1,6 @@
 #include "client/connect.h"
 
+#include "base/printable.h"
 #include "base/standard_fds.h"
 #include "client/diagnose.h"
 #include "client/gateway_link.h"
@@ -55,7 +56,7 @@ static void connection_stop(struct connection *connection, const char *why)
 	if (connection->stopped)
 		return;
 	if (why)
-		fprintf(stderr, "%s: %s\n", program, why);
+		print_diagnostic(program, why);
 	connection->status = why != NULL;
 	connection->stopped = true;
 	ev_break(connection->ctx.loop, EVBREAK_ALL);
@@ -180,7 +181,7 @@ static int connect_to(const struct client_settings *settings)
 		gateway_close(&connection.gateway);
 	}
 	if (err.text[0])
-		fprintf(stderr, "%s: %s\n", program, err.text);
+		print_diagnostic(program, err.text);
 	if (loop)
 		ev_loop_destroy(loop);
 	if (connection.signal) {

@@ -1,5 +1,6 @@
 #include "client/gateway_link.h"
 
+#include "base/printable.h"
 #include "client/diagnose.h"
 #include "net/relay.h"
 #include "tls/tls_fault.h"
@@ -34,7 +35,7 @@ __attribute__((format(printf, 2, 3))) static void log_verbose(
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	fprintf(stderr, "%s: %s\n", settings->program, text);
+	print_diagnostic(settings->program, text);
 }
 
 /* No callback fires between its end and link_destroy, whenever the owner calls that. */

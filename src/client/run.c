@@ -1,5 +1,6 @@
 #include "client/run.h"
 
+#include "base/printable.h"
 #include "base/standard_fds.h"
 #include "client/run_arguments.h"
 #include "client/run_command.h"
@@ -175,7 +176,7 @@ static int run_execute(struct run_request *request)
 		gateway_close(&gateway);
 	}
 	if (err.text[0])
-		fprintf(stderr, "%s: %s\n", program, err.text);
+		print_diagnostic(program, err.text);
 	if (loop)
 		ev_loop_destroy(loop);
 	return status;

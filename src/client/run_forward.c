@@ -1,6 +1,7 @@
 #include "client/run_forward.h"
 
 #include "base/clock.h"
+#include "base/printable.h"
 #include "client/gateway_link.h"
 #include "net/plain_stream.h"
 
@@ -24,7 +25,7 @@ struct forwarded {
 
 static void forward_log_error(const struct run_forward *forward, const char *text)
 {
-	fprintf(stderr, "%s: %s\n", forward->gateway->settings->program, text);
+	print_diagnostic(forward->gateway->settings->program, text);
 }
 
 static void forwarded_end(struct forwarded *connection, bool is_broken)

@@ -1,5 +1,6 @@
 #include "client/settings.h"
 
+#include "base/printable.h"
 #include "wire/server_name.h"
 
 #include <arpa/inet.h>
@@ -25,7 +26,7 @@ static void on_finding(struct report *report, enum severity severity, const char
 
 static bool log_failure(const struct client_flags *flags, const char *text)
 {
-	fprintf(stderr, "%s: %s\n", flags->program, text);
+	print_diagnostic(flags->program, text);
 	return false;
 }
 

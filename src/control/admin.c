@@ -20,10 +20,11 @@ struct admin {
 	struct control_listener *control;
 };
 
-static bool create_parts(struct admin *admin, struct daemon *daemon)
+/* `err` is "out of memory" for those that do not say. */
+static bool create_parts(struct admin *admin, struct daemon *daemon, struct err *err)
 {
 	if (!(admin->feed = state_feed_create(daemon, &admin->drained)) ||
-		!(admin->queries = session_queries_create(daemon)))
+		!(admin->queries = session_queries_create(daemon, err)))
 		return false;
 	waiting_init(&admin->waiting, admin->feed);
 	admin->commands = (struct commands){.daemon = daemon,
@@ -56,9 +57,9 @@ static bool add_participants(struct admin *admin, struct daemon *daemon)
 struct admin *admin_create(struct daemon *daemon, struct err *err)
 {
 	struct admin *admin = calloc(1, sizeof *admin);
-	if (admin && create_parts(admin, daemon) && add_participants(admin, daemon))
-		return admin;
 	err_set(err, "out of memory");
+	if (admin && create_parts(admin, daemon, err) && add_participants(admin, daemon))
+		return admin;
 	admin_destroy(admin);
 	return NULL;
 }

@@ -3,6 +3,7 @@
 #include "base/json_out.h"
 #include "base/log.h"
 #include "net/accept.h"
+#include "sandbox/user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +169,9 @@ static void call_receive(struct control_call *call)
 static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
-	if (events & EV_WRITE)
+	if (events & EV_ERROR)
+		call_free(io->data);
+	else if (events & EV_WRITE)
 		call_send(io->data);
 	else
 		call_receive(io->data);
@@ -216,7 +219,7 @@ static struct control_call *call_create(struct control *control, int fd)
 static void on_connection(void *owner)
 {
 	struct control *control = owner;
-	int fd = accept4(control->acceptor.io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(control->acceptor.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0) {
 		int error = errno;
 		if (accept_watch_failed(&control->acceptor, error))
@@ -248,23 +251,27 @@ static bool has_directory(const char *path, struct err *err)
 	return ok;
 }
 
-static bool listen_on(struct control *control, uid_t user, struct err *err)
+/*
+ * The socket gets its owner and its mode as it is created. Changing them by path afterwards would
+ * give the user of the directory any file of root's that a link there leads to.
+ */
+static bool listen_on(struct control *control, const char *user, struct err *err)
 {
 	char address[sizeof(struct sockaddr_un) + 8];
 	if (!has_directory(control->path, err))
 		return false;
 	snprintf(address, sizeof address, "unix:%s", control->path);
-	control->listener = listener_open(address, 1, err);
-	if (!control->listener)
+	if (!user_files_begin(user, err))
 		return false;
-	if (chmod(control->path, 0600) == 0 &&
-		(user == geteuid() || chown(control->path, user, (gid_t)-1) == 0))
-		return true;
-	err_set(err, "%s", strerror(errno));
-	return false;
+	mode_t before = umask(0177);
+	control->listener = listener_open(address, 1, err);
+	umask(before);
+	user_files_end();
+	return control->listener != NULL;
 }
 
-struct control *control_open(struct ev_loop *loop, const char *path, uid_t user, struct err *err)
+struct control *control_open(
+	struct ev_loop *loop, const char *path, const char *user, struct err *err)
 {
 	struct control *control = calloc(1, sizeof *control);
 	if (!control || !(control->path = strdup(path))) {

@@ -1,6 +1,9 @@
 #include "control/control_listener.h"
 
-#include <pwd.h>
+#include "base/log.h"
+
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,13 +27,6 @@ struct control_listener *control_listener_create(
 	return listener;
 }
 
-/* Started as root, the process is another user by the time of the first request. */
-static uid_t user_to_be(const struct config *config)
-{
-	struct passwd *entry = config->user && geteuid() == 0 ? getpwnam(config->user) : NULL;
-	return entry ? entry->pw_uid : geteuid();
-}
-
 static bool is_current(const struct control_listener *listener, const char *path)
 {
 	return listener->current && path && strcmp(control_path(listener->current), path) == 0;
@@ -43,7 +39,7 @@ static bool socket_prepare(void *owner, const struct config *next, struct report
 	struct err err;
 	if (!path || is_current(listener, path))
 		return true;
-	listener->prepared = control_open(listener->loop, path, user_to_be(next), &err);
+	listener->prepared = control_open(listener->loop, path, next->user, &err);
 	if (!listener->prepared)
 		report_error(report, "%s: control.socket: \"%s\": %s", listener->config_path, path,
 			err.text);
@@ -82,13 +78,26 @@ static bool socket_needs_counters(const void *owner, const struct config *config
 	return config->control_socket != NULL;
 }
 
-/* The new process takes the calls from now on. */
+/*
+ * The new process takes the calls from now on. The sessions of this one are reached at a path with
+ * its process id behind, where `gatehouse ctl` looks for them.
+ */
 static void socket_on_upgraded(void *owner, pid_t pid)
 {
 	struct control_listener *listener = owner;
+	char path[PATH_MAX];
+	struct err err;
 	(void)pid;
+	if (!listener->current)
+		return;
+	snprintf(path, sizeof path, "%s.%d", control_path(listener->current), (int)getpid());
 	control_close(listener->current, false);
-	listener->current = NULL;
+	listener->current = control_open(listener->loop, path, NULL, &err);
+	if (listener->current)
+		control_start(listener->current, listener->on_request, listener->owner);
+	else
+		log_warning(
+			"%s: %s; \"gatehouse ctl\" does not reach this process", path, err.text);
 }
 
 struct participant control_listener_participant(struct control_listener *listener)

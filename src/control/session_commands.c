@@ -49,7 +49,7 @@ struct session_query {
 
 struct session_queries {
 	struct daemon *daemon;
-	ev_async done;
+	struct wakeup done;
 	_Atomic(struct session_query *) finished; /* answers ready to be given */
 };
 
@@ -188,7 +188,7 @@ static void part_done(struct task *task)
 	query->next = atomic_load(&queries->finished);
 	while (!atomic_compare_exchange_weak(&queries->finished, &query->next, query))
 		;
-	ev_async_send(daemon_loop(queries->daemon), &queries->done);
+	wakeup_send(&queries->done);
 }
 
 /* On the main thread again. */
@@ -220,11 +220,10 @@ static void query_answer(struct session_query *query)
 	query_free(query);
 }
 
-static void on_queries_done(struct ev_loop *loop, ev_async *async, int events)
+static void on_queries_done(void *owner)
 {
-	struct session_queries *queries = async->data;
+	struct session_queries *queries = owner;
 	struct session_query *next;
-	(void)loop, (void)events;
 	for (struct session_query *query = atomic_exchange(&queries->finished, NULL); query;
 		query = next) {
 		next = query->next;
@@ -287,16 +286,18 @@ void command_kill(
 		answer_refuse(call, "kill whom? Expected --route, --cn, --from, --id, or --all");
 }
 
-struct session_queries *session_queries_create(struct daemon *daemon)
+struct session_queries *session_queries_create(struct daemon *daemon, struct err *err)
 {
 	struct session_queries *queries = calloc(1, sizeof *queries);
-	if (!queries)
+	if (!queries) {
+		err_set(err, "out of memory");
 		return NULL;
+	}
 	queries->daemon = daemon;
-	ev_async_init(&queries->done, on_queries_done);
-	queries->done.data = queries;
-	ev_async_start(daemon_loop(daemon), &queries->done);
-	return queries;
+	if (wakeup_open(&queries->done, daemon_loop(daemon), on_queries_done, queries, err))
+		return queries;
+	free(queries);
+	return NULL;
 }
 
 void session_queries_destroy(struct session_queries *queries)
@@ -304,7 +305,7 @@ void session_queries_destroy(struct session_queries *queries)
 	struct session_query *next;
 	if (!queries)
 		return;
-	ev_async_stop(daemon_loop(queries->daemon), &queries->done);
+	wakeup_close(&queries->done);
 	for (struct session_query *query = atomic_exchange(&queries->finished, NULL); query;
 		query = next) {
 		next = query->next;

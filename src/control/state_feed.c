@@ -170,6 +170,7 @@ struct participant state_feed_participant(struct state_feed *feed)
 {
 	return (struct participant){.name = "state",
 		.owner = feed,
+		.while_draining = true,
 		.prepare = feed_prepare,
 		.commit = feed_commit,
 		.on_reloaded = feed_on_reloaded,

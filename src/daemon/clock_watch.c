@@ -1,5 +1,7 @@
 #include "daemon/clock_watch.h"
 
+#include "net/steady_io.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -10,8 +12,7 @@
 #include <unistd.h>
 
 struct clock_watch {
-	struct ev_loop *loop;
-	ev_io io;
+	struct steady_io io;
 	void (*on_step)(void *owner);
 	void *owner;
 };
@@ -35,13 +36,12 @@ int clock_watch_open(struct err *err)
 }
 
 /* read(2) fails with ECANCELED, and then the timer waits for the next step only when armed. */
-static void on_readable(struct ev_loop *loop, ev_io *io, int events)
+static void on_readable(void *owner)
 {
-	struct clock_watch *watch = io->data;
+	struct clock_watch *watch = owner;
 	uint64_t expirations;
-	(void)loop, (void)events;
-	(void)!read(io->fd, &expirations, sizeof expirations);
-	timer_arm(io->fd);
+	(void)!read(watch->io.io.fd, &expirations, sizeof expirations);
+	timer_arm(watch->io.io.fd);
 	watch->on_step(watch->owner);
 }
 
@@ -53,12 +53,10 @@ struct clock_watch *clock_watch_create(
 		close(fd);
 		return NULL;
 	}
-	watch->loop = loop;
 	watch->on_step = on_step;
 	watch->owner = owner;
-	ev_io_init(&watch->io, on_readable, fd, EV_READ);
-	watch->io.data = watch;
-	ev_io_start(loop, &watch->io);
+	steady_io_init(&watch->io, loop, fd, on_readable, watch);
+	steady_io_start(&watch->io, fd);
 	return watch;
 }
 
@@ -66,7 +64,7 @@ void clock_watch_destroy(struct clock_watch *watch)
 {
 	if (!watch)
 		return;
-	ev_io_stop(watch->loop, &watch->io);
-	close(watch->io.fd);
+	steady_io_stop(&watch->io);
+	close(watch->io.io.fd);
 	free(watch);
 }

@@ -12,6 +12,7 @@
 #include "daemon/publish.h"
 #include "daemon/reload.h"
 #include "daemon/shutdown.h"
+#include "daemon/signals.h"
 #include "daemon/snapshots.h"
 #include "daemon/systemd.h"
 #include "daemon/watchdog.h"
@@ -46,7 +47,7 @@ struct daemon {
 	struct worker_orders *orders;
 	struct watched_files *files;
 	struct reload *reload;
-	bool reload_is_due; /* should the upgrade that is running fail */
+	bool reload_is_due; /* after the upgrade that is running */
 	struct launcher launcher;
 	struct upgrade *upgrade;
 	struct handover handover;
@@ -56,7 +57,7 @@ struct daemon {
 	struct housekeeping housekeeping;
 	struct watchdog watchdog;
 	struct shutdown shutdown;
-	ev_signal on_hup, on_term, on_int, on_usr2;
+	struct signals signals;
 	ev_timer rotation; /* of the keys of session tickets */
 };
 
@@ -96,6 +97,7 @@ static bool add_first_participants(struct daemon *daemon)
 		listening_participant(daemon->listening),
 		{.name = "route statistics",
 			.owner = daemon->limits.route_stats,
+			.while_draining = true,
 			.commit = commit_route_stats},
 	};
 	return add_all(daemon, participants, sizeof participants / sizeof *participants);
@@ -108,7 +110,10 @@ static bool add_last_participants(struct daemon *daemon)
 		{.name = "health checks",
 			.owner = daemon->health_checks,
 			.commit = commit_health_checks},
-		{.name = "CRL watch", .owner = daemon->crl_watch, .commit = commit_crl_watch},
+		{.name = "CRL watch",
+			.owner = daemon->crl_watch,
+			.while_draining = true,
+			.commit = commit_crl_watch},
 		worker_orders_participant(daemon->orders),
 	};
 	return add_all(daemon, participants, sizeof participants / sizeof *participants);
@@ -126,21 +131,25 @@ static void on_loaded(void *owner, const struct loaded *loaded)
 {
 	struct daemon *daemon = owner;
 	watched_files_follow(daemon->files, loaded->paths, loaded->routes != NULL);
-	if (workers_mode(daemon->workers) != WORKER_SERVE) {
+	if (workers_mode(daemon->workers) == WORKER_STOP) {
 		tls_store_end(daemon->store, false);
 		routes_unref(loaded->routes);
 		return;
 	}
 	publish(&daemon->publisher, loaded);
-	systemd_notify("READY=1");
+	if (workers_mode(daemon->workers) == WORKER_SERVE)
+		systemd_notify("READY=1");
 	housekeeping_start(&daemon->housekeeping);
 }
 
-/* In an upgrade the new process reads what there is; should it fail, the reload follows. */
+/*
+ * In an upgrade the new process reads what there is; the reload of this one follows. It follows the
+ * files also while it drains: what "revalidate" says holds as long as a session lives.
+ */
 static void request_reload(struct daemon *daemon)
 {
 	daemon->reload_is_due = upgrade_is_running(daemon->upgrade);
-	if (workers_mode(daemon->workers) == WORKER_SERVE && !daemon->reload_is_due)
+	if (workers_mode(daemon->workers) != WORKER_STOP && !daemon->reload_is_due)
 		reload_start(daemon->reload);
 }
 
@@ -149,13 +158,10 @@ static void on_files_changed(void *owner)
 	request_reload(owner);
 }
 
-static void on_sighup(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_sighup(struct daemon *daemon)
 {
-	struct daemon *daemon = signal->data;
-	(void)loop, (void)events;
-	if (workers_mode(daemon->workers) != WORKER_SERVE)
-		return;
-	systemd_notify_reloading();
+	if (workers_mode(daemon->workers) == WORKER_SERVE)
+		systemd_notify_reloading();
 	request_reload(daemon);
 	if (daemon->reload_is_due)
 		systemd_notify("READY=1");
@@ -164,7 +170,7 @@ static void on_sighup(struct ev_loop *loop, ev_signal *signal, int events)
 bool daemon_reload(struct daemon *daemon, unsigned *earlier, struct err *err)
 {
 	*earlier = reload_is_running(daemon->reload);
-	if (workers_mode(daemon->workers) != WORKER_SERVE) {
+	if (workers_mode(daemon->workers) == WORKER_STOP) {
 		err_set(err, "the process is about to end");
 		return false;
 	}
@@ -189,10 +195,8 @@ static void begin_shutdown(struct daemon *daemon)
 	shutdown_drain(&daemon->shutdown, config->proxy.drain_timeout_ms);
 }
 
-static void on_stop_signal(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_stop_signal(struct daemon *daemon)
 {
-	struct daemon *daemon = signal->data;
-	(void)loop, (void)events;
 	daemon->reload_is_due = false;
 	upgrade_cancel(daemon->upgrade, "the running process ends");
 	if (workers_mode(daemon->workers) == WORKER_SERVE)
@@ -221,9 +225,12 @@ static void on_upgraded(void *owner, pid_t pid)
 	struct daemon *daemon = owner;
 	participants_upgraded(&daemon->participants, pid);
 	ev_loop_fork(daemon->loop); /* as in worker.c: the sockets are the new process's too */
+	steady_io_check(&daemon->signals.io);
 	systemd_notify("MAINPID=%d", (int)pid);
 	systemd_retire();
 	begin_shutdown(daemon);
+	if (daemon->reload_is_due)
+		request_reload(daemon);
 }
 
 static void on_upgrade_failed(void *owner, const char *error)
@@ -242,12 +249,21 @@ bool daemon_upgrade(struct daemon *daemon, struct err *err)
 	return false;
 }
 
-static void on_upgrade_signal(struct ev_loop *loop, ev_signal *signal, int events)
+static void on_upgrade_signal(struct daemon *daemon)
 {
 	struct err err;
-	(void)loop, (void)events;
-	if (!daemon_upgrade(signal->data, &err))
+	if (!daemon_upgrade(daemon, &err))
 		log_error("no upgrade: %s", err.text);
+}
+
+static void on_signal(void *owner, int number)
+{
+	if (number == SIGHUP)
+		on_sighup(owner);
+	else if (number == SIGUSR2)
+		on_upgrade_signal(owner);
+	else
+		on_stop_signal(owner);
 }
 
 /* Time. */
@@ -319,13 +335,14 @@ static bool create_parts(struct daemon *daemon, struct err *err)
 		.on_failed = on_upgrade_failed,
 		.owner = daemon};
 	return (daemon->snapshots = snapshots_create()) &&
-		(daemon->workers = workers_create(daemon->loop, on_workers_ended, daemon)) &&
+		(daemon->workers = workers_create(daemon->loop, on_workers_ended, daemon, err)) &&
 		(daemon->listening = listening_create(daemon->workers)) &&
 		(daemon->orders = worker_orders_create(daemon->workers, daemon->listening)) &&
 		(daemon->health_checks = health_checks_create(daemon->loop, err)) &&
 		(daemon->crl_watch = crl_watch_create(daemon->loop, err)) &&
 		create_clock_watch(daemon, err) &&
-		(daemon->reload = reload_create(daemon->loop, &setup, on_loaded, daemon)) &&
+		(daemon->reload = reload_create(daemon->loop, &setup, on_loaded, daemon, err)) &&
+		signals_open(&daemon->signals, daemon->loop, on_signal, daemon, err) &&
 		(daemon->upgrade = upgrade_create(&upgrade));
 }
 
@@ -383,20 +400,9 @@ bool daemon_load(struct daemon *daemon, struct report *report)
 	return false;
 }
 
-static void start_signal(struct daemon *daemon, ev_signal *watcher, int number,
-	void (*on_signal)(struct ev_loop *, ev_signal *, int))
-{
-	ev_signal_init(watcher, on_signal, number);
-	watcher->data = daemon;
-	ev_signal_start(daemon->loop, watcher);
-}
-
 static void start_events(struct daemon *daemon)
 {
-	start_signal(daemon, &daemon->on_hup, SIGHUP, on_sighup);
-	start_signal(daemon, &daemon->on_term, SIGTERM, on_stop_signal);
-	start_signal(daemon, &daemon->on_int, SIGINT, on_stop_signal);
-	start_signal(daemon, &daemon->on_usr2, SIGUSR2, on_upgrade_signal);
+	signals_start(&daemon->signals);
 	ev_timer_init(&daemon->rotation, on_rotation, TICKET_PERIOD_SECONDS, TICKET_PERIOD_SECONDS);
 	daemon->rotation.data = daemon;
 	ev_timer_start(daemon->loop, &daemon->rotation);
@@ -471,18 +477,6 @@ void daemon_run(struct daemon *daemon)
 	log_info("stopped");
 }
 
-/* From now on signals change nothing: blocked, one that comes stays pending. */
-static void stop_signals(struct daemon *daemon)
-{
-	sigset_t all;
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
-	ev_signal_stop(daemon->loop, &daemon->on_hup);
-	ev_signal_stop(daemon->loop, &daemon->on_term);
-	ev_signal_stop(daemon->loop, &daemon->on_int);
-	ev_signal_stop(daemon->loop, &daemon->on_usr2);
-}
-
 /* The last sessions end with the workers, and what they use after them. */
 static void destroy_parts(struct daemon *daemon)
 {
@@ -504,8 +498,7 @@ void daemon_destroy(struct daemon *daemon)
 	if (!daemon)
 		return;
 	launcher_finish(&daemon->launcher);
-	if (daemon->loop)
-		stop_signals(daemon);
+	signals_close(&daemon->signals);
 	destroy_parts(daemon);
 	tls_store_destroy(daemon->store);
 	servers_destroy(daemon->servers);

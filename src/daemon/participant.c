@@ -14,6 +14,11 @@ bool participants_add(struct participants *participants, const struct participan
 	return true;
 }
 
+static bool takes_part(const struct participants *participants, unsigned i)
+{
+	return participants->items[i].while_draining || !participants->is_draining;
+}
+
 static bool prepare_one(
 	const struct participant *participant, const struct config *next, struct report *report)
 {
@@ -31,6 +36,10 @@ bool participants_prepare(
 {
 	bool prepared[PARTICIPANTS_MAX], all = true;
 	for (unsigned i = 0; i < participants->count; i++) {
+		if (!takes_part(participants, i)) {
+			prepared[i] = false;
+			continue;
+		}
 		prepared[i] = prepare_one(&participants->items[i], next, report);
 		all = all && prepared[i];
 	}
@@ -42,7 +51,9 @@ bool participants_prepare(
 
 void participants_commit(const struct participants *participants, const struct reload_event *event)
 {
-	EACH(participants, commit, event);
+	for (unsigned i = 0; i < participants->count; i++)
+		if (participants->items[i].commit && takes_part(participants, i))
+			participants->items[i].commit(participants->items[i].owner, event);
 }
 
 void participants_rollback(const struct participants *participants)
@@ -96,8 +107,9 @@ void participants_upgrade_failed(const struct participants *participants, const 
 	EACH(participants, on_upgrade_failed, error);
 }
 
-void participants_stopping(const struct participants *participants)
+void participants_stopping(struct participants *participants)
 {
+	participants->is_draining = true;
 	for (unsigned i = 0; i < participants->count; i++)
 		if (participants->items[i].on_stopping)
 			participants->items[i].on_stopping(participants->items[i].owner);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/wakeup.h"
 #include "sandbox/sandbox.h"
 
 #include <pthread.h>
@@ -14,8 +15,7 @@
 #define LOADER_NICE 10
 
 struct reload {
-	struct ev_loop *loop;
-	ev_async done;
+	struct wakeup done;
 	struct routes_setup setup;
 	reload_done_fn *on_done;
 	void *owner;
@@ -50,7 +50,7 @@ static void *loader_main(void *argument)
 	if (!reload->loaded.routes)
 		explain_hidden(reload, &report);
 	reload->loaded.took_us = clock_now_us() - started_us;
-	ev_async_send(reload->loop, &reload->done);
+	wakeup_send(&reload->done);
 	return NULL;
 }
 
@@ -67,10 +67,9 @@ static void reload_clear(struct reload *reload)
 	reload->loaded = (struct loaded){0};
 }
 
-static void on_load_done(struct ev_loop *loop, ev_async *done, int events)
+static void on_load_done(void *owner)
 {
-	struct reload *reload = done->data;
-	(void)loop, (void)events;
+	struct reload *reload = owner;
 	if (!reload->running)
 		return;
 	join_loader(reload);
@@ -85,19 +84,20 @@ static void on_load_done(struct ev_loop *loop, ev_async *done, int events)
 }
 
 struct reload *reload_create(struct ev_loop *loop, const struct routes_setup *setup,
-	reload_done_fn *on_done, void *owner)
+	reload_done_fn *on_done, void *owner, struct err *err)
 {
 	struct reload *reload = calloc(1, sizeof *reload);
-	if (!reload)
+	if (!reload) {
+		err_set(err, "out of memory");
 		return NULL;
-	reload->loop = loop;
+	}
 	reload->setup = *setup;
 	reload->on_done = on_done;
 	reload->owner = owner;
-	ev_async_init(&reload->done, on_load_done);
-	reload->done.data = reload;
-	ev_async_start(loop, &reload->done);
-	return reload;
+	if (wakeup_open(&reload->done, loop, on_load_done, reload, err))
+		return reload;
+	free(reload);
+	return NULL;
 }
 
 void reload_start(struct reload *reload)
@@ -128,6 +128,6 @@ void reload_destroy(struct reload *reload)
 		routes_unref(reload->loaded.routes);
 	}
 	reload_clear(reload);
-	ev_async_stop(reload->loop, &reload->done);
+	wakeup_close(&reload->done);
 	free(reload);
 }

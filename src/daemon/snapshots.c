@@ -47,6 +47,7 @@ struct participant snapshots_participant(struct snapshots *snapshots)
 {
 	return (struct participant){.name = "snapshots",
 		.owner = snapshots,
+		.while_draining = true,
 		.prepare = snapshots_prepare,
 		.commit = snapshots_commit,
 		.rollback = snapshots_rollback};

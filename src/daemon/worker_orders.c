@@ -45,7 +45,10 @@ static bool orders_allocate(struct worker_orders *orders, unsigned listeners)
 
 static bool orders_prepare(void *owner, const struct config *next, struct report *report)
 {
-	if (orders_allocate(owner, (unsigned)config_listener_count(next)))
+	const struct worker_orders *orders = owner;
+	unsigned current, count = (unsigned)config_listener_count(next);
+	listening_items(orders->listening, &current); /* stay while the process drains */
+	if (orders_allocate(owner, count > current ? count : current))
 		return true;
 	report_error(report, "out of memory");
 	orders_rollback(owner);
@@ -75,6 +78,7 @@ struct participant worker_orders_participant(struct worker_orders *orders)
 {
 	return (struct participant){.name = "workers",
 		.owner = orders,
+		.while_draining = true,
 		.prepare = orders_prepare,
 		.commit = orders_commit,
 		.rollback = orders_rollback};

@@ -32,48 +32,43 @@ const char *accept_starved_text(int error)
 
 static void pause_for_a_while(struct accept_watch *watch)
 {
-	ev_io_stop(watch->loop, &watch->io);
-	ev_timer_stop(watch->loop, &watch->pause);
+	steady_io_stop(&watch->io);
+	ev_timer_stop(watch->io.loop, &watch->pause);
 	ev_timer_set(&watch->pause, ACCEPT_PAUSE_SECONDS, 0.);
-	ev_timer_start(watch->loop, &watch->pause);
+	ev_timer_start(watch->io.loop, &watch->pause);
 }
 
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct accept_watch *watch = timer->data;
-	(void)events;
-	ev_io_start(loop, &watch->io);
+	(void)loop, (void)events;
+	steady_io_start(&watch->io, watch->fd);
 }
 
-/* With EV_ERROR libev has stopped the watcher: the kernel could not watch the socket for it. */
-static void on_io(struct ev_loop *loop, ev_io *io, int events)
+static void on_readable(void *owner)
 {
-	struct accept_watch *watch = io->data;
-	(void)loop;
-	if (events & EV_ERROR)
-		pause_for_a_while(watch);
-	else
-		watch->on_ready(watch->owner);
+	struct accept_watch *watch = owner;
+	watch->on_ready(watch->owner);
 }
 
 void accept_watch_init(struct accept_watch *watch, struct ev_loop *loop, int fd,
 	accept_ready_fn *on_ready, void *owner)
 {
-	*watch = (struct accept_watch){.loop = loop, .on_ready = on_ready, .owner = owner};
-	ev_io_init(&watch->io, on_io, fd, EV_READ);
+	*watch = (struct accept_watch){.fd = fd, .on_ready = on_ready, .owner = owner};
+	steady_io_init(&watch->io, loop, fd, on_readable, watch);
 	ev_timer_init(&watch->pause, on_pause_over, ACCEPT_PAUSE_SECONDS, 0.);
-	watch->io.data = watch->pause.data = watch;
+	watch->pause.data = watch;
 }
 
 void accept_watch_start(struct accept_watch *watch)
 {
-	ev_io_start(watch->loop, &watch->io);
+	steady_io_start(&watch->io, watch->fd);
 }
 
 void accept_watch_stop(struct accept_watch *watch)
 {
-	ev_io_stop(watch->loop, &watch->io);
-	ev_timer_stop(watch->loop, &watch->pause);
+	steady_io_stop(&watch->io);
+	ev_timer_stop(watch->io.loop, &watch->pause);
 }
 
 bool accept_watch_failed(struct accept_watch *watch, int error)

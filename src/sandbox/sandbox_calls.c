@@ -33,8 +33,6 @@ static const char *const worker_calls[] = { /* every thread's */
 
 	/* descriptors */
 	"close",              /* of each of them */
-	"dup2",               /* libev, when it makes its epoll set anew */
-	"dup3",               /* dup2, where there is no other */
 	"lseek",              /* stdio, where a file is not read to its end */
 	"read",               /* files, what a library wakes itself with */
 	"write",              /* the log, waking others */
@@ -73,9 +71,9 @@ static const char *const worker_calls[] = { /* every thread's */
 	"set_robust_list",    /* the C library, in each new thread */
 
 	/* signals */
-	"rt_sigaction",       /* libev's, when it ends; abort */
+	"rt_sigaction",       /* the C library's; abort */
 	"rt_sigprocmask",     /* new threads are to get none */
-	"rt_sigreturn",       /* the end of a handler */
+	"rt_sigreturn",       /* the end of a handler, should a library have one */
 
 	/* time and chance */
 	"clock_gettime",      /* where the vDSO cannot answer */
@@ -100,8 +98,7 @@ static const char *const main_calls[] = {
 	"inotify_rm_watch",   /* and leaves what is no longer named */
 	"readlink",           /* where links on the way lead */
 	"readlinkat",         /* readlink, where there is no other */
-	"chmod",              /* a control socket that a reload makes */
-	"fchmodat",           /* chmod, where there is no other */
+	"umask",              /* of a control socket that a reload makes */
 	"unlink",             /* when one is closed */
 	"unlinkat",           /* unlink, where there is no other */
 	"setpriority",        /* the loader and the administrators' thread make way for workers */

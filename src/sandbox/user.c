@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -43,4 +44,36 @@ bool user_drop_capabilities(struct err *err)
 		return true;
 	err_set(err, "%s", strerror(errno));
 	return false;
+}
+
+/* setfsuid(2) reports no error; a call that changes nothing returns what is in effect. */
+static bool set_file_ids(uid_t uid, gid_t gid)
+{
+	setfsgid(gid);
+	setfsuid(uid);
+	return (gid_t)setfsgid((gid_t)-1) == gid && (uid_t)setfsuid((uid_t)-1) == uid;
+}
+
+bool user_files_begin(const char *user, struct err *err)
+{
+	struct passwd *entry;
+	if (!user || geteuid() != 0)
+		return true;
+	errno = 0;
+	entry = getpwnam(user);
+	if (!entry)
+		err_set(err, "no user \"%s\"", user);
+	else if (!set_file_ids(entry->pw_uid, entry->pw_gid))
+		err_set(err, "cannot create files as \"%s\"", user);
+	else
+		return true;
+	user_files_end();
+	return false;
+}
+
+void user_files_end(void)
+{
+	if (geteuid() != 0)
+		return;
+	set_file_ids(geteuid(), getegid());
 }

@@ -21,19 +21,19 @@ void handover_init(struct handover *handover)
 		fd = -1;
 	else
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	ev_io_set(&handover->io, fd, EV_READ);
+	handover->fd = fd;
 	unsetenv(HANDOVER_VARIABLE);
 }
 
 bool handover_is_awaited(const struct handover *handover)
 {
-	return handover->io.fd >= 0;
+	return handover->fd >= 0;
 }
 
 static void handover_send(const struct handover *handover, const char *text)
 {
 	if (handover_is_awaited(handover))
-		(void)!send(handover->io.fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)!send(handover->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void handover_failed(const struct handover *handover, const char *text)
@@ -42,24 +42,21 @@ void handover_failed(const struct handover *handover, const char *text)
 	handover_send(handover, "\n");
 }
 
-static void on_channel_closed(struct ev_loop *loop, ev_io *io, int events)
+static void on_channel_closed(void *owner)
 {
-	struct handover *handover = io->data;
-	(void)events;
-	ev_io_stop(loop, io);
-	close(io->fd);
-	ev_io_set(io, -1, EV_READ);
+	struct handover *handover = owner;
+	steady_io_stop(&handover->io);
+	close(handover->fd);
+	handover->fd = -1;
 	handover->on_released(handover->owner);
 }
 
 void handover_ready(struct handover *handover, struct ev_loop *loop,
 	void (*on_released)(void *owner), void *owner)
 {
-	int fd = handover->io.fd;
 	handover->on_released = on_released;
 	handover->owner = owner;
-	ev_io_init(&handover->io, on_channel_closed, fd, EV_READ);
-	handover->io.data = handover;
+	steady_io_init(&handover->io, loop, handover->fd, on_channel_closed, handover);
 	handover_send(handover, HANDOVER_READY);
-	ev_io_start(loop, &handover->io);
+	steady_io_start(&handover->io, handover->fd);
 }

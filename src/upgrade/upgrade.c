@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "net/inherited.h"
+#include "net/steady_io.h"
 #include "upgrade/handover.h"
 
 #include <errno.h>
@@ -14,10 +15,10 @@
 
 struct upgrade {
 	struct upgrade_setup setup;
-	ev_io on_answer;  /* the launcher's */
-	ev_io on_message; /* the new process's channel */
-	ev_timer timeout; /* active: an upgrade is running */
-	pid_t pid;        /* of the new process; 0: not known yet */
+	struct steady_io on_answer;  /* the launcher's */
+	struct steady_io on_message; /* the new process's channel */
+	ev_timer timeout;            /* active: an upgrade is running */
+	pid_t pid;                   /* of the new process; 0: not known yet */
 	char message[1024];
 	size_t message_len;
 };
@@ -76,9 +77,9 @@ static bool pass_sockets(struct upgrade *upgrade, struct err *err)
 /* Closing the channel is what the new process waits for, or the end of what it can report. */
 static void upgrade_end(struct upgrade *upgrade)
 {
-	ev_io_stop(upgrade->setup.loop, &upgrade->on_message);
+	steady_io_stop(&upgrade->on_message);
 	ev_timer_stop(upgrade->setup.loop, &upgrade->timeout);
-	close(upgrade->on_message.fd);
+	close(upgrade->on_message.io.fd);
 	upgrade->pid = 0;
 }
 
@@ -127,7 +128,7 @@ static bool read_channel(struct upgrade *upgrade)
 {
 	char more[512];
 	ssize_t len;
-	while ((len = recv(upgrade->on_message.fd, more, sizeof more, MSG_DONTWAIT)) > 0) {
+	while ((len = recv(upgrade->on_message.io.fd, more, sizeof more, MSG_DONTWAIT)) > 0) {
 		size_t room = sizeof upgrade->message - 1 - upgrade->message_len;
 		size_t kept = (size_t)len < room ? (size_t)len : room;
 		memcpy(upgrade->message + upgrade->message_len, more, kept);
@@ -143,12 +144,11 @@ static bool is_ready(const struct upgrade *upgrade)
 }
 
 /* After the end of the channel the launcher reports how the process ended. */
-static void on_message(struct ev_loop *loop, ev_io *io, int events)
+static void on_message(void *owner)
 {
-	struct upgrade *upgrade = io->data;
-	(void)events;
+	struct upgrade *upgrade = owner;
 	if (!read_channel(upgrade))
-		ev_io_stop(loop, io);
+		steady_io_stop(&upgrade->on_message);
 	if (is_ready(upgrade) && upgrade->pid > 0)
 		upgrade_succeed(upgrade);
 }
@@ -183,18 +183,17 @@ static void on_launcher_answer(struct upgrade *upgrade, const struct launcher_an
 	}
 }
 
-static void on_answer(struct ev_loop *loop, ev_io *io, int events)
+static void on_answer(void *owner)
 {
-	struct upgrade *upgrade = io->data;
+	struct upgrade *upgrade = owner;
 	struct launcher *launcher = upgrade->setup.launcher;
 	struct launcher_answer answer;
 	bool gone;
-	(void)events;
 	if (launcher_receive(launcher, &answer, &gone)) {
 		if (upgrade_is_running(upgrade))
 			on_launcher_answer(upgrade, &answer);
 	} else if (gone) {
-		ev_io_stop(loop, io);
+		steady_io_stop(&upgrade->on_answer);
 		launcher_finish(launcher);
 		snprintf(launcher->why, sizeof launcher->why, "its process has ended");
 		if (upgrade_is_running(upgrade))
@@ -216,12 +215,12 @@ struct upgrade *upgrade_create(const struct upgrade_setup *setup)
 	if (!upgrade)
 		return NULL;
 	upgrade->setup = *setup;
-	ev_io_init(&upgrade->on_answer, on_answer, setup->launcher->fd, EV_READ);
-	ev_io_init(&upgrade->on_message, on_message, -1, EV_READ);
+	steady_io_init(&upgrade->on_answer, setup->loop, setup->launcher->fd, on_answer, upgrade);
+	steady_io_init(&upgrade->on_message, setup->loop, -1, on_message, upgrade);
 	ev_timer_init(&upgrade->timeout, on_timeout, 0., 0.);
-	upgrade->on_answer.data = upgrade->on_message.data = upgrade->timeout.data = upgrade;
+	upgrade->timeout.data = upgrade;
 	if (setup->launcher->fd >= 0)
-		ev_io_start(setup->loop, &upgrade->on_answer);
+		steady_io_start(&upgrade->on_answer, setup->launcher->fd);
 	return upgrade;
 }
 
@@ -236,8 +235,7 @@ static bool upgrade_launch(struct upgrade *upgrade, int channel[2], struct err *
 	}
 	upgrade->message_len = 0;
 	upgrade->pid = 0;
-	ev_io_set(&upgrade->on_message, channel[0], EV_READ);
-	ev_io_start(loop, &upgrade->on_message);
+	steady_io_start(&upgrade->on_message, channel[0]);
 	ev_timer_set(&upgrade->timeout, upgrade->setup.timeout_seconds, 0.);
 	ev_timer_start(loop, &upgrade->timeout);
 	return true;
@@ -295,6 +293,6 @@ void upgrade_destroy(struct upgrade *upgrade)
 		return;
 	if (upgrade_is_running(upgrade))
 		upgrade_end(upgrade);
-	ev_io_stop(upgrade->setup.loop, &upgrade->on_answer);
+	steady_io_stop(&upgrade->on_answer);
 	free(upgrade);
 }

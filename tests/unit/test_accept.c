@@ -113,8 +113,8 @@ static void test_an_error_of_epoll_is_no_end(void **state)
 	struct bench bench;
 	(void)state;
 	bench_open(&bench);
-	ev_io_stop(bench.loop, &bench.watch.io);
-	ev_feed_event(bench.loop, &bench.watch.io, EV_ERROR | EV_READ);
+	ev_io_stop(bench.loop, &bench.watch.io.io);
+	ev_feed_event(bench.loop, &bench.watch.io.io, EV_ERROR | EV_READ);
 	run_for(&bench, 5.);
 	assert_true(bench.accepted >= 0);
 	assert_int_equal(bench.calls, 1);

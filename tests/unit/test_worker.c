@@ -14,6 +14,9 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,7 +27,7 @@ struct fixture {
 	struct route_loader loader;
 	struct limits limits;
 	struct ev_loop *loop; /* the main one's */
-	ev_async on_ended;
+	struct wakeup on_ended;
 	struct worker *worker;
 	struct routes *routes; /* of the last order */
 	struct listener *listener;
@@ -32,9 +35,23 @@ struct fixture {
 	char text[32];              /* and as the configuration has it */
 };
 
-static void on_ended(struct ev_loop *loop, ev_async *async, int events)
+static void on_ended(void *owner)
 {
-	(void)loop, (void)async, (void)events;
+	(void)owner;
+}
+
+/* In place of the C library's: so many calls of it fail, before any succeeds again. */
+static atomic_int epoll_failures;
+
+__attribute__((visibility("default"))) int epoll_ctl(
+	int epoll, int operation, int fd, struct epoll_event *event)
+{
+	if (operation == EPOLL_CTL_ADD && atomic_fetch_sub(&epoll_failures, 1) > 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	atomic_store(&epoll_failures, 0);
+	return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
 /* A port that is free now. */
@@ -61,12 +78,10 @@ static int set_up(void **state)
 	fixture->limits.sources = sources_create();
 	fixture->limits.route_stats = route_stats_table_create();
 	fixture->loop = loop_ctx_loop_create(&err);
-	ev_async_init(&fixture->on_ended, on_ended);
-	ev_async_start(fixture->loop, &fixture->on_ended);
+	assert_true(wakeup_open(&fixture->on_ended, fixture->loop, on_ended, NULL, &err));
 	choose_address(fixture);
 	fixture->listener = listener_open(fixture->text, 1, &err);
-	fixture->worker =
-		worker_create(0, &fixture->limits, fixture->loop, &fixture->on_ended, &err);
+	fixture->worker = worker_create(0, &fixture->limits, &fixture->on_ended, &err);
 	*state = fixture;
 	return fixture->listener && fixture->worker && worker_start(fixture->worker, &err) ? 0 : -1;
 }
@@ -82,7 +97,7 @@ static int tear_down(void **state)
 	sources_destroy(fixture->limits.sources);
 	route_stats_table_destroy(fixture->limits.route_stats);
 	route_loader_finish(&fixture->loader);
-	ev_async_stop(fixture->loop, &fixture->on_ended);
+	wakeup_close(&fixture->on_ended);
 	ev_loop_destroy(fixture->loop);
 	free(fixture);
 	return 0;
@@ -323,6 +338,70 @@ static void tasks_are_done_also_after_its_end(void **state)
 	assert_int_equal(atomic_load(&tasks_done), 2);
 }
 
+static int set_up_without_memory(void **state)
+{
+	atomic_store(&epoll_failures, 3);
+	return set_up(state);
+}
+
+static void a_wakeup_that_epoll_refuses_is_watched_later(void **state)
+{
+	struct fixture *fixture = *state;
+	worker_ping(fixture->worker);
+	order(fixture, "", "");
+	assert_int_equal(atomic_load(&epoll_failures), 0);
+	assert_true(worker_has_answered(fixture->worker));
+}
+
+static unsigned deaf(const struct fixture *fixture)
+{
+	return (unsigned)counter_get(&worker_counters(fixture->worker)->deaf);
+}
+
+static bool is_deaf(struct fixture *fixture, unsigned number)
+{
+	return deaf(fixture) == number;
+}
+
+static void a_socket_that_epoll_refuses_is_accepted_from_later(void **state)
+{
+	struct fixture *fixture = *state;
+	worker_revalidate(fixture->worker); /* its wake-up is watched by then */
+	assert_true(is_soon(is_settled, fixture, 0));
+	atomic_store(&epoll_failures, 3);
+	order(fixture, "", "");
+	int first = connect_client(fixture);
+	assert_true(is_soon(is_deaf, fixture, 1));
+	assert_true(is_soon(has_sessions, fixture, 1));
+	close(first);
+	assert_true(is_soon(has_sessions, fixture, 0));
+	assert_true(is_soon(is_deaf, fixture, 0));
+}
+
+/* Where accepting resumes: at a limit. */
+static void a_failure_when_accepting_resumes_passes(void **state)
+{
+	struct fixture *fixture = *state;
+	order(fixture, "", ", \"proxy\": {\"max_connections\": 1}");
+	int first = connect_client(fixture), second = connect_client(fixture);
+	assert_true(is_soon(has_sessions, fixture, 1));
+	atomic_store(&epoll_failures, 1);
+	close(first);
+	assert_true(is_soon(is_deaf, fixture, 1));
+	assert_true(is_soon(has_sessions, fixture, 1));
+	close(second);
+	assert_true(is_soon(has_sessions, fixture, 0));
+}
+
+static void a_socket_that_was_shut_down_is_deaf(void **state)
+{
+	struct fixture *fixture = *state;
+	order(fixture, "", "");
+	assert_int_equal(deaf(fixture), 0);
+	shutdown(fixture->listener->fds[0], SHUT_RD);
+	assert_true(is_soon(is_deaf, fixture, 1));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -338,6 +417,11 @@ int main(void)
 		TEST(stopping_ends_sessions),
 		TEST(it_stops_without_an_order),
 		TEST(tasks_are_done_also_after_its_end),
+		cmocka_unit_test_setup_teardown(a_wakeup_that_epoll_refuses_is_watched_later,
+			set_up_without_memory, tear_down),
+		TEST(a_socket_that_epoll_refuses_is_accepted_from_later),
+		TEST(a_failure_when_accepting_resumes_passes),
+		TEST(a_socket_that_was_shut_down_is_deaf),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);

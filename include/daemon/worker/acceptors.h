@@ -18,8 +18,9 @@ struct acceptors {
 	struct service *service;
 	unsigned worker; /* its index: which sockets of a listener are its own */
 	struct acceptor *first;
-	ev_timer pause;
+	ev_timer pause, check;
 	bool paused;
+	bool is_unwatched;        /* paused because epoll failed, until accepting has resumed */
 	const char *pause_reason; /* logged; NULL once accepting has gone on without a pause */
 };
 

@@ -6,6 +6,7 @@
 #ifndef GATEHOUSE_DAEMON_WORKER_TASK_H
 #define GATEHOUSE_DAEMON_WORKER_TASK_H
 
+#include "net/wakeup.h"
 #include "session/service.h"
 
 struct task {
@@ -14,8 +15,7 @@ struct task {
 	/* On that thread too; or, when the worker had ended before, on any. */
 	void (*done)(struct task *task);
 	struct task *next;
-	struct ev_loop *loop;
-	ev_async *wake;
+	struct wakeup *wake;
 };
 
 /* A worker's mailbox; all zero is an empty one. */
@@ -24,8 +24,7 @@ struct task_queue {
 };
 
 /* Any thread. */
-void task_queue_add(
-	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake);
+void task_queue_add(struct task_queue *tasks, struct task *task, struct wakeup *wake);
 
 /* The worker's thread: one part of each. Those with more to do are added again. */
 void task_queue_run(struct task_queue *tasks, struct service *service);

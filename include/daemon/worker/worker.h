@@ -30,9 +30,9 @@ struct worker_order {
 struct worker_order *worker_order_create(unsigned listeners);
 void worker_order_free(struct worker_order *order); /* NULL is fine */
 
-/* `on_ended` is sent to `main_loop` when the worker's thread is about to end. */
-struct worker *worker_create(unsigned index, struct limits *limits, struct ev_loop *main_loop,
-	ev_async *on_ended, struct err *err);
+/* `on_ended` is sent when the worker's thread is about to end. */
+struct worker *worker_create(
+	unsigned index, struct limits *limits, struct wakeup *on_ended, struct err *err);
 
 /* Starts the thread. */
 bool worker_start(struct worker *worker, struct err *err);

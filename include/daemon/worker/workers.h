@@ -6,10 +6,10 @@
 
 struct workers;
 
-/* None yet; `on_all_ended` is called on the loop after the last thread has ended. NULL: out of
- * memory. */
+/* None yet; `on_all_ended` is called on the loop after the last thread has ended. NULL with
+ * `err`. */
 struct workers *workers_create(
-	struct ev_loop *loop, void (*on_all_ended)(void *owner), void *owner);
+	struct ev_loop *loop, void (*on_all_ended)(void *owner), void *owner, struct err *err);
 
 /* How many there are to be, from here on; before they start. */
 void workers_set_count(struct workers *workers, unsigned count);

@@ -28,15 +28,41 @@ struct acceptor {
 	struct acceptors *all;
 	struct listener *listener;
 	unsigned slot;                        /* which of the listener's sockets */
+	bool is_shut;                         /* by another process; never accepts again */
 	const struct listener_config *config; /* of the snapshot in service->routes; */
 	struct route *forward;                /* one of these two, or neither */
 	struct acceptor *next;
 };
 
+/* libev says that epoll failed at the next event of the loop only: this is one. */
+static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)timer, (void)events;
+}
+
+static void acceptors_check_soon(struct acceptors *all)
+{
+	if (ev_is_active(&all->check))
+		return;
+	ev_timer_set(&all->check, ACCEPT_PAUSE_SECONDS, 0.);
+	ev_timer_start(all->service->ctx.loop, &all->check);
+}
+
+static void acceptor_start(struct acceptor *acceptor)
+{
+	if (acceptor->is_shut)
+		return;
+	/* Within one turn of the loop libev takes a stop and a start for no change, unless it is set. */
+	if (acceptor->all->is_unwatched && !ev_is_active(&acceptor->io))
+		ev_io_set(&acceptor->io, acceptor->io.fd, EV_READ);
+	ev_io_start(acceptor->all->service->ctx.loop, &acceptor->io);
+}
+
 static void acceptors_start(struct acceptors *all)
 {
 	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
-		ev_io_start(all->service->ctx.loop, &acceptor->io);
+		acceptor_start(acceptor);
+	acceptors_check_soon(all);
 }
 
 static void acceptors_stop(struct acceptors *all)
@@ -70,6 +96,18 @@ static void resume_accepting(struct acceptors *all)
 	acceptors_start(all);
 }
 
+/*
+ * How many sockets are not accepted from, whatever the limits allow: the kernel does not watch them,
+ * or another process has shut them down.
+ */
+static void count_deaf(struct acceptors *all)
+{
+	unsigned deaf = 0;
+	for (struct acceptor *acceptor = all->first; acceptor; acceptor = acceptor->next)
+		deaf += acceptor->is_shut || all->is_unwatched;
+	counter_set(&all->service->counters->deaf, deaf);
+}
+
 /* At its limit a worker pauses and resumes with each connection: that is logged once. */
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
@@ -79,6 +117,8 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 		resume_accepting(all);
 		return;
 	}
+	all->is_unwatched = false;
+	count_deaf(all);
 	log_info("accepting resumed");
 	all->pause_reason = NULL;
 }
@@ -114,6 +154,8 @@ static bool accept_failed(struct acceptor *acceptor)
 	}
 	log_error("%s: another process has shut down this socket", acceptor->listener->text);
 	ev_io_stop(all->service->ctx.loop, &acceptor->io);
+	acceptor->is_shut = true;
+	count_deaf(all);
 	return false;
 }
 
@@ -158,10 +200,22 @@ static bool accept_one(struct acceptor *acceptor)
 	return true;
 }
 
+/* libev has stopped the watcher, as epoll_ctl(2) failed: tried again with the others, after a pause. */
+static void accepting_failed(struct acceptors *all)
+{
+	all->is_unwatched = true;
+	count_deaf(all);
+	pause_accepting(all, "the kernel does not watch a socket");
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 {
-	(void)loop, (void)events;
+	(void)loop;
 	struct acceptors *all = ((struct acceptor *)io->data)->all;
+	if (events & EV_ERROR) {
+		accepting_failed(all);
+		return;
+	}
 	uint64_t until = clock_now_us() + ACCEPTING_US;
 	for (int i = 0; i < ACCEPTED_MAX; i++) {
 		if (!accept_one(io->data)) {
@@ -198,8 +252,10 @@ static void acceptor_add(struct acceptors *all, struct listener *listener, unsig
 	ev_set_priority(&acceptor->io, EV_MINPRI);
 	acceptor->next = all->first;
 	all->first = acceptor;
-	if (!all->paused)
-		ev_io_start(all->service->ctx.loop, &acceptor->io);
+	if (all->paused)
+		return;
+	ev_io_start(all->service->ctx.loop, &acceptor->io);
+	acceptors_check_soon(all);
 }
 
 static bool is_listed(struct listener **listeners, unsigned count, const struct listener *listener)
@@ -237,6 +293,7 @@ void acceptors_leave(struct acceptors *all, struct listener **listeners, unsigne
 		*at = acceptor->next;
 		acceptor_close(all, acceptor);
 	}
+	count_deaf(all);
 }
 
 /* One socket, unless this process took over from one with more workers. */
@@ -273,4 +330,5 @@ void acceptors_init(struct acceptors *all, struct service *service, unsigned wor
 	*all = (struct acceptors){.service = service, .worker = worker};
 	ev_timer_init(&all->pause, on_pause_over, ACCEPT_PAUSE_SECONDS, 0.);
 	all->pause.data = all;
+	ev_timer_init(&all->check, on_check, ACCEPT_PAUSE_SECONDS, 0.);
 }

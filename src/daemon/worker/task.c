@@ -1,14 +1,12 @@
 #include "daemon/worker/task.h"
 
-void task_queue_add(
-	struct task_queue *tasks, struct task *task, struct ev_loop *loop, ev_async *wake)
+void task_queue_add(struct task_queue *tasks, struct task *task, struct wakeup *wake)
 {
-	task->loop = loop;
 	task->wake = wake;
 	task->next = atomic_load(&tasks->newest);
 	while (!atomic_compare_exchange_weak(&tasks->newest, &task->next, task))
 		;
-	ev_async_send(loop, wake);
+	wakeup_send(wake);
 }
 
 void task_queue_run(struct task_queue *tasks, struct service *service)
@@ -19,7 +17,7 @@ void task_queue_run(struct task_queue *tasks, struct service *service)
 		if (task->run(task, service))
 			task->done(task);
 		else
-			task_queue_add(tasks, task, task->loop, task->wake);
+			task_queue_add(tasks, task, task->wake);
 	}
 }
 

@@ -18,9 +18,8 @@ struct worker {
 	unsigned index;
 	pthread_t thread;
 	bool started;
-	struct ev_loop *loop, *main_loop;
-	ev_async *on_ended;
-	ev_async wake;
+	struct ev_loop *loop;
+	struct wakeup *on_ended, wake;
 	struct acceptors acceptors;
 	enum worker_mode mode;
 	_Atomic(struct worker_order *) next_order; /* NULL: followed */
@@ -78,6 +77,7 @@ static void enter_mode(struct worker *worker, enum worker_mode mode)
 		/* libev takes a closed socket out of its epoll set by closing it, which has no
 		 * effect where the next process or systemd has it too: a new set, without it. */
 		ev_loop_fork(worker->loop);
+		steady_io_check(&worker->wake.io);
 		break;
 	case WORKER_STOP:
 		sessions_end_all(&worker->service, END_STOPPED, "shutting down");
@@ -101,10 +101,9 @@ static void follow_orders(struct worker *worker)
 		revalidate_all(&worker->service);
 }
 
-static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
+static void on_wake(void *owner)
 {
-	struct worker *worker = wake->data;
-	(void)loop, (void)events;
+	struct worker *worker = owner;
 	unsigned given = atomic_load(&worker->orders_given);
 	follow_orders(worker);
 	task_queue_run(&worker->tasks, &worker->service);
@@ -115,12 +114,7 @@ static void on_wake(struct ev_loop *loop, ev_async *wake, int events)
 static bool worker_init_loop(struct worker *worker, struct err *err)
 {
 	worker->loop = loop_ctx_loop_create(err);
-	if (!worker->loop)
-		return false;
-	ev_async_init(&worker->wake, on_wake);
-	worker->wake.data = worker;
-	ev_async_start(worker->loop, &worker->wake);
-	return true;
+	return worker->loop && wakeup_open(&worker->wake, worker->loop, on_wake, worker, err);
 }
 
 static void worker_free(struct worker *worker)
@@ -129,13 +123,14 @@ static void worker_free(struct worker *worker)
 		resolver_destroy(worker->service.resolver);
 	loop_ctx_finish(&worker->service.ctx);
 	counters_destroy(worker->service.counters);
+	wakeup_close(&worker->wake);
 	if (worker->loop)
 		ev_loop_destroy(worker->loop);
 	free(worker);
 }
 
-struct worker *worker_create(unsigned index, struct limits *limits, struct ev_loop *main_loop,
-	ev_async *on_ended, struct err *err)
+struct worker *worker_create(
+	unsigned index, struct limits *limits, struct wakeup *on_ended, struct err *err)
 {
 	struct worker *worker = calloc(1, sizeof *worker);
 	if (!worker) {
@@ -143,7 +138,6 @@ struct worker *worker_create(unsigned index, struct limits *limits, struct ev_lo
 		return NULL;
 	}
 	worker->index = index;
-	worker->main_loop = main_loop;
 	worker->on_ended = on_ended;
 	worker->service.limits = limits;
 	worker->service.index = index;
@@ -183,7 +177,7 @@ static void *worker_main(void *argument)
 	atomic_store(&worker->tasks_closed, true);
 	task_queue_drop(&worker->tasks);
 	atomic_store(&worker->ended, true);
-	ev_async_send(worker->main_loop, worker->on_ended);
+	wakeup_send(worker->on_ended);
 	return NULL;
 }
 
@@ -201,7 +195,7 @@ bool worker_start(struct worker *worker, struct err *err)
 static void send_orders(struct worker *worker)
 {
 	atomic_fetch_add(&worker->orders_given, 1);
-	ev_async_send(worker->loop, &worker->wake);
+	wakeup_send(&worker->wake);
 }
 
 void worker_follow(struct worker *worker, struct worker_order *order)
@@ -246,7 +240,7 @@ const struct counters *worker_counters(const struct worker *worker)
 /* A task that comes too late for the thread is dropped here, and only once. */
 void worker_add_task(struct worker *worker, struct task *task)
 {
-	task_queue_add(&worker->tasks, task, worker->loop, &worker->wake);
+	task_queue_add(&worker->tasks, task, &worker->wake);
 	if (atomic_load(&worker->tasks_closed))
 		task_queue_drop(&worker->tasks);
 }
@@ -254,7 +248,7 @@ void worker_add_task(struct worker *worker, struct task *task)
 void worker_ping(struct worker *worker)
 {
 	atomic_fetch_add(&worker->pings, 1);
-	ev_async_send(worker->loop, &worker->wake);
+	wakeup_send(&worker->wake);
 }
 
 bool worker_has_answered(const struct worker *worker)

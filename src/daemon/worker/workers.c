@@ -3,8 +3,7 @@
 #include <stdlib.h>
 
 struct workers {
-	struct ev_loop *loop;
-	ev_async worker_ended;
+	struct wakeup worker_ended;
 	void (*on_all_ended)(void *owner);
 	void *owner;
 	struct worker **items;
@@ -12,28 +11,29 @@ struct workers {
 	enum worker_mode mode;
 };
 
-static void on_worker_ended(struct ev_loop *loop, ev_async *async, int events)
+static void on_worker_ended(void *owner)
 {
-	struct workers *workers = async->data;
-	(void)loop, (void)events;
+	struct workers *workers = owner;
 	for (unsigned i = 0; i < workers->created; i++)
 		if (!worker_has_ended(workers->items[i]))
 			return;
 	workers->on_all_ended(workers->owner);
 }
 
-struct workers *workers_create(struct ev_loop *loop, void (*on_all_ended)(void *owner), void *owner)
+struct workers *workers_create(
+	struct ev_loop *loop, void (*on_all_ended)(void *owner), void *owner, struct err *err)
 {
 	struct workers *workers = calloc(1, sizeof *workers);
-	if (!workers)
+	if (!workers) {
+		err_set(err, "out of memory");
 		return NULL;
-	workers->loop = loop;
+	}
 	workers->on_all_ended = on_all_ended;
 	workers->owner = owner;
-	ev_async_init(&workers->worker_ended, on_worker_ended);
-	workers->worker_ended.data = workers;
-	ev_async_start(loop, &workers->worker_ended);
-	return workers;
+	if (wakeup_open(&workers->worker_ended, loop, on_worker_ended, workers, err))
+		return workers;
+	free(workers);
+	return NULL;
 }
 
 void workers_set_count(struct workers *workers, unsigned count)
@@ -54,8 +54,7 @@ bool workers_start(struct workers *workers, struct limits *limits, struct err *e
 		return false;
 	}
 	for (unsigned i = 0; i < workers->count; i++) {
-		workers->items[i] =
-			worker_create(i, limits, workers->loop, &workers->worker_ended, err);
+		workers->items[i] = worker_create(i, limits, &workers->worker_ended, err);
 		if (!workers->items[i])
 			return false;
 		workers->created++;
@@ -125,7 +124,7 @@ void workers_destroy(struct workers *workers)
 	workers_set_mode(workers, WORKER_STOP);
 	for (unsigned i = 0; i < workers->created; i++)
 		worker_destroy(workers->items[i]);
-	ev_async_stop(workers->loop, &workers->worker_ended);
+	wakeup_close(&workers->worker_ended);
 	free(workers->items);
 	free(workers);
 }
