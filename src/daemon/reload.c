@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/wakeup.h"
+#include "daemon/worker/wakeup.h"
 #include "sandbox/sandbox.h"
 
 #include <pthread.h>

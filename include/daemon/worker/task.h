@@ -6,7 +6,7 @@
 #ifndef GATEHOUSE_DAEMON_WORKER_TASK_H
 #define GATEHOUSE_DAEMON_WORKER_TASK_H
 
-#include "net/wakeup.h"
+#include "daemon/worker/wakeup.h"
 #include "session/service.h"
 
 struct task {

@@ -2,8 +2,8 @@
  * Wakes a loop from another thread. An ev_async does the same, but shares a descriptor of libev's
  * with all others, and libev never watches that one again after one failure of epoll_ctl(2).
  */
-#ifndef GATEHOUSE_NET_WAKEUP_H
-#define GATEHOUSE_NET_WAKEUP_H
+#ifndef GATEHOUSE_DAEMON_WORKER_WAKEUP_H
+#define GATEHOUSE_DAEMON_WORKER_WAKEUP_H
 
 #include "base/err.h"
 #include "net/steady_io.h"

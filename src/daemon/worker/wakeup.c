@@ -1,4 +1,4 @@
-#include "net/wakeup.h"
+#include "daemon/worker/wakeup.h"
 
 #include <errno.h>
 #include <string.h>
