@@ -114,13 +114,14 @@ static int on_write(BIO *bio, const char *data, size_t len, size_t *taken)
 
 static long on_control(BIO *bio, int command, long number, void *pointer)
 {
-	const struct record_io *io = BIO_get_data(bio);
+	const struct record_io *io;
 	(void)number, (void)pointer;
 	switch (command) {
 	case BIO_CTRL_FLUSH:
 	case BIO_CTRL_DUP:
 		return 1;
 	case BIO_CTRL_EOF:
+		io = BIO_get_data(bio);
 		return io->eof && !record_io_has_input(io);
 	default:
 		return 0;
