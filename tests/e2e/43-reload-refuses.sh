@@ -131,10 +131,10 @@ reloads=$((reloads + 1))
 ok "a key before its certificate: then it comes" wait_for "$PATIENCE" has_reloaded
 
 # All of them are told, not only the first.
-config "$two" ', "colour": "red", "shape": "round"' | sed 's,pki/site.crt,pki/none.crt,' \
-	>"$TMP/config.json"
 served=$(fingerprint)
 errors=$(log_count level=error msg=configuration)
+config "$two" ', "colour": "red", "shape": "round"' | sed 's,pki/site.crt,pki/none.crt,' \
+	>"$TMP/config.json"
 refuses "three at once" shape
 is "three at once: each is told" "$(($(log_count level=error msg=configuration) - errors))" 3
 
