@@ -80,7 +80,8 @@ void state_destroy(struct state *state); /* when no thread reads it any more */
 /* Once, before any thread reads it. */
 void state_set_up(struct state *state, const struct state_setup *setup);
 const struct state_setup *state_of_setup(const struct state *state);
-time_t state_started(const struct state *state);  /* the date of the start */
+const char *state_host_name(const struct state *state); /* the machine's, at the start; "" */
+time_t state_started(const struct state *state);        /* the date of the start */
 uint64_t state_uptime(const struct state *state); /* seconds since, whatever the clock was set to */
 
 void state_publish(struct state *state, const struct published_state *published);

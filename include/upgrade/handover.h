@@ -2,7 +2,8 @@
  * The new process's side of an upgrade (upgrade/upgrade.h): the old one started it, passed its
  * sockets, and waits at the other end of a channel for the outcome of the start. An error's text and
  * the end of the channel: the start failed. HANDOVER_READY: the new process serves; then the old one
- * closes the channel, and from now on systemd takes notifications from the new one.
+ * sends HANDOVER_TOKEN, and from now on systemd takes notifications from the new one. The end of the
+ * channel without the token: the old one has given the upgrade up and continues, so the new one ends.
  */
 #ifndef GATEHOUSE_UPGRADE_HANDOVER_H
 #define GATEHOUSE_UPGRADE_HANDOVER_H
@@ -13,11 +14,13 @@
 
 #define HANDOVER_VARIABLE "GATEHOUSE_HANDOVER" /* the channel's descriptor */
 #define HANDOVER_READY    "ready\n"
+#define HANDOVER_TOKEN    "yours\n"
 
 struct handover {
 	struct steady_io io;
 	int fd; /* -1 when no process waits */
 	void (*on_released)(void *owner);
+	void (*on_abandoned)(void *owner);
 	void *owner;
 };
 
@@ -25,10 +28,13 @@ struct handover {
 void handover_init(struct handover *handover);
 bool handover_is_awaited(const struct handover *handover);
 
+/* Has the old process closed the channel already? Before handover_ready. */
+bool handover_is_abandoned(const struct handover *handover);
+
 void handover_failed(const struct handover *handover, const char *text);
 
-/* `on_released` is called when the old process has closed the channel, or has ended. */
+/* One of the callbacks follows: the old process hands over; or it does not, or has ended. */
 void handover_ready(struct handover *handover, struct ev_loop *loop,
-	void (*on_released)(void *owner), void *owner);
+	void (*on_released)(void *owner), void (*on_abandoned)(void *owner), void *owner);
 
 #endif

@@ -10,7 +10,7 @@
  *     serves                               loads, opens what is new, starts its workers
  *     reads it  <------------------------- HANDOVER_READY; both accept
  *     on_succeeded: MAINPID= to systemd
- *     closes the channel ----------------> READY=1 to systemd
+ *     sends HANDOVER_TOKEN --------------> READY=1 to systemd
  *     drains, ends
  */
 #ifndef GATEHOUSE_UPGRADE_UPGRADE_H

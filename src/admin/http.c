@@ -1,5 +1,6 @@
 #include "admin/http.h"
 
+#include "admin/host_rule.h"
 #include "admin/pages.h"
 
 #include <errno.h>
@@ -126,6 +127,14 @@ static void note_activity(struct http *http, struct MHD_Connection *connection)
 		slot->active = ++http->turn;
 }
 
+/* No page of a site reaches a unix socket. */
+static bool names_us(const struct http *http, struct MHD_Connection *connection)
+{
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+	return strncmp(http->listener->text, "unix:", 5) == 0 ||
+		host_rule_accepts(host, state_host_name(http->state));
+}
+
 /* Called for the head of a request, then for each part of its body, then at its end. */
 static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection, const char *path,
 	const char *method, const char *version, const char *upload, size_t *upload_size,
@@ -144,6 +153,11 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 		*upload_size = 0; /* a body is ignored */
 		return MHD_YES;
 	}
+	if (!names_us(http, connection))
+		return http_refuse(connection, 421,
+			"the Host header must be an IP address, a name without a dot, or this "
+			"machine's name: see HEALTH AND METRICS in gatehouse(8)",
+			NULL);
 	const struct page *page = page_find(http, path);
 	return page ? http_show_page(http, connection, page)
 		    : http_refuse(connection, 404, "no such page", NULL);

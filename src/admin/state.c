@@ -2,11 +2,14 @@
 
 #include "base/clock.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct state {
+	char host_name[HOST_NAME_MAX + 1];
 	struct state_setup setup;
 	time_t started;
 	uint64_t started_us;  /* on the monotonic clock */
@@ -22,6 +25,8 @@ struct state *state_create(void)
 	if (!state)
 		return NULL;
 	pthread_mutex_init(&state->lock, NULL);
+	if (gethostname(state->host_name, HOST_NAME_MAX) != 0)
+		state->host_name[0] = '\0';
 	state->started = time(NULL);
 	state->started_us = clock_now_us();
 	return state;
@@ -45,6 +50,11 @@ void state_set_up(struct state *state, const struct state_setup *setup)
 const struct state_setup *state_of_setup(const struct state *state)
 {
 	return &state->setup;
+}
+
+const char *state_host_name(const struct state *state)
+{
+	return state->host_name;
 }
 
 time_t state_started(const struct state *state)

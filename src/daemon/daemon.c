@@ -412,6 +412,10 @@ static void start_events(struct daemon *daemon)
 static bool try_start(struct daemon *daemon, struct err *err)
 {
 	const struct config *config = routes_config(daemon->first);
+	if (handover_is_abandoned(&daemon->handover)) {
+		err_set(err, "the old process has given the upgrade up");
+		return false;
+	}
 	if (!launcher_become(&daemon->launcher, config->user, err) ||
 		!user_become(config->user, err))
 		return false;
@@ -455,16 +459,25 @@ static void log_ready(const struct daemon *daemon)
 static void notify_ready(void *owner)
 {
 	const struct daemon *daemon = owner;
+	inherited_settle();
 	systemd_notify(
 		"READY=1\nSTATUS=serving %zu hosts", routes_summary(daemon_routes(daemon)).hosts);
+}
+
+/* The old process continues: nothing of what it passed is ours. */
+static void on_abandoned(void *owner)
+{
+	struct daemon *daemon = owner;
+	log_error("the old process has not handed over");
+	if (workers_mode(daemon->workers) == WORKER_SERVE)
+		begin_shutdown(daemon);
 }
 
 /* In an upgrade systemd hears of it when the old process has named the new one to it. */
 static void report_ready(struct daemon *daemon)
 {
-	inherited_settle();
 	if (handover_is_awaited(&daemon->handover))
-		handover_ready(&daemon->handover, daemon->loop, notify_ready, daemon);
+		handover_ready(&daemon->handover, daemon->loop, notify_ready, on_abandoned, daemon);
 	else
 		notify_ready(daemon);
 }

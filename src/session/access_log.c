@@ -95,11 +95,28 @@ static enum log_level level_of(const struct session *session, enum end_reason re
 	return is_upstreams && session_down(session) == 0 ? LOG_WARNING_LEVEL : LOG_INFO_LEVEL;
 }
 
+static enum refusal_class class_of(enum end_reason reason, const struct identity *identity)
+{
+	if (end_reason_info(reason)->cause != CAUSE_CLIENT)
+		return REFUSAL_OURS;
+	if (!identity)
+		return REFUSAL_ANONYMOUS;
+	return reason == END_HANDSHAKE ? REFUSAL_CERTIFICATE : REFUSAL_IDENTIFIED;
+}
+
 static bool is_suppressed(const struct session *session, enum end_reason reason, const char *words)
 {
-	const char *sni = session->hello ? session->hello->sni : "";
-	return end_reason_info(reason)->is_ratelimited &&
-		!log_ratelimit_admits(&session->service->log_ratelimit, words, sni);
+	if (!end_reason_info(reason)->is_ratelimited)
+		return false;
+	const struct identity *identity = session->client ? session_client_identity(session) : NULL;
+	char text[IDENTITY_TEXT_MAX] = "";
+	struct log_refusal refusal = {.class = class_of(reason, identity),
+		.words = words,
+		.name = session->hello ? session->hello->sni : "",
+		.identity = text};
+	if (identity && refusal.class != REFUSAL_OURS)
+		identity_text(identity, text);
+	return !log_ratelimit_admits(&session->service->log_ratelimit, &refusal);
 }
 
 void access_log(const struct session *session, enum end_reason reason, const char *words)

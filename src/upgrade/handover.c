@@ -1,5 +1,6 @@
 #include "upgrade/handover.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,21 +43,37 @@ void handover_failed(const struct handover *handover, const char *text)
 	handover_send(handover, "\n");
 }
 
-static void on_channel_closed(void *owner)
+bool handover_is_abandoned(const struct handover *handover)
+{
+	char byte;
+	return handover_is_awaited(handover) &&
+		recv(handover->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void on_channel(void *owner)
 {
 	struct handover *handover = owner;
+	char token[sizeof HANDOVER_TOKEN];
+	ssize_t len = recv(handover->fd, token, sizeof token, MSG_DONTWAIT);
+	if (len < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
 	steady_io_stop(&handover->io);
 	close(handover->fd);
 	handover->fd = -1;
-	handover->on_released(handover->owner);
+	if (len == (ssize_t)strlen(HANDOVER_TOKEN) &&
+		memcmp(token, HANDOVER_TOKEN, (size_t)len) == 0)
+		handover->on_released(handover->owner);
+	else
+		handover->on_abandoned(handover->owner);
 }
 
 void handover_ready(struct handover *handover, struct ev_loop *loop,
-	void (*on_released)(void *owner), void *owner)
+	void (*on_released)(void *owner), void (*on_abandoned)(void *owner), void *owner)
 {
 	handover->on_released = on_released;
+	handover->on_abandoned = on_abandoned;
 	handover->owner = owner;
-	steady_io_init(&handover->io, loop, handover->fd, on_channel_closed, handover);
+	steady_io_init(&handover->io, loop, handover->fd, on_channel, handover);
 	handover_send(handover, HANDOVER_READY);
 	steady_io_start(&handover->io, handover->fd);
 }

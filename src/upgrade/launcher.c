@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,6 +38,7 @@ union control {
 struct launching {
 	int fd;
 	char command_line[COMMAND_LINE_MAX];
+	char program[PATH_MAX]; /* what is executed */
 	char *arguments[ARGUMENTS_MAX + 1];
 	int passed[INHERITED_MAX];
 	unsigned passed_count;
@@ -65,6 +68,29 @@ static bool read_command_line(struct launching *launching)
 		launching->arguments[count++] = at;
 	}
 	return true;
+}
+
+/*
+ * The path as it was given, so that a link there may lead to another program by then; but not where
+ * PATH would decide, or a name that is not this program's: then what /proc says.
+ */
+static bool find_program(struct launching *launching)
+{
+	const char *given = launching->arguments[0];
+	char here[PATH_MAX];
+	struct stat named, running;
+	bool is_ours = strchr(given, '/') && stat(given, &named) == 0 &&
+		stat("/proc/self/exe", &running) == 0 && named.st_dev == running.st_dev &&
+		named.st_ino == running.st_ino;
+	size_t size = sizeof launching->program;
+	if (is_ours && *given == '/')
+		return (size_t)snprintf(launching->program, size, "%s", given) < size;
+	if (is_ours && getcwd(here, sizeof here))
+		return (size_t)snprintf(launching->program, size, "%s/%s", here, given) < size;
+	ssize_t len = readlink("/proc/self/exe", launching->program, size - 1);
+	if (len > 0)
+		launching->program[len] = '\0';
+	return len > 0;
 }
 
 static void send_answer(struct launching *launching, enum launcher_outcome outcome, int status)
@@ -147,9 +173,9 @@ static void run_child(struct launching *launching, int channel)
 		report = FIRST_PASSED + (int)launching->passed_count;
 		set_environment(launching);
 		reset_signals();
-		execvp(launching->arguments[0], launching->arguments);
+		execv(launching->program, launching->arguments);
 	}
-	dprintf(report, "cannot run %s: %s\n", launching->arguments[0], strerror(errno));
+	dprintf(report, "cannot run %s: %s\n", launching->program, strerror(errno));
 	_exit(127);
 }
 
@@ -262,7 +288,7 @@ static pid_t fork_launcher(int pair[2])
 	struct launching *launching = calloc(1, sizeof *launching);
 	if (!launching)
 		return -1;
-	if (!read_command_line(launching)) {
+	if (!read_command_line(launching) || !find_program(launching)) {
 		free(launching);
 		errno = ENOENT;
 		return -1;

@@ -74,7 +74,7 @@ static bool pass_sockets(struct upgrade *upgrade, struct err *err)
 	return false;
 }
 
-/* Closing the channel is what the new process waits for, or the end of what it can report. */
+/* The end of the channel without the token ends the new process. */
 static void upgrade_end(struct upgrade *upgrade)
 {
 	steady_io_stop(&upgrade->on_message);
@@ -108,6 +108,8 @@ static void upgrade_succeed(struct upgrade *upgrade)
 	log_end(&line);
 	upgrade->setup.each_listener(upgrade->setup.owner, keep_path, NULL);
 	upgrade->setup.on_succeeded(upgrade->setup.owner, upgrade->pid);
+	(void)!send(upgrade->on_message.io.fd, HANDOVER_TOKEN, strlen(HANDOVER_TOKEN),
+		MSG_NOSIGNAL | MSG_DONTWAIT);
 	upgrade_end(upgrade);
 }
 

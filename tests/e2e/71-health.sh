@@ -62,6 +62,13 @@ is "its data" "$(ask /status.json)" 200
 # shellcheck disable=SC2016 # of perl
 ok "which is JSON" perl -MJSON::PP -0777 -ne 'decode_json($_)' "$TMP/body"
 
+host_status() { # HOST
+	curl -s --max-time 5 -o "$TMP/body" -w '%{http_code}' -H "Host: $1" "http://127.0.0.1:$admin/healthz"
+}
+is "a name that anybody may register" "$(host_status attacker.example)" 421
+like "and why" "$(cat "$TMP/body")" 'Host header must be an IP address'
+is "localhost" "$(host_status "localhost:$admin")" 200
+is "the machine's name" "$(host_status "$(hostname)")" 200
 is "HEAD" "$(curl -sI --max-time 5 "http://127.0.0.1:$admin/healthz" | head -n 1)" $'HTTP/1.1 200 OK\r'
 is "one connection for two questions" \
 	"$(curl -s --max-time 5 -w '%{num_connects} ' -o /dev/null "http://127.0.0.1:$admin/healthz" \

@@ -338,7 +338,7 @@ static void bytes_behind_the_request_are_refused(void **state)
 	memcpy(all, ldap_request, len);
 	memcpy(all + len, hello.data, 100);
 	for (size_t more = 1; more <= 100; more++) {
-		rig->service.log_ratelimit.kinds[0].seen = 0;
+		rig->service.log_ratelimit.kinds[0][0].seen = 0;
 		rig_log_clear();
 		start_ldap(rig, preface_steps);
 		feed(all, len + more);

@@ -709,7 +709,7 @@ static void assert_answered_at_every_split(struct rig *rig, const char *request,
 	size_t len = strlen(request);
 	log_configure(LOG_INFO_LEVEL, false);
 	for (size_t at = 1; at <= len; at++) {
-		rig->service.log_ratelimit.kinds[0].seen = 0;
+		rig->service.log_ratelimit.kinds[0][0].seen = 0;
 		start_answering(rig);
 		feed(request, at);
 		assert_int_equal(client.out_len > 0, at == len);

@@ -157,11 +157,14 @@ static void new_process_says(const struct fixture *fixture, const char *text)
 
 static void assert_succeeded(struct fixture *fixture)
 {
-	char byte;
+	char token[sizeof HANDOVER_TOKEN] = "";
 	assert_int_equal(fixture->succeeded, PID);
 	assert_int_equal(fixture->failures, 0);
 	assert_false(upgrade_is_running(fixture->upgrade));
-	assert_int_equal(recv(fixture->channel, &byte, 1, MSG_DONTWAIT), 0); /* closed */
+	assert_int_equal(recv(fixture->channel, token, sizeof token, MSG_DONTWAIT),
+		(int)strlen(HANDOVER_TOKEN));
+	assert_string_equal(token, HANDOVER_TOKEN);
+	assert_int_equal(recv(fixture->channel, token, 1, MSG_DONTWAIT), 0); /* closed */
 }
 
 static void assert_failed(struct fixture *fixture, const char *error)
@@ -394,6 +397,57 @@ static void on_released(void *owner)
 	ev_break(owner, EVBREAK_ALL);
 }
 
+static bool was_abandoned;
+
+static void on_abandoned(void *owner)
+{
+	was_abandoned = true;
+	ev_break(owner, EVBREAK_ALL);
+}
+
+/* What the new process makes of a channel that says this and ends. */
+static bool is_abandoned_after(const char *text)
+{
+	struct handover handover = {0};
+	int pair[2];
+	struct err err;
+	struct ev_loop *loop = loop_ctx_loop_create(&err);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	handover.fd = pair[0];
+	assert_false(handover_is_abandoned(&handover));
+	was_abandoned = false;
+	handover_ready(&handover, loop, on_released, on_abandoned, loop);
+	assert_int_equal(write(pair[1], text, strlen(text)), (int)strlen(text));
+	close(pair[1]);
+	ev_run(loop, 0);
+	assert_int_equal(handover.fd, -1);
+	ev_loop_destroy(loop);
+	return was_abandoned;
+}
+
+static void only_the_token_hands_over(void **state)
+{
+	(void)state;
+	assert_false(is_abandoned_after(HANDOVER_TOKEN));
+	assert_true(is_abandoned_after(""));
+	assert_true(is_abandoned_after("you"));
+	assert_true(is_abandoned_after(HANDOVER_READY));
+}
+
+static void the_end_of_the_channel_before_the_start_shows(void **state)
+{
+	struct handover handover = {0};
+	int pair[2];
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	handover.fd = pair[0];
+	close(pair[1]);
+	assert_true(handover_is_abandoned(&handover));
+	close(pair[0]);
+	handover.fd = -1;
+	assert_false(handover_is_abandoned(&handover));
+}
+
 /* The new process. Without the two sockets it fails, when it should be ready. */
 static int be_new_process(const char *role)
 {
@@ -411,7 +465,7 @@ static int be_new_process(const char *role)
 		return 1;
 	}
 	struct ev_loop *loop = loop_ctx_loop_create(&err);
-	handover_ready(&handover, loop, on_released, loop);
+	handover_ready(&handover, loop, on_released, on_abandoned, loop);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	return 0;
@@ -433,6 +487,8 @@ int main(void)
 		cmocka_unit_test(sockets_are_passed_and_their_files_left),
 		cmocka_unit_test(a_real_process_takes_over),
 		cmocka_unit_test(a_real_process_fails_and_says_why),
+		cmocka_unit_test(only_the_token_hands_over),
+		cmocka_unit_test(the_end_of_the_channel_before_the_start_shows),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	if (role)
