@@ -8,9 +8,12 @@
  *
  * Time that decides something is taken from loop_ctx_now: CLOCK_MONOTONIC, as of this turn of the loop.
  *
- * A turn of the loop is kept short: work whose time does not show in its bytes (TLS records, handshakes) is
- * charged in units of about 2.5 us, half of what a small record takes, and what can wait does so when the
- * turn has cost enough. No clock is read for that.
+ * A turn of the loop is kept short: work whose time does not show in its bytes (TLS records, handshakes, the
+ * steps of a session) is charged in units of about 2.5 us, half of what a small record takes, and what can wait
+ * does so when the turn has cost enough: its event comes again in the next. No clock is read for that.
+ *
+ * The order in which events come is not fair. So there are rounds: in busy turns, while somebody waits, nobody who
+ * has had his callback in this round gets another.
  */
 #ifndef GATEHOUSE_NET_LOOP_CTX_H
 #define GATEHOUSE_NET_LOOP_CTX_H
@@ -27,7 +30,7 @@
 #define LOOP_RECORDS_OUT_SIZE (320 * 1024) /* LOOP_PLAIN_SIZE in records, and a handshake flight */
 
 /* Of one turn, and of one callback. */
-#define TURN_COST_MAX     1600
+#define TURN_COST_MAX     800
 #define CALLBACK_COST_MAX 256
 
 struct pipes;
@@ -40,6 +43,9 @@ struct loop_ctx {
 	ev_timer far; /* never fires: libev says how long it still runs, and so what the time is */
 	ev_prepare turn; /* its end */
 	unsigned turn_cost;
+	unsigned busy_cost; /* of this turn, from which on it is a busy one */
+	unsigned round;
+	bool has_waiting;          /* in this turn somebody had to wait */
 	void (*on_turn_end)(void); /* NULL: nothing else is to be done then */
 };
 
@@ -50,6 +56,23 @@ void loop_ctx_finish(struct loop_ctx *ctx);
 static inline bool loop_ctx_is_exhausted(const struct loop_ctx *ctx)
 {
 	return ctx->turn_cost > TURN_COST_MAX;
+}
+
+/* Callbacks have to be short ones: this turn has cost something already, or somebody waits for it. */
+static inline bool loop_ctx_is_busy(const struct loop_ctx *ctx)
+{
+	return ctx->turn_cost >= ctx->busy_cost;
+}
+
+bool loop_ctx_waits_for_round(struct loop_ctx *ctx, unsigned *round);
+
+/*
+ * Before a callback that may cost much: is there no room for it in this turn? `round` is the last in which its
+ * owner had one in a busy turn; at first 0.
+ */
+static inline bool loop_ctx_has_to_wait(struct loop_ctx *ctx, unsigned *round)
+{
+	return loop_ctx_is_busy(ctx) && loop_ctx_waits_for_round(ctx, round);
 }
 
 /* Seconds on the monotonic clock, when this turn of the loop began; no system call. */

@@ -20,10 +20,11 @@ typedef void relay_ended_fn(void *owner, struct stream *broken);
 struct relay {
 	struct loop_ctx *ctx;
 	struct pump up, down; /* client to upstream; upstream to client */
-	int credit;           /* what its bytes have earned, less what it has cost */
-	uint64_t paid;        /* bytes that the credit has */
-	bool is_deferred;     /* it had to wait in the last turn */
-	ev_tstamp active_at;  /* when bytes last moved; loop_ctx_now */
+	int credit;        /* what its bytes and its patience have earned, less what it has cost */
+	unsigned round;    /* of loop_ctx_has_to_wait */
+	uint64_t paid;     /* bytes that the credit has */
+	ev_tstamp paid_at; /* the time that the credit has */
+	ev_tstamp active_at; /* when bytes last moved; loop_ctx_now */
 	relay_ended_fn *on_ended;
 	void *owner;
 };

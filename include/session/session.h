@@ -102,6 +102,7 @@ struct session {
 	struct relay *relay;              /* of `forwarding`; NULL until step relay */
 
 	union step_state at;
+	unsigned round;      /* of loop_ctx_has_to_wait; 0: no callback yet */
 	bool is_step_new;    /* the current step has not run yet */
 	bool is_retry;       /* the timer fires before the deadline, to run the step again */
 	bool is_revalidated; /* under the newest snapshot */

@@ -17,6 +17,10 @@
 
 #include <openssl/bio.h>
 
+/* Reads of OpenSSL in one turn: 64 records, which are a megabyte or 64 bytes; or two. */
+#define RECORD_IO_READS_MAX      128
+#define RECORD_IO_READS_MAX_BUSY 4
+
 struct record_io {
 	struct loop_ctx *ctx;
 	int fd; /* of the transport; borrowed */
@@ -25,7 +29,9 @@ struct record_io {
 	struct buf out;   /* sealed and not sent, on the heap */
 	size_t gathered;  /* sealed in this turn, in the loop context */
 	unsigned refills; /* in this turn */
-	unsigned reads;   /* of OpenSSL in this turn: two for each record */
+	unsigned
+		reads; /* of OpenSSL in this turn: two for each record, and what else costs as much */
+	unsigned reads_max;
 	bool in_on_heap, drained, eof, more_follows;
 	int error; /* an errno of recv or send; then everything fails */
 };
@@ -37,6 +43,13 @@ void record_io_finish(struct record_io *io);
 BIO *record_io_bio(struct record_io *io);
 
 void record_io_open(struct record_io *io);
+
+/* Where the turn of the loop is a busy one: this time two records at most. */
+static inline void record_io_hurry(struct record_io *io)
+{
+	if (loop_ctx_is_busy(io->ctx))
+		io->reads_max = RECORD_IO_READS_MAX_BUSY;
+}
 
 /* IO_DONE: all is with the kernel; IO_AGAIN: some waits for the socket to be writable; IO_FAIL. */
 enum io record_io_close(struct record_io *io);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUSY_COST   (TURN_COST_MAX / 2)
 #define FAR_SECONDS 1e9 /* thirty years */
 
 static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
@@ -19,6 +20,13 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	struct loop_ctx *ctx = prepare->data;
 	(void)loop, (void)events;
 	ctx->turn_cost = 0;
+	if (ctx->has_waiting) {
+		ctx->has_waiting = false;
+		ctx->busy_cost = 0;
+	} else {
+		ctx->round++;
+		ctx->busy_cost = BUSY_COST;
+	}
 	if (ctx->on_turn_end)
 		ctx->on_turn_end();
 }
@@ -48,6 +56,8 @@ static void stop_watchers(struct loop_ctx *ctx)
 bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 {
 	*ctx = (struct loop_ctx){.loop = loop,
+		.busy_cost = BUSY_COST,
+		.round = 1,
 		.pipes = pipes_create(),
 		.spare_sockets = UINT_MAX,
 		.plain = malloc(LOOP_PLAIN_SIZE),
@@ -68,6 +78,18 @@ void loop_ctx_finish(struct loop_ctx *ctx)
 	free(ctx->plain);
 	free(ctx->records_in);
 	free(ctx->records_out);
+}
+
+bool loop_ctx_waits_for_round(struct loop_ctx *ctx, unsigned *round)
+{
+	if (*round == ctx->round)
+		return true;
+	if (loop_ctx_is_exhausted(ctx)) {
+		ctx->has_waiting = true;
+		return true;
+	}
+	*round = ctx->round;
+	return false;
 }
 
 struct ev_loop *loop_ctx_loop_create(struct err *err)

@@ -244,24 +244,27 @@ static bool pump_move(struct pump *pump, struct loop_ctx *ctx)
 	return pump->pipe ? splice_through(pump, ctx) : pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 }
 
-/* Rounds after the first are for what is cheap. */
-static bool has_round(const struct pump *pump, int round, unsigned cost)
+/* Another round is for what is cheap, and in a busy turn for what costs nothing. */
+static bool has_round(
+	const struct pump *pump, const struct loop_ctx *ctx, int round, unsigned before)
 {
-	return pump->input_over || (round < ROUNDS_MAX && cost < CALLBACK_COST_MAX);
+	unsigned max = loop_ctx_is_busy(ctx) ? 1 : CALLBACK_COST_MAX;
+	return pump->input_over || (round < ROUNDS_MAX && ctx->turn_cost - before < max);
 }
 
 void pump_run(struct pump *pump, struct loop_ctx *ctx)
 {
 	unsigned before = ctx->turn_cost;
-	bool going = true;
-	for (int round = 0; going && has_round(pump, round, ctx->turn_cost - before); round++) {
+	bool going;
+	int round = 0;
+	do {
 		if (pump->state == PUMP_NEEDS_OUTPUT)
 			going = pump_flush(pump, ctx);
 		else if (pump->input_over)
 			going = end_output(pump, ctx);
 		else
 			going = pump_move(pump, ctx);
-	}
+	} while (going && has_round(pump, ctx, ++round, before));
 	if (pump->pipe && pump->state == PUMP_NEEDS_INPUT)
 		give_pipe(pump, ctx);
 }

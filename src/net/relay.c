@@ -71,29 +71,42 @@ static void run_pump(struct pump *pump, const struct pump *other, struct loop_ct
 	pump_run(pump, ctx);
 }
 
-/* Bytes that pay for one unit of cost; and how far the credit may go up or down. */
-#define BYTES_PER_UNIT 128
-#define CREDIT_MAX     1024
+/* Bytes and time that pay for one unit of cost; and how far the credit may go up or down. */
+#define BYTES_PER_UNIT   128
+#define UNITS_PER_SECOND 1000
+#define CREDIT_MAX       256
 
-/* What its bytes do not pay for (tiny records, key updates) is cost. */
-static void relay_charge(struct relay *relay, unsigned cost)
+/* A callback's own cost, of some system calls. */
+#define CALLBACK_COST 4
+
+static double clamp_credit(double credit)
 {
-	uint64_t bytes = relay->up.bytes + relay->down.bytes;
-	int64_t credit = relay->credit + (int64_t)((bytes - relay->paid) / BYTES_PER_UNIT) - cost;
-	relay->paid = bytes;
-	relay->credit = credit > CREDIT_MAX ? CREDIT_MAX
-		: credit < -CREDIT_MAX      ? -CREDIT_MAX
-					    : (int)credit;
+	return credit > CREDIT_MAX ? CREDIT_MAX : credit < -CREDIT_MAX ? -CREDIT_MAX : credit;
 }
 
 /*
- * One that costs more than its bytes pay for waits when the turn has cost enough: its event comes again. Those
- * that waited in the last turn may have all of this one, the others half of it.
+ * What its bytes and the time do not pay for (floods of tiny records, key updates) is cost: in busy turns, where it
+ * is others who wait for it.
  */
-static bool has_to_wait(struct relay *relay)
+static void relay_charge(struct relay *relay, unsigned cost)
 {
-	unsigned limit = relay->is_deferred ? TURN_COST_MAX : TURN_COST_MAX / 2;
-	return relay->is_deferred = relay->ctx->turn_cost > limit;
+	uint64_t bytes = relay->up.bytes + relay->down.bytes;
+	double earned = (double)((bytes - relay->paid) / BYTES_PER_UNIT) +
+		(relay->active_at - relay->paid_at) * UNITS_PER_SECOND;
+	relay->paid = bytes;
+	relay->paid_at = relay->active_at;
+	relay->credit = (int)clamp_credit(clamp_credit(relay->credit + earned) - cost);
+}
+
+/*
+ * One that costs more than it pays for waits when the turn has cost enough; so does one that left something in
+ * its last callback, since that was a long one.
+ */
+static bool has_to_wait(struct relay *relay, const struct stream *stream)
+{
+	if (relay->credit >= 0 && !stream_pending(stream))
+		return false;
+	return loop_ctx_has_to_wait(relay->ctx, &relay->round);
 }
 
 static void on_ready(void *owner, struct stream *stream, int events)
@@ -102,14 +115,16 @@ static void on_ready(void *owner, struct stream *stream, int events)
 	bool up = pump_wants(&relay->up, stream) & events;
 	bool down = pump_wants(&relay->down, stream) & events;
 	unsigned before = relay->ctx->turn_cost;
-	if (relay->credit < 0 && has_to_wait(relay))
+	bool is_busy = loop_ctx_is_busy(relay->ctx);
+	if (is_busy && has_to_wait(relay, stream))
 		return;
 	relay->active_at = loop_ctx_now(relay->ctx);
+	relay->ctx->turn_cost += CALLBACK_COST;
 	if (up)
 		run_pump(&relay->up, &relay->down, relay->ctx);
 	if (down)
 		run_pump(&relay->down, &relay->up, relay->ctx);
-	if (relay->ctx->turn_cost != before)
+	if (is_busy)
 		relay_charge(relay, relay->ctx->turn_cost - before);
 	relay_proceed(relay);
 }
@@ -123,7 +138,8 @@ void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *clien
 	relay->active_at = loop_ctx_now(ctx);
 	relay->credit = CREDIT_MAX;
 	relay->paid = 0;
-	relay->is_deferred = false;
+	relay->paid_at = relay->active_at;
+	relay->round = 0;
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
 	stream_set_driver(client, on_ready, relay);

@@ -91,10 +91,14 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 }
 
-/* Steps. */
+/* Steps. What they cost is in units of loop_ctx. */
+
+#define STEPS_COST 20 /* of those in one callback: looking at bytes, opening a connection */
+#define END_COST   16 /* closing two connections, and a line of the log */
 
 void session_advance(struct session *session)
 {
+	session->service->ctx.turn_cost += STEPS_COST;
 	for (;;) {
 		switch (session->step->run(session)) {
 		case STEP_NEXT:
@@ -165,8 +169,10 @@ static void set_source(struct session *session, const struct sockaddr *source)
 
 static void on_client_ready(void *owner, struct stream *stream, int events)
 {
+	struct session *session = owner;
 	(void)stream, (void)events;
-	session_advance(owner);
+	if (!loop_ctx_has_to_wait(&session->service->ctx, &session->round))
+		session_advance(session);
 }
 
 void session_start(struct service *service, const struct session_start *start)
@@ -233,6 +239,7 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 		reason = session->end_reason;
 		words = session->end_words;
 	}
+	service->ctx.turn_cost += END_COST;
 	ev_timer_stop(service->ctx.loop, &session->timer);
 	if (session->relay)
 		relay_finish(session->relay);

@@ -8,9 +8,6 @@
 /* Reads from the socket in one turn: who only asks (key updates) is not listened to without end. */
 #define REFILLS_MAX 4
 
-/* Reads of OpenSSL in one turn: 64 records, which are a megabyte or 64 bytes. */
-#define READS_MAX 128
-
 void record_io_init(struct record_io *io, struct loop_ctx *ctx, int fd)
 {
 	*io = (struct record_io){.ctx = ctx, .fd = fd};
@@ -28,6 +25,7 @@ void record_io_open(struct record_io *io)
 	io->drained = false;
 	io->refills = 0;
 	io->reads = 0;
+	io->reads_max = RECORD_IO_READS_MAX;
 	io->gathered = 0;
 }
 
@@ -57,9 +55,9 @@ static bool refill(struct record_io *io)
 static int on_read(BIO *bio, char *out, size_t size, size_t *got)
 {
 	struct record_io *io = BIO_get_data(bio);
-	if (io->error || io->reads == READS_MAX || (!record_io_has_input(io) && !refill(io))) {
+	if (io->error || io->reads >= io->reads_max || (!record_io_has_input(io) && !refill(io))) {
 		BIO_clear_retry_flags(bio);
-		if (!io->error && (!io->eof || io->reads == READS_MAX))
+		if (!io->error && (!io->eof || io->reads >= io->reads_max))
 			BIO_set_retry_read(bio);
 		return 0;
 	}

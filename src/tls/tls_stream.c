@@ -15,6 +15,9 @@
 #define CONTROLS_MAX          32
 #define CONTROL_PAYLOAD_BYTES (1024 * 1024)
 
+/* One such message, as reads: new keys, and an answer. */
+#define CONTROL_READS 12
+
 /* One call of a handshake, in units of loop_ctx: signatures and key exchange. */
 #define HANDSHAKE_COST 80
 
@@ -84,6 +87,7 @@ static enum io tls_outcome(struct tls_stream *tls, int result)
 /* OpenSSL works off whatever there is before it returns to us; without input it must return. */
 static void refuse_controls(struct tls_stream *tls)
 {
+	tls->io.reads += CONTROL_READS;
 	if (++tls->controls <= CONTROLS_MAX)
 		return;
 	tls->conn.refusal = "too many control messages from the peer";
@@ -150,6 +154,7 @@ static enum io tls_read(struct stream *stream, struct buf *buf)
 		return IO_FAIL;
 	size_t before = buf->end;
 	record_io_open(&tls->io);
+	record_io_hurry(&tls->io);
 	ossl_error_clear();
 	enum io io = IO_DONE;
 	while (io == IO_DONE && buf_room(buf) > 0) {

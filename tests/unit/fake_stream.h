@@ -5,6 +5,7 @@
 #ifndef GATEHOUSE_UNIT_FAKE_STREAM_H
 #define GATEHOUSE_UNIT_FAKE_STREAM_H
 
+#include "net/loop_ctx.h"
 #include "net/stream.h"
 
 #define FAKE_SIZE (128 * 1024)
@@ -21,6 +22,7 @@ struct fake_stream {
 	bool out_broken, out_blocked;
 	enum io end_result; /* of `end` */
 	struct stream_facts facts;
+	struct loop_ctx *ctx; /* each wake-up is a turn of its loop; NULL: of none */
 	int watched;          /* the events that the driver waits for */
 	size_t wanted;        /* by `want`; 0: never called */
 	bool ignores_want;    /* as a unix socket does: any byte wakes the driver */
@@ -204,6 +206,8 @@ static inline bool fake_ready(struct fake_stream *fake)
 	events &= fake->watched;
 	if (events == 0)
 		return false;
+	if (fake->ctx)
+		ev_invoke(fake->ctx->loop, &fake->ctx->turn, EV_PREPARE);
 	fake->stream.on_ready(fake->stream.owner, &fake->stream, events);
 	return true;
 }

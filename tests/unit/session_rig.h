@@ -263,6 +263,7 @@ static inline void rig_use_fake(struct session *session, struct fake_stream *fak
 	stream_set_driver(fake_init(fake), client->on_ready, client->owner);
 	stream_destroy(client);
 	session->client = &fake->stream;
+	fake->ctx = &session->service->ctx;
 }
 
 /* One that waits in a step of no interest, with a client that the test plays. */

@@ -444,6 +444,63 @@ static void who_broke_a_relay_is_named(void **state)
 	assert_logged("level=warning"); /* the server has sent nothing */
 }
 
+/* A turn of the loop that has cost enough. */
+
+static void exhaust_turn(struct rig *rig)
+{
+	rig->service.ctx.turn_cost = TURN_COST_MAX + 1;
+}
+
+static void a_step_waits_for_another_turn(void **state)
+{
+	struct rig *rig = rig_of(state);
+	static const struct step steps[] = {{"a", run_twice, NULL}, {"b", run_wait, NULL}, {0}};
+	struct session *session = rig_start_fake(rig, &client);
+	rig_go(session, steps);
+	assert_traced("a");
+	exhaust_turn(rig);
+	client.stream.on_ready(client.stream.owner, &client.stream, EV_READ);
+	assert_traced("");
+	rig_turn(rig);
+	client.stream.on_ready(client.stream.owner, &client.stream, EV_READ);
+	assert_traced("a+ b");
+}
+
+static void a_relay_that_broke_ends_in_another_turn(void **state)
+{
+	struct rig *rig = rig_of(state);
+	start_relay(rig);
+	exhaust_turn(rig);
+	client.in_broken = true;
+	client.ctx = NULL; /* in this turn */
+	assert_true(fake_ready(&client));
+	assert_int_equal(rig->gone, 0);
+	assert_int_equal(client.watched | upstream.watched, 0);
+	rig_run_until(rig, rig->gone == 1);
+	assert_ended(rig, END_CLIENT_BROKE, "end=\"client: reset by peer\"");
+	assert_int_equal(client.aborts + upstream.aborts, 2);
+}
+
+/* Who has credit does not wait behind those who have none. */
+static void a_relay_without_credit_waits(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct session *session = start_relay(rig);
+	client.ctx = NULL;
+	fake_feed(&client, "1", 1);
+	exhaust_turn(rig);
+	assert_true(fake_ready(&client));
+	assert_int_equal(upstream.out_len, 1);
+	fake_feed(&client, "2", 1);
+	session->relay->credit = -1;
+	exhaust_turn(rig);
+	assert_true(fake_ready(&client));
+	assert_int_equal(upstream.out_len, 1);
+	client.ctx = &rig->service.ctx;
+	assert_true(fake_ready(&client));
+	assert_int_equal(upstream.out_len, 2);
+}
+
 /* Ends. */
 
 static void what_was_decided_first_stands(void **state)
@@ -790,6 +847,9 @@ int main(void)
 		TEST(a_relay_that_is_cut_off_aborts_both_ends),
 		TEST(a_relay_that_ended_aborts_none),
 		TEST(who_broke_a_relay_is_named),
+		TEST(a_step_waits_for_another_turn),
+		TEST(a_relay_that_broke_ends_in_another_turn),
+		TEST(a_relay_without_credit_waits),
 		TEST(what_was_decided_first_stands),
 		TEST(a_decided_end_stands_over_a_deadline),
 		TEST(every_reason_is_counted_and_logged),

@@ -17,7 +17,7 @@
  * where hellos wait already, a handshake begins with each.
  */
 #define ACCEPTED_MAX 64
-#define ACCEPTING_US 4000
+#define ACCEPTING_US 2000
 #define QUEUED_MAX   65536 /* no queue of the kernel's is longer */
 
 /* After so long without another pause the log says that accepting has resumed. */
@@ -222,7 +222,7 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int events)
 			all->service->has_backlog = all->paused;
 			return;
 		}
-		if (clock_now_us() >= until)
+		if (clock_now_us() >= until || loop_ctx_is_exhausted(&all->service->ctx))
 			break;
 	}
 	all->service->has_backlog = true;

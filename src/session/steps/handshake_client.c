@@ -69,8 +69,10 @@ enum step_result step_handshake_client(struct session *session)
 	struct err err;
 	if (!session->context)
 		return STEP_NEXT;
-	if (!session->is_step_new && loop_ctx_is_exhausted(&session->service->ctx))
-		return STEP_WAIT; /* its event comes again */
+	if (session->is_step_new && loop_ctx_is_exhausted(&session->service->ctx)) {
+		stream_watch(session->client, EV_READ); /* the hello, in the next turn */
+		return STEP_WAIT;
+	}
 	if (session_enters_step(session)) {
 		if (has_given_up(session))
 			return session_end(

@@ -3,25 +3,49 @@
 
 #include <stdio.h>
 
+/* Many may end at once: this one can wait for another turn. */
+static void end_later(struct session *session, enum end_reason reason, const char *words)
+{
+	stream_watch(session->client, 0);
+	stream_watch(session->upstream, 0);
+	session_decide_end(session, reason, words);
+	session_retry_after(session, 0);
+}
+
+static void end_relay(struct session *session, enum end_reason reason, const char *words)
+{
+	if (loop_ctx_is_exhausted(&session->service->ctx))
+		end_later(session, reason, words);
+	else
+		session_end(session, reason, words);
+}
+
 static void on_relay_ended(void *owner, struct stream *broken)
 {
 	struct session *session = owner;
 	bool is_client = broken == session->client;
 	char words[256];
 	if (!broken) {
-		session_end(session, END_DONE, "done");
+		end_relay(session, END_DONE, "done");
 		return;
 	}
 	snprintf(words, sizeof words, "%s: %s", is_client ? "client" : "upstream",
 		broken->error ? broken->error : "failed");
-	session_end(session, is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE, words);
+	end_relay(session, is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE, words);
 }
 
 /* Bytes to and fro, until both directions have ended. */
 enum step_result step_relay(struct session *session)
 {
 	struct relay *relay = &session->forwarding->relay;
-	session_enters_step(session);
+	if (session->is_step_new && loop_ctx_is_exhausted(&session->service->ctx)) {
+		session_retry_after(session, 0); /* many may be connected at once */
+		return STEP_WAIT;
+	}
+	if (!session_enters_step(session)) {
+		end_relay(session, session->end_reason, session->end_words);
+		return STEP_END;
+	}
 	session->relay = relay;
 	session_set_deadline(session, routes_config(session->routes)->proxy.idle_timeout_ms,
 		END_IDLE, "idle timeout");
