@@ -8,8 +8,8 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "config/read/strings.h"
-#include "net/cidr.h"
 #include "preface/preface.h"
+#include "wire/cidr.h"
 
 enum route_mode { MODE_TERMINATE, MODE_PASSTHROUGH };
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };

@@ -35,6 +35,13 @@ const char *sandbox_call(size_t index);
 bool sandbox_limit_calls(struct err *err);
 bool sandbox_limit_worker_calls(struct err *err); /* behind the other */
 
+/*
+ * For a process that starts programs: other processes, the kernel's modules, mounts, namespaces and the like,
+ * which no gatehouse needs at any time. False for a user with capabilities of the program's file, which the new one
+ * is to have too: the kernel permits a filter only without them.
+ */
+bool sandbox_limit_launcher_calls(struct err *err);
+
 /* sandbox_files.c: the version of Landlock in use; 0, and why, when there is none. */
 /* The files that resolving a name reads; NULL behind the last. */
 const char *sandbox_name_file(size_t index);

@@ -9,6 +9,9 @@
 /* Nothing to do, and true, for NULL and for a process that is not root's. */
 bool user_become(const char *user, struct err *err);
 
+/* Has the process any, of its user, its file or its starter? */
+bool user_has_capabilities(void);
+
 /*
  * Of this thread, and of those that it starts: all capabilities but CAP_NET_BIND_SERVICE, where that is
  * there. Root is then the owner of root's files, and nothing else. False with `err`.

@@ -32,6 +32,12 @@ void launcher_fork(struct launcher *launcher);
 /* It becomes that user, as user_become does; waits for it. */
 bool launcher_become(struct launcher *launcher, const char *user, struct err *err);
 
+/*
+ * It gives up what no program that it starts needs (sandbox_limit_launcher_calls): the new one inherits that,
+ * and adds its own sandbox.
+ */
+void launcher_restrict(struct launcher *launcher);
+
 /* Sockets for the next launch, `count` of up to LAUNCHER_FDS_MAX, and the name of each. */
 #define LAUNCHER_FDS_MAX 64
 bool launcher_pass(

@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/answer.h"
-#include "net/cidr.h"
 #include "session/engine.h"
 #include "session/session_iter.h"
 #include "tls/cert/identity.h"
+#include "wire/cidr.h"
 
 #include <stdio.h>
 #include <stdlib.h>

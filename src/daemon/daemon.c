@@ -420,6 +420,8 @@ static bool try_start(struct daemon *daemon, struct err *err)
 		!user_become(config->user, err))
 		return false;
 	daemon->limits.is_sandboxed = sandbox_enter(config, watched_files_paths(daemon->files));
+	if (daemon->limits.is_sandboxed)
+		launcher_restrict(&daemon->launcher);
 	start_events(daemon);
 	log_start();
 	descriptors_share(&daemon->limits, workers_count(daemon->workers));

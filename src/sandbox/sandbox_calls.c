@@ -1,5 +1,7 @@
 #include "sandbox/sandbox.h"
 
+#include "sandbox/user.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
@@ -256,9 +258,40 @@ static int limit_worker(scmp_filter_ctx filter)
 	return error ? error : filter_load(filter);
 }
 
-static bool limit_by(int (*limit)(scmp_filter_ctx filter), struct err *err)
+/* What a program that is started may need is not known here: a list of what it does not. */
+/* clang-format off */
+static const char *const launcher_refused[] = {
+	"ptrace", "process_vm_readv", "process_vm_writev", "pidfd_getfd", "kcmp", "process_madvise",
+	"mount", "umount2", "move_mount", "open_tree", "fsopen", "fsmount", "fsconfig", "fspick",
+	"mount_setattr", "pivot_root", "chroot", "unshare", "setns",
+	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot",
+	"bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register",
+	"keyctl", "add_key", "request_key", "swapon", "swapoff", "acct", "quotactl", "syslog",
+	"settimeofday", "clock_settime", "adjtimex", "clock_adjtime", "iopl", "ioperm", "modify_ldt",
+	"open_by_handle_at", "name_to_handle_at", "personality", "vhangup", "sethostname", "setdomainname",
+};
+/* clang-format on */
+
+/*
+ * Without capabilities there are none that the program's file would bring: no new privileges then, without which
+ * the kernel takes a filter from root alone.
+ */
+static int limit_launcher(scmp_filter_ctx filter)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	if (!user_has_capabilities())
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+	for (size_t i = 0; i < COUNT(launcher_refused) && error == 0; i++) {
+		int number = seccomp_syscall_resolve_name(launcher_refused[i]);
+		if (number >= 0)
+			error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
+	}
+	return error ? error : filter_load(filter);
+}
+
+static bool limit_by(int (*limit)(scmp_filter_ctx filter), uint32_t otherwise, struct err *err)
+{
+	scmp_filter_ctx filter = seccomp_init(otherwise);
 	if (!filter) {
 		err_set(err, "out of memory");
 		return false;
@@ -274,10 +307,15 @@ static bool limit_by(int (*limit)(scmp_filter_ctx filter), struct err *err)
 
 bool sandbox_limit_calls(struct err *err)
 {
-	return limit_by(limit_all, err);
+	return limit_by(limit_all, SCMP_ACT_ERRNO(EPERM), err);
 }
 
 bool sandbox_limit_worker_calls(struct err *err)
 {
-	return limit_by(limit_worker, err);
+	return limit_by(limit_worker, SCMP_ACT_ERRNO(EPERM), err);
+}
+
+bool sandbox_limit_launcher_calls(struct err *err)
+{
+	return limit_by(limit_launcher, SCMP_ACT_ALLOW, err);
 }

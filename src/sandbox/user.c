@@ -28,6 +28,13 @@ bool user_become(const char *user, struct err *err)
 	return false;
 }
 
+bool user_has_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+	return syscall(SYS_capget, &header, data) < 0 || data[0].permitted || data[1].permitted;
+}
+
 bool user_drop_capabilities(struct err *err)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};

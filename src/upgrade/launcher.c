@@ -1,6 +1,7 @@
 #include "upgrade/launcher.h"
 
 #include "net/inherited.h"
+#include "sandbox/sandbox.h"
 #include "sandbox/user.h"
 #include "upgrade/handover.h"
 
@@ -24,7 +25,7 @@
 #define COMMAND_LINE_MAX 16384
 
 struct order {
-	enum { ORDER_BECOME, ORDER_PASS, ORDER_LAUNCH, ORDER_KILL } kind;
+	enum { ORDER_BECOME, ORDER_RESTRICT, ORDER_PASS, ORDER_LAUNCH, ORDER_KILL } kind;
 	unsigned count;                                  /* of descriptors */
 	char text[LAUNCHER_FDS_MAX][INHERITED_NAME_MAX]; /* names; or a user's, across all */
 };
@@ -203,6 +204,9 @@ static void order_follow(struct launching *launching, const struct order *order,
 			_exit(1);
 		send_answer(launching, LAUNCHER_STARTED, 0);
 		break;
+	case ORDER_RESTRICT:
+		sandbox_limit_launcher_calls(&err);
+		break;
 	case ORDER_PASS:
 		for (unsigned i = 0; i < order->count; i++)
 			add_passed(launching, fds[i], order->text[i]);
@@ -356,6 +360,13 @@ bool launcher_become(struct launcher *launcher, const char *user, struct err *er
 	}
 	err_set(err, "the launcher cannot become \"%s\"", user);
 	return false;
+}
+
+void launcher_restrict(struct launcher *launcher)
+{
+	struct order order = {.kind = ORDER_RESTRICT};
+	if (launcher->fd >= 0)
+		send_order(launcher, &order, NULL);
 }
 
 bool launcher_pass(

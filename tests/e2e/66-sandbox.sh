@@ -103,6 +103,9 @@ is "it may gain no privileges" "$(status NoNewPrivs)" 1
 is "its calls are filtered" "$(status Seccomp)" 2
 is "it has no capabilities, but perhaps for low ports" \
 	"$(printf '%x' $((16#$(status CapPrm) & ~(1 << 10))))" 0
+launcher=$(pgrep -P "$serving" launcher)
+is "the launcher has a filter of its own" \
+	"$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$launcher/status")" 2
 for task in "/proc/$serving/task"/*; do
 	[[ $(<"$task/comm") == worker-* ]] || continue
 	is "$(<"$task/comm") has a filter more" \

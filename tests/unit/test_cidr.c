@@ -1,5 +1,5 @@
 /* Networks and the addresses within them. */
-#include "net/cidr.h"
+#include "wire/cidr.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>

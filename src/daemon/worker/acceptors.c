@@ -3,9 +3,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/accept.h"
-#include "net/cidr.h"
 #include "net/pipes.h"
 #include "session/steps/steps.h"
+#include "wire/cidr.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "net/cidr.h"
+#include "wire/cidr.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>

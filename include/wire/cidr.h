@@ -2,8 +2,8 @@
  * Networks of addresses (CIDR, RFC 4632), IPv4 and IPv6 alike: an IPv4 address is compared as its
  * v4-mapped IPv6 address (RFC 4291 section 2.5.5.2), so that 10.0.0.0/8 is a network of 104 bits.
  */
-#ifndef GATEHOUSE_NET_CIDR_H
-#define GATEHOUSE_NET_CIDR_H
+#ifndef GATEHOUSE_WIRE_CIDR_H
+#define GATEHOUSE_WIRE_CIDR_H
 
 #include <netinet/in.h>
 #include <stdbool.h>
