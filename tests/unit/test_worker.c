@@ -40,17 +40,23 @@ static void on_ended(void *owner)
 	(void)owner;
 }
 
-/* In place of the C library's: so many calls of it fail, before any succeeds again. */
-static atomic_int epoll_failures;
+/* In place of the C library's: so many times it fails to add a descriptor, of all or of one. */
+static atomic_int epoll_failures, epoll_failing = -1;
+
+static bool has_to_fail(int operation, int fd)
+{
+	int failing = atomic_load(&epoll_failing), left = atomic_load(&epoll_failures);
+	return operation == EPOLL_CTL_ADD && (failing < 0 || fd == failing) && left > 0 &&
+		atomic_compare_exchange_strong(&epoll_failures, &left, left - 1);
+}
 
 __attribute__((visibility("default"))) int epoll_ctl(
 	int epoll, int operation, int fd, struct epoll_event *event)
 {
-	if (operation == EPOLL_CTL_ADD && atomic_fetch_sub(&epoll_failures, 1) > 0) {
+	if (has_to_fail(operation, fd)) {
 		errno = ENOMEM;
 		return -1;
 	}
-	atomic_store(&epoll_failures, 0);
 	return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
@@ -385,9 +391,11 @@ static void a_failure_when_accepting_resumes_passes(void **state)
 	order(fixture, "", ", \"proxy\": {\"max_connections\": 1}");
 	int first = connect_client(fixture), second = connect_client(fixture);
 	assert_true(is_soon(has_sessions, fixture, 1));
+	atomic_store(&epoll_failing, fixture->listener->fds[0]);
 	atomic_store(&epoll_failures, 1);
 	close(first);
 	assert_true(is_soon(is_deaf, fixture, 1));
+	atomic_store(&epoll_failing, -1);
 	assert_true(is_soon(has_sessions, fixture, 1));
 	close(second);
 	assert_true(is_soon(has_sessions, fixture, 0));
