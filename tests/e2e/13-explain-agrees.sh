@@ -102,8 +102,12 @@ explained() {
 declare -A alerts=([0a]=unexpected_message [28]=handshake_failure [2f]=illegal_parameter
 	[32]=decode_error [50]=internal_error [70]=unrecognized_name [78]=no_application_protocol)
 
-in_clear() { # what rawclient received, as hex
-	rawclient --file hello --half-close "127.0.0.1:$front" |
+# Where a handshake is expected the client stays: one that has ended by the time a busy gatehouse gets to its
+# handshake is taken for one that has left.
+in_clear() { # EXPECTED: what rawclient received, as hex
+	local options=(--half-close)
+	[[ $1 != *terminate* && $1 != 421 ]] || options=(--until 7)
+	rawclient --file hello "${options[@]}" "127.0.0.1:$front" |
 		sed -n 's/^received //p' | tr -d ' \n'
 }
 
@@ -125,9 +129,9 @@ has_served() {
 	(($(log_count msg=connection end=done) >= $1))
 }
 
-served() { # NAME ALPN: sets SERVED, in the form of explained
+served() { # NAME ALPN EXPECTED: sets SERVED, in the form of explained
 	local bytes text agreed
-	bytes=$(in_clear)
+	bytes=$(in_clear "$3")
 	case $bytes in
 	'') SERVED=nothing ;;
 	1503*) SERVED="alert ${alerts[${bytes:12:2}]:-${bytes:12:2}}" ;;
@@ -178,7 +182,7 @@ differences=''
 for ((n = 0; n < HELLOS; n++)); do
 	random_hello
 	expected=$(explained)
-	served "$NAME" "$ALPN"
+	served "$NAME" "$ALPN" "$expected"
 	[[ $SERVED == "$expected" ]] ||
 		differences+="--sni \"$NAME\" --alpn \"$ALPN\": explain: $expected; served: $SERVED"$'\n'
 	kind=${SERVED#* }

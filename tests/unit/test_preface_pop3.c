@@ -69,11 +69,12 @@ static void a_client_without_tls_comes_to_an_end(void **state)
 
 static void a_client_may_quit_at_any_split(void **state)
 {
+	static const char quit[] = "quit\r\n";
 	(void)state;
 	for (size_t split = 0; split < 6; split++) {
 		struct conversation client = begin_front();
-		assert_true(talk_goes_on(hear(&client, "quit\r\n", split)));
-		assert_int_equal(hear(&client, "quit\r\n" + split, 6 - split), TALK_LEAVE);
+		assert_true(talk_goes_on(hear(&client, quit, split)));
+		assert_int_equal(hear(&client, quit + split, 6 - split), TALK_LEAVE);
 		assert_said_text(&client, GREETING "+OK Bye\r\n");
 	}
 	struct conversation client = begin_front();
