@@ -15,18 +15,22 @@ static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
 	(void)loop, (void)timer, (void)events;
 }
 
+/* Nobody waits in a turn that is none. */
+static void begin_after_busy_turn(struct loop_ctx *ctx)
+{
+	ctx->busy_cost = ctx->has_waiting ? 0 : BUSY_COST;
+	ctx->round += !ctx->has_waiting;
+	ctx->has_waiting = false;
+}
+
 static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	struct loop_ctx *ctx = prepare->data;
 	(void)loop, (void)events;
+	bool was_busy = loop_ctx_is_busy(ctx);
 	ctx->turn_cost = 0;
-	if (ctx->has_waiting) {
-		ctx->has_waiting = false;
-		ctx->busy_cost = 0;
-	} else {
-		ctx->round++;
-		ctx->busy_cost = BUSY_COST;
-	}
+	if (was_busy)
+		begin_after_busy_turn(ctx);
 	if (ctx->on_turn_end)
 		ctx->on_turn_end();
 }

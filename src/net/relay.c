@@ -84,10 +84,7 @@ static double clamp_credit(double credit)
 	return credit > CREDIT_MAX ? CREDIT_MAX : credit < -CREDIT_MAX ? -CREDIT_MAX : credit;
 }
 
-/*
- * What its bytes and the time do not pay for (floods of tiny records, key updates) is cost: in busy turns, where it
- * is others who wait for it.
- */
+/* What bytes and time do not pay for is cost, in busy turns: in others nobody waits for it. */
 static void relay_charge(struct relay *relay, unsigned cost)
 {
 	uint64_t bytes = relay->up.bytes + relay->down.bytes;

@@ -61,7 +61,6 @@ launch() { # FORM COUNT SECONDS
 	handshakes | records | keyupdates) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$front" ;;
 	unknown) attack "${options[@]}" --sni none.test keyupdates "127.0.0.1:$front" ;;
 	tickets | hellos)
-		[[ $1 == tickets ]] || options+=(--max TLS1.2)
 		attack "${options[@]}" --serve "127.0.0.1:$server" --cert "$PKI/site.crt" --key "$PKI/site.key" \
 			"$1" "127.0.0.1:$forward"
 		;;

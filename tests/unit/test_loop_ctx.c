@@ -32,6 +32,7 @@ static void who_had_his_turn_waits_for_those_who_wait(void **state)
 	unsigned a = 0, b = 0;
 	(void)state;
 	assert_true(loop_ctx_init(&ctx, loop_ctx_loop_create(&err), &err));
+	begin_turn(&ctx);
 	ctx.turn_cost = TURN_COST_MAX / 2 + 1;
 	assert_false(loop_ctx_has_to_wait(&ctx, &a));
 	ctx.turn_cost = TURN_COST_MAX + 1;

@@ -18,7 +18,6 @@ static const char help[] =
 	"  --seconds S     about so long, 1 to 60 (default 1)\n"
 	"  --sni NAME      the server name of the hellos (default localhost)\n"
 	"  --serve ADDRESS --cert FILE --key FILE    we are also the TLS server behind ADDRESS\n"
-	"  --max V         TLS1.2 or TLS1.3 (default)\n"
 	"Forms:\n"
 	"  handshakes      TLS handshakes, which all begin at the same time\n"
 	"  records         records of one byte\n"
@@ -36,7 +35,7 @@ static const char *const form_names[FORMS] = {"handshakes", "records", "keyupdat
 	"hellos", "segments", "proxy", "ldap", "pop3"};
 
 struct connection {
-	int fd, client_fd; /* -1: none; client_fd: where we are the server */
+	int fd, client_fd; /* 0 or less: none; client_fd: where we are the server */
 	SSL *ssl;
 	size_t sent;
 	bool is_open, is_in_segments;
@@ -44,16 +43,16 @@ struct connection {
 
 static struct attack {
 	enum form form;
-	struct endpoint peer, own;
+	struct endpoint peer;
 	SSL_CTX *context;
 	const char *sni, *serve, *cert, *key;
-	int max, listener;
+	int listener;
 	size_t count;
 	uint64_t deadline, seconds;
 	struct connection *all;
 	unsigned long volleys, connections, failed, refused;
 	unsigned long long bytes;
-} attack = {.sni = "localhost", .max = TLS1_3_VERSION, .listener = -1, .count = 1, .seconds = 1};
+} attack = {.sni = "localhost", .listener = -1, .count = 1, .seconds = 1};
 
 /* What is to be sent lies in the memory that OpenSSL writes to. */
 
@@ -177,14 +176,14 @@ static bool is_within_tls(void)
 
 static void close_one(struct connection *connection)
 {
-	if (connection->fd >= 0) {
+	if (connection->fd > 0) {
 		reset_on_close(connection->fd);
 		close(connection->fd);
 	}
-	if (connection->client_fd >= 0)
+	if (connection->client_fd > 0)
 		close(connection->client_fd);
 	SSL_free(connection->ssl);
-	*connection = (struct connection){.fd = -1, .client_fd = -1};
+	*connection = (struct connection){0};
 }
 
 /* The client, or the server that the daemon connects to when a client comes. */
@@ -310,7 +309,8 @@ static void run(void)
 static void make_context(void)
 {
 	attack.context = SSL_CTX_new(attack.serve ? TLS_server_method() : TLS_client_method());
-	SSL_CTX_set_max_proto_version(attack.context, attack.max);
+	SSL_CTX_set_max_proto_version(
+		attack.context, attack.form == HELLOS ? TLS1_2_VERSION : TLS1_3_VERSION);
 	if (attack.cert &&
 		(SSL_CTX_use_certificate_chain_file(attack.context, attack.cert) != 1 ||
 			SSL_CTX_use_PrivateKey_file(attack.context, attack.key, SSL_FILETYPE_PEM) !=
@@ -321,12 +321,11 @@ static void make_context(void)
 static void serve(void)
 {
 	struct timeval patience = {.tv_sec = PATIENCE_S};
-	attack.own = parse_endpoint(attack.serve);
-	attack.listener = socket(attack.own.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct endpoint own = parse_endpoint(attack.serve);
+	attack.listener = socket(own.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(attack.listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	setsockopt(attack.listener, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-	if (bind(attack.listener, &attack.own.any, attack.own.len) < 0 ||
-		listen(attack.listener, 4096) < 0)
+	if (bind(attack.listener, &own.any, own.len) < 0 || listen(attack.listener, 4096) < 0)
 		die("%s: %s", attack.serve, strerror(errno));
 }
 
@@ -345,7 +344,6 @@ static const struct option options[] = {
 	{"serve", required_argument, NULL, 'l'},
 	{"cert", required_argument, NULL, 'c'},
 	{"key", required_argument, NULL, 'k'},
-	{"max", required_argument, NULL, 'm'},
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
@@ -372,10 +370,6 @@ static void parse(int argc, char **argv)
 		case 'k':
 			attack.key = optarg;
 			break;
-		case 'm':
-			attack.max =
-				strcmp(optarg, "TLS1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
-			break;
 		default:
 			show_help(help, option);
 		}
@@ -393,8 +387,6 @@ int main(int argc, char **argv)
 	attack.all = calloc(attack.count, sizeof *attack.all);
 	if (!attack.all)
 		die("out of memory");
-	for (size_t i = 0; i < attack.count; i++)
-		attack.all[i] = (struct connection){.fd = -1, .client_fd = -1};
 	make_context();
 	if (attack.serve)
 		serve();
