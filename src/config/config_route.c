@@ -82,15 +82,26 @@ const char *client_auth_name(enum client_auth client_auth)
 	return choice_text(client_auths, client_auth);
 }
 
+/* Nobody, or everybody? It is read as either. */
+static void rules_field(struct reader *reader, const struct field *field, const struct place *place,
+	const cJSON *value, void *out)
+{
+	if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0)
+		place_error(place, reader->report,
+			"the list is empty: leave the field out to admit every verified certificate, "
+			"or list whom to admit");
+	else
+		field_strings(reader, field, place, value, out);
+}
+
 static const struct field acl_fields[] = {
-	{"allow_cn", field_strings, FIELD_AT(struct acl_config, allow_cn)},
-	{"allow_org", field_strings, FIELD_AT(struct acl_config, allow_org)},
-	{"allow_ou", field_strings, FIELD_AT(struct acl_config, allow_ou)},
-	{"allow_dns", field_strings, FIELD_AT(struct acl_config, allow_dns), .item = item_dns_name},
-	{"allow_uri", field_strings, FIELD_AT(struct acl_config, allow_uri), .item = item_uri},
-	{"allow_email", field_strings, FIELD_AT(struct acl_config, allow_email),
-		.item = item_email},
-	{"allow_fingerprint", field_strings, FIELD_AT(struct acl_config, allow_fingerprint),
+	{"allow_cn", rules_field, FIELD_AT(struct acl_config, allow_cn)},
+	{"allow_org", rules_field, FIELD_AT(struct acl_config, allow_org)},
+	{"allow_ou", rules_field, FIELD_AT(struct acl_config, allow_ou)},
+	{"allow_dns", rules_field, FIELD_AT(struct acl_config, allow_dns), .item = item_dns_name},
+	{"allow_uri", rules_field, FIELD_AT(struct acl_config, allow_uri), .item = item_uri},
+	{"allow_email", rules_field, FIELD_AT(struct acl_config, allow_email), .item = item_email},
+	{"allow_fingerprint", rules_field, FIELD_AT(struct acl_config, allow_fingerprint),
 		.item = item_fingerprint},
 	{0},
 };

@@ -28,7 +28,7 @@ host() { # NAME CLIENT_AUTH ACL
 cn='{"allow_cn": ["frontend-service"]}'
 org='{"allow_org": ["engineering"]}'
 cn_or_org='{"allow_cn": ["frontend-service"], "allow_org": ["engineering"]}'
-none='{"allow_cn": [], "allow_org": []}'
+none='{}'
 free_port matrix_port
 matrix=127.0.0.1:$matrix_port
 {
