@@ -436,7 +436,7 @@ static void a_host_may_say_that_nobody_is_asked(void **state)
 	assert_sound("{\"listen\": \":1\", \"hosts\": {\"a.test\": {\"mode\": \"terminate\", "
 		     "\"cert\": \"c\", \"key\": \"k\", \"backend\": \"b:1\", "
 		     "\"client_auth\": \"none\", \"ca\": \"ca.pem\", \"crl\": \"x.crl\", "
-		     "\"acl\": {\"allow_cn\": [], \"allow_uri\": []}, "
+		     "\"acl\": {}, "
 		     "\"alpn\": {\"ssh\": {\"client_auth\": \"required\"}}}}}",
 		check_switched_off, 1);
 }
