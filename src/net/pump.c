@@ -227,8 +227,8 @@ static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 	pump->bulk = pipe->used >= SMALL_SIZE;
 	if (!drain_pipe(pump, ctx))
 		return false;
-	if (filled)
-		pipes_grow(ctx->pipes, pipe);
+	if (filled && pump->pipe) /* where splice is refused it has been given back */
+		pipes_grow(ctx->pipes, pump->pipe);
 	return filled;
 }
 
