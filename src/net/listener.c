@@ -13,7 +13,7 @@
 
 #define BACKLOG 65535 /* the kernel cuts it to net.core.somaxconn */
 
-static bool set(int fd, int level, int option, int value)
+static bool socket_set(int fd, int level, int option, int value)
 {
 	return setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
@@ -21,8 +21,8 @@ static bool set(int fd, int level, int option, int value)
 /* What accepted connections inherit: no delay, and probes that find a peer that is gone. */
 static void prepare_for_heirs(int fd)
 {
-	set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 static void explain_bind(struct err *err, int error)
@@ -50,7 +50,7 @@ static void explain_unix(struct err *err, int error)
 
 static bool listen_on(int fd, struct err *err)
 {
-	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	prepare_for_heirs(fd);
 	if (listen(fd, BACKLOG) == 0)
 		return true;
@@ -62,7 +62,7 @@ static int open_socket(const struct address *address)
 {
 	int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd >= 0 && address->any.sa_family == AF_INET6)
-		set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+		socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
 			memcmp(&address->v6.sin6_addr, &in6addr_any, 16) != 0);
 	return fd;
 }
@@ -100,7 +100,7 @@ static bool bind_beside_own(int fd, const struct address *address, struct err *e
 		explain_bind(err, EADDRINUSE);
 		return false;
 	}
-	set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	socket_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (bind(fd, &address->any, address->len) == 0)
 		return true;
 	if (errno == EADDRINUSE)
@@ -118,8 +118,8 @@ static bool bind_beside_own(int fd, const struct address *address, struct err *e
  */
 static bool bind_and_listen(int fd, const struct address *address, bool first, struct err *err)
 {
-	set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	set(fd, SOL_SOCKET, SO_REUSEPORT, !first);
+	socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	socket_set(fd, SOL_SOCKET, SO_REUSEPORT, !first);
 	if (bind(fd, &address->any, address->len) < 0) {
 		if (errno == EADDRINUSE && first)
 			return bind_beside_own(fd, address, err) && listen_on(fd, err);
@@ -152,7 +152,7 @@ static bool open_tcp(struct listener *listener, const struct address *address, s
 	return true;
 }
 
-static bool share(struct listener *listener, int fd, struct err *err)
+static bool listener_share(struct listener *listener, int fd, struct err *err)
 {
 	for (unsigned i = 0; i < listener->count; i++) {
 		listener->fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -167,10 +167,10 @@ static bool share(struct listener *listener, int fd, struct err *err)
 static bool share_passed(struct listener *listener, int fd, struct err *err)
 {
 	listener->is_inherited = true;
-	return share(listener, fd, err);
+	return listener_share(listener, fd, err);
 }
 
-static bool grow(struct listener *listener, unsigned count)
+static bool listener_grow(struct listener *listener, unsigned count)
 {
 	int *more = realloc(listener->fds, count * sizeof *more);
 	if (!more)
@@ -195,7 +195,7 @@ static bool take_over(
 {
 	unsigned taken = 0;
 	for (; fd >= 0; fd = inherited_adopt(address)) {
-		if (taken == listener->count && !grow(listener, taken + 1)) {
+		if (taken == listener->count && !listener_grow(listener, taken + 1)) {
 			close(fd);
 			err_set(err, "out of memory");
 			return false;
@@ -215,7 +215,7 @@ static bool take_over(
 static bool take_over_unix(
 	struct listener *listener, const struct address *address, int fd, struct err *err)
 {
-	bool ok = share(listener, fd, err);
+	bool ok = listener_share(listener, fd, err);
 	close(fd);
 	listener->is_taken_over = true;
 	listener->unlink_path = strdup(address->un.sun_path);
@@ -260,7 +260,7 @@ static bool open_unix(struct listener *listener, const struct address *address, 
 	ok = ok && listen(fd, BACKLOG) == 0;
 	if (!ok)
 		explain_unix(err, errno);
-	ok = ok && share(listener, fd, err);
+	ok = ok && listener_share(listener, fd, err);
 	if (fd >= 0)
 		close(fd);
 	return ok;

@@ -10,7 +10,7 @@ static bool is_over(const struct pump *pump)
 	return pump->state == PUMP_ENDED || is_broken(pump);
 }
 
-static struct stream *culprit(const struct pump *pump)
+static struct stream *pump_culprit(const struct pump *pump)
 {
 	return pump->state == PUMP_INPUT_BROKEN ? pump->from : pump->to;
 }
@@ -53,7 +53,7 @@ static void relay_proceed(struct relay *relay)
 {
 	if (is_broken(&relay->up) || is_broken(&relay->down)) {
 		struct pump *first = is_broken(&relay->up) ? &relay->up : &relay->down;
-		struct stream *broken = culprit(first);
+		struct stream *broken = pump_culprit(first);
 		pass_last_bytes(relay);
 		relay->on_ended(relay->owner, broken);
 		return;

@@ -30,7 +30,7 @@ void record_io_open(struct record_io *io)
 }
 
 /* A read that came back short emptied the socket: no second call is made to hear EAGAIN. */
-static bool refill(struct record_io *io)
+static bool record_io_refill(struct record_io *io)
 {
 	if (io->in_on_heap) {
 		free(io->in.data);
@@ -55,7 +55,8 @@ static bool refill(struct record_io *io)
 static int on_read(BIO *bio, char *out, size_t size, size_t *got)
 {
 	struct record_io *io = BIO_get_data(bio);
-	if (io->error || io->reads >= io->reads_max || (!record_io_has_input(io) && !refill(io))) {
+	if (io->error || io->reads >= io->reads_max ||
+		(!record_io_has_input(io) && !record_io_refill(io))) {
 		BIO_clear_retry_flags(bio);
 		if (!io->error && (!io->eof || io->reads >= io->reads_max))
 			BIO_set_retry_read(bio);

@@ -70,7 +70,7 @@ static bool use_credentials(SSL_CTX *ctx, const struct tls_policy *policy)
 	return true;
 }
 
-static bool configure(SSL_CTX *ctx, struct tls_context *context)
+static bool tls_context_configure(SSL_CTX *ctx, struct tls_context *context)
 {
 	const struct tls_policy *policy = &context->policy;
 	SSL_CTX_set_app_data(ctx, context);
@@ -118,7 +118,7 @@ struct tls_context *tls_context_create(const struct tls_policy *policy, struct t
 static SSL_CTX *context_build(struct tls_context *context)
 {
 	SSL_CTX *there = NULL, *made = SSL_CTX_new(TLS_server_method());
-	bool ok = made && configure(made, context);
+	bool ok = made && tls_context_configure(made, context);
 	if (ok && atomic_compare_exchange_strong(&context->ssl_ctx, &there, made))
 		return made;
 	SSL_CTX_free(made);
