@@ -69,12 +69,11 @@ bool participants_add(struct participants *participants, const struct participan
 
 /*
  * All prepare, even after one has failed, so that the report has every error; after a failure those
- * that have prepared roll back in reverse order. True: to be followed by a commit or a rollback.
+ * that have prepared roll back in reverse order. True: to be followed by a commit.
  */
 bool participants_prepare(
 	const struct participants *participants, const struct config *next, struct report *report);
 void participants_commit(const struct participants *participants, const struct reload_event *event);
-void participants_rollback(const struct participants *participants);
 
 void participants_each_listener(
 	const struct participants *participants, listener_visit_fn *visit, void *visitor);

@@ -56,12 +56,6 @@ void participants_commit(const struct participants *participants, const struct r
 			participants->items[i].commit(participants->items[i].owner, event);
 }
 
-void participants_rollback(const struct participants *participants)
-{
-	for (unsigned i = participants->count; i-- > 0;)
-		rollback_one(&participants->items[i]);
-}
-
 void participants_each_listener(
 	const struct participants *participants, listener_visit_fn *visit, void *visitor)
 {

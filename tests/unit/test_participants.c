@@ -166,17 +166,6 @@ static void every_error_is_reported(void **state)
 	assert_int_equal(report.errors, 2);
 }
 
-static void what_is_prepared_can_be_rolled_back(void **state)
-{
-	struct participants participants = {0};
-	struct member members[] = {{'1', false}, {'2', false}, {'3', false}};
-	struct report report = {.on_finding = on_finding};
-	(void)state;
-	assert_true(prepare_three(&participants, members, &report));
-	participants_rollback(&participants);
-	assert_string_equal(calls, "p1 p2 p3 r3 r2 r1");
-}
-
 static void without_prepare_one_commits_and_rolls_back_all_the_same(void **state)
 {
 	struct participants participants = {0};
@@ -238,7 +227,6 @@ int main(void)
 		cmocka_unit_test(all_prepare_then_all_commit_in_order),
 		cmocka_unit_test(after_a_failure_the_rest_prepares_and_rolls_back_in_reverse),
 		cmocka_unit_test(every_error_is_reported),
-		cmocka_unit_test(what_is_prepared_can_be_rolled_back),
 		cmocka_unit_test(without_prepare_one_commits_and_rolls_back_all_the_same),
 		cmocka_unit_test(notifications_reach_all_that_have_the_member),
 		cmocka_unit_test(one_that_shows_the_counters_is_enough),
