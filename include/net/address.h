@@ -33,6 +33,9 @@ bool endpoint_parse(const char *text, struct endpoint *out, struct err *err);
 bool endpoint_parse_near(
 	const char *text, uint16_t default_port, struct endpoint *out, struct err *err);
 
+/* An IPv4 or IPv6 address, with no port, brackets or interface. */
+bool address_is_ip(const char *text);
+
 /* True when the endpoint needs no resolving: an IP literal, an empty host (dual-stack any), a path. */
 bool endpoint_is_literal(const struct endpoint *endpoint);
 

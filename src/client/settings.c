@@ -1,9 +1,9 @@
 #include "client/settings.h"
 
 #include "base/printable.h"
+#include "net/address.h"
 #include "wire/server_name.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,12 +64,6 @@ static bool find_endpoint(
 	return true;
 }
 
-static bool is_ip_address(const char *text)
-{
-	struct in6_addr address;
-	return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
-}
-
 /* The name to verify, without the zone of a link-local address. */
 static bool find_name(struct client_settings *settings, const struct endpoint *typed,
 	struct arena *arena, struct err *err)
@@ -78,7 +72,7 @@ static bool find_name(struct client_settings *settings, const struct endpoint *t
 	struct server_name name;
 	err_set(err, "out of memory");
 	settings->name = arena_copy(arena, text, strcspn(text, "%"));
-	if (!settings->name || is_ip_address(settings->name))
+	if (!settings->name || address_is_ip(settings->name))
 		return settings->name != NULL;
 	if (!settings->config.sni && typed->is_unix) {
 		err_set(err, "%s: a unix socket has no name to verify; give one with --sni",

@@ -5,7 +5,6 @@
 #include "net/address.h"
 #include "wire/server_name.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,8 +38,7 @@ const char *item_server_address(struct reader *reader, const struct place *place
 const char *item_peer_name(struct reader *reader, const struct place *place, const char *text)
 {
 	struct server_name name;
-	struct in6_addr address;
-	if (inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1)
+	if (address_is_ip(text))
 		return reader_copy(reader, text);
 	const char *wrong = server_name_parse(span_of_string(text), &name);
 	if (!wrong)

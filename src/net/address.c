@@ -146,6 +146,12 @@ const char *endpoint_zone(const struct endpoint *endpoint)
 	return percent ? percent + 1 : NULL;
 }
 
+bool address_is_ip(const char *text)
+{
+	struct in6_addr address;
+	return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
 bool endpoint_is_literal(const struct endpoint *endpoint)
 {
 	struct in6_addr v6;

@@ -11,20 +11,25 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-bool user_become(const char *user, struct err *err)
+static const struct passwd *find_user(const char *user, struct err *err)
 {
-	struct passwd *entry;
-	if (!user || geteuid() != 0)
-		return true;
-	errno = 0;
-	entry = getpwnam(user);
+	const struct passwd *entry = getpwnam(user);
 	if (!entry)
 		err_set(err, "no user \"%s\"", user);
-	else if (initgroups(user, entry->pw_gid) < 0 || setgid(entry->pw_gid) < 0 ||
-		setuid(entry->pw_uid) < 0)
-		err_set(err, "cannot become \"%s\": %s", user, strerror(errno));
-	else
+	return entry;
+}
+
+bool user_become(const char *user, struct err *err)
+{
+	const struct passwd *entry;
+	if (!user || geteuid() != 0)
 		return true;
+	if (!(entry = find_user(user, err)))
+		return false;
+	if (initgroups(user, entry->pw_gid) == 0 && setgid(entry->pw_gid) == 0 &&
+		setuid(entry->pw_uid) == 0)
+		return true;
+	err_set(err, "cannot become \"%s\": %s", user, strerror(errno));
 	return false;
 }
 
@@ -63,17 +68,14 @@ static bool set_file_ids(uid_t uid, gid_t gid)
 
 bool user_files_begin(const char *user, struct err *err)
 {
-	struct passwd *entry;
+	const struct passwd *entry;
 	if (!user || geteuid() != 0)
 		return true;
-	errno = 0;
-	entry = getpwnam(user);
-	if (!entry)
-		err_set(err, "no user \"%s\"", user);
-	else if (!set_file_ids(entry->pw_uid, entry->pw_gid))
-		err_set(err, "cannot create files as \"%s\"", user);
-	else
+	if (!(entry = find_user(user, err)))
+		return false;
+	if (set_file_ids(entry->pw_uid, entry->pw_gid))
 		return true;
+	err_set(err, "cannot create files as \"%s\"", user);
 	user_files_end();
 	return false;
 }

@@ -1,10 +1,10 @@
 #include "tls/tls_client.h"
 
+#include "net/address.h"
 #include "tls/cert/ossl_error.h"
 #include "tls/tls_conn.h"
 #include "wire/server_name.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
@@ -104,12 +104,6 @@ void tls_client_unref(struct tls_client *client)
 	free(client);
 }
 
-static bool is_ip_address(const char *name)
-{
-	unsigned char bytes[16];
-	return inet_pton(AF_INET, name, bytes) == 1 || inet_pton(AF_INET6, name, bytes) == 1;
-}
-
 /*
  * In canonical form: without the zone of a link-local address, or as server names are (RFC 6066
  * section 3: no trailing dot). Never longer than it was.
@@ -119,7 +113,7 @@ static bool peer_set_name(struct tls_peer *peer, const char *name, struct err *e
 	struct server_name host;
 	peer->kind = PEER_ADDRESS;
 	memcpy(peer->name, name, strcspn(name, "%"));
-	if (is_ip_address(peer->name))
+	if (address_is_ip(peer->name))
 		return true;
 	const char *wrong = server_name_parse(span_of_string(name), &host);
 	peer->kind = wrong ? PEER_UNNAMED : PEER_HOST;
