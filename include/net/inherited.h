@@ -23,10 +23,10 @@ int inherited_by_address(const struct address *address);
 /* The next one of INHERITED_OWN with this address, which is the caller's from now on; -1: no more. */
 int inherited_adopt(const struct address *address);
 
-/* The path of a unix socket that nobody has claimed, by its number; false behind the last. */
+/* The path of a unix socket that is not claimed, by its number; false behind the last. */
 bool inherited_unadopted_path(size_t index, struct address *out);
 
-/* This process serves: what nobody has claimed of INHERITED_OWN is closed, and socket files removed. Until
+/* This process serves: what is not claimed of INHERITED_OWN is closed, and socket files removed. Until
  * then the files are still the starter's, who goes on if this start fails. */
 void inherited_settle(void);
 bool inherited_is_settled(void);

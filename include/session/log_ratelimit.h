@@ -1,7 +1,7 @@
 /*
  * Refusals come in floods: a scanner, a client with a bad clock that retries for ever. The first few that
  * are alike are logged one by one, the rest of their ten seconds as one line with their number. Only so
- * many kinds are told apart, and an anonymous client makes up as many names as it likes: each class has
+ * many kinds are distinguished, and an anonymous client makes up as many names as it likes: each class has
  * kinds of its own, so that one does not hide another.
  */
 #ifndef GATEHOUSE_SESSION_LOG_RATELIMIT_H
@@ -16,7 +16,7 @@
 enum refusal_class {
 	REFUSAL_ANONYMOUS, /* anybody's doing */
 	REFUSAL_CERTIFICATE, /* a client with a certificate that was not accepted, and may be made up */
-	REFUSAL_IDENTIFIED, /* a client with a valid certificate: told apart however many there are */
+	REFUSAL_IDENTIFIED, /* a client with a valid certificate: distinguished, however many there are */
 	REFUSAL_OURS,       /* a server's doing, or a limit of ours */
 };
 #define REFUSAL_CLASSES (REFUSAL_OURS + 1)

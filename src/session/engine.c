@@ -239,6 +239,8 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 		reason = session->end_reason;
 		words = session->end_words;
 	}
+	if (!words) /* decided on before, and there was no memory to keep them */
+		words = "unknown";
 	service->ctx.turn_cost += END_COST;
 	ev_timer_stop(service->ctx.loop, &session->timer);
 	if (session->relay)

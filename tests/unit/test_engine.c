@@ -518,6 +518,9 @@ static void what_was_decided_first_stands(void **state)
 	session_decide_end(session, END_DIAL, NULL); /* there was no memory for the words */
 	session_end(session, END_DONE, "done");
 	assert_ended(rig, END_DIAL, "end=unknown");
+	session = start_waiting(rig);
+	session_end(session, END_LIMIT, NULL);
+	assert_ended(rig, END_LIMIT, "end=unknown");
 }
 
 static void a_decided_end_stands_over_a_deadline(void **state)
