@@ -36,11 +36,12 @@ like "a name in the linked file" \
 unlike "nothing is missing" "$(cat "$LOG")" 'cannot be read'
 ok "it ends well" stop_gatehouse
 
-# A loop of links cannot be read, by anyone.
+# A loop of links cannot be read, by anyone. The sandbox says so; a sanitizer's build has none.
 ln -s loop "$elsewhere/loop"
 HOSTS=$elsewhere/loop start_gatehouse --as loop "$TMP/config.json" || bail_out "no gatehouse"
 LOG=$TMP/loop.err
-like "one that cannot be read is a warning" "$(cat "$LOG")" 'level=warning.*/etc/hosts cannot be read'
+[[ -n ${GATEHOUSE_SANITIZER:-} ]] ||
+	like "one that cannot be read is a warning" "$(cat "$LOG")" 'level=warning.*/etc/hosts cannot be read'
 ok "it ends well" stop_gatehouse --as loop
 rm -rf "$elsewhere"
 done_testing
