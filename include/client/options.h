@@ -3,7 +3,7 @@
 #define GATEHOUSE_CLIENT_OPTIONS_H
 
 #include "base/err.h"
-#include "config/client_config.h"
+#include "config/client/client_config.h"
 
 /* The values of the command line. */
 struct client_flags {

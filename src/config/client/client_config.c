@@ -1,4 +1,4 @@
-#include "config/client_config.h"
+#include "config/client/client_config.h"
 
 #include "base/json_scan.h"
 #include "config/config_backend.h"

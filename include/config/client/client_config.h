@@ -13,8 +13,8 @@
  * A gateway's key is a name, "*.name" (at any depth; the longest wins) or "*". The user's file goes
  * before the system's: a name is first looked for in the one, then in the other.
  */
-#ifndef GATEHOUSE_CONFIG_CLIENT_CONFIG_H
-#define GATEHOUSE_CONFIG_CLIENT_CONFIG_H
+#ifndef GATEHOUSE_CONFIG_CLIENT_CLIENT_CONFIG_H
+#define GATEHOUSE_CONFIG_CLIENT_CLIENT_CONFIG_H
 
 #include "base/arena.h"
 #include "base/report.h"
