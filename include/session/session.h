@@ -108,6 +108,7 @@ struct session {
 	bool is_revalidated; /* under the newest snapshot */
 	bool revalidates;    /* as the newest snapshot with its route says */
 	bool is_route_counted, is_source_counted;
+	bool is_end_due; /* without a relay: the client has its answer, or left before it asked */
 
 	/* Why it ends: by the deadline; or decided ahead of its end, a refusal that lingers. */
 	enum end_reason timeout_reason, end_reason;

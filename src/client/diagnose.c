@@ -217,7 +217,7 @@ static void diagnose_end(const struct gateway *gateway, const struct stream *str
 	else if (!heard && failure->asked)
 		err_set(out,
 			"%s: the gateway closed the connection without an alert (%s); it requested a "
-			"client certificate, and may have refused %s",
+			"client certificate, and may have refused %s, or cannot reach its server",
 			gateway_target(gateway), stream->error,
 			gateway->credential ? "the one it got" : "a client without one");
 	else

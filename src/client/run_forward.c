@@ -4,6 +4,7 @@
 #include "base/printable.h"
 #include "client/gateway_link.h"
 #include "net/plain_stream.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -72,6 +73,7 @@ static void forward_connection(struct run_forward *forward, int fd)
 	struct err err = {"out of memory"};
 	struct forwarded *connection = forwarded_create(forward, fd);
 	if (!connection) {
+		socket_reset_on_close(fd);
 		close(fd);
 		forward_log_error(forward, err.text);
 		return;
@@ -156,7 +158,7 @@ void run_forward_close(struct run_forward *forward)
 	ev_timer_stop(forward->ctx.loop, &forward->drain);
 	forward->draining = false;
 	while (forward->connections)
-		forwarded_end(forward->connections, false);
+		forwarded_end(forward->connections, true);
 	private_listener_close(&forward->listener);
 	resolver_destroy(forward->resolver);
 	loop_ctx_finish(&forward->ctx);

@@ -1,6 +1,7 @@
 #include "session/engine.h"
 
 #include "base/clock.h"
+#include "net/socket.h"
 #include "session/access_log.h"
 #include "session/session_iter.h"
 #include "session/session_stats.h"
@@ -179,6 +180,7 @@ void session_start(struct service *service, const struct session_start *start)
 {
 	struct session *session = calloc(1, sizeof *session);
 	if (!session) {
+		socket_reset_on_close(start->fd);
 		close(start->fd);
 		return;
 	}
@@ -213,13 +215,14 @@ void session_decide_end(struct session *session, enum end_reason reason, const c
 	session->end_words = strdup(words ? words : "unknown");
 }
 
-/* Something broke, or the time is up: the peers must not take that for an end. */
+/* Something failed, was refused, or took too long: a peer must not take that for an end. */
 static void abort_if_cut_off(struct session *session)
 {
-	if (!session->relay || relay_has_ended(session->relay))
+	if (session->relay ? relay_has_ended(session->relay) : session->is_end_due)
 		return;
 	stream_abort(session->client);
-	stream_abort(session->upstream);
+	if (session->upstream)
+		stream_abort(session->upstream);
 }
 
 static void release_limits(struct session *session)

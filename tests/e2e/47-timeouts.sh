@@ -49,30 +49,30 @@ ended() { # DESCRIPTION MS ENDING
 }
 
 rawclient "127.0.0.1:$front" >"$TMP/answer"
-ended "not a word" 700 'fin|reset'
+ended "not a word" 700 reset
 logs "not a word: the log" msg=connection step=sniff "end=hello timeout"
 
 rawclient --file "$TMP/passed.test.hello" --first 50 --every 5 --delay-us 100000 \
 	"127.0.0.1:$front" >"$TMP/answer"
-ended "a hello in drops" 700 'fin|reset'
+ended "a hello in drops" 700 reset
 is "a hello in drops: the log" "$(log_count msg=connection step=sniff "end=hello timeout")" 2
 
 rawclient --file "$TMP/terminated.test.hello" "127.0.0.1:$front" >"$TMP/answer"
-ended "a hello and nothing more" 900 'fin|reset'
+ended "a hello and nothing more" 900 reset
 logs "a hello and nothing more: the log" msg=connection step=handshake_client "end=handshake timeout"
 is "a hello and nothing more: the server heard nothing" "$(accepts echo)" 0
 
 rawclient --file "$TMP/passed.test.hello" "127.0.0.1:$front" >"$TMP/answer"
-ended "a server that does not answer" 1100 'fin|reset'
+ended "a server that does not answer" 1100 reset
 logs "a server that does not answer: the log" msg=connection sni=passed.test step=connect_upstream \
 	"end=upstream $hole: dial timeout"
 
 spawn slow talk --tls --sni slow.test "127.0.0.1:$front" wait
 wait "$slow_pid"
-like "a secured client is told properly" "$(cat "$TMP/slow.out")" 'saw close_notify'
+like "a secured client sees a reset, and no end" "$(cat "$TMP/slow.out")" $'\nsaw reset$'
 
 rawclient --file "$TMP/named.test.hello" "127.0.0.1:$front" >"$TMP/answer"
-ended "a server with a name that does not answer" 1100 'fin|reset'
+ended "a server with a name that does not answer" 1100 reset
 wait_for "$PATIENCE" has_log msg=connection sni=named.test
 like "a server with a name that does not answer: the log" \
 	"$(log_lines msg=connection sni=named.test | tail -n 1)" "end=\"upstream .*:${hole##*:}: dial timeout\""

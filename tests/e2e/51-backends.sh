@@ -65,14 +65,14 @@ is "two of three servers refuse: ten of ten clients are served" "$served" 10
 logs "the log names the one that served" msg=connection sni=some.test "upstream=$echo" end=done
 
 rawclient --file "$TMP/none.test.hello" "127.0.0.1:$front" >"$TMP/answer"
-like "all refuse: the client is let go" "$(tail -n 2 "$TMP/answer" | head -n 1)" '^ended (fin|reset)$'
+is "all refuse: the client sees a reset" "$(tail -n 2 "$TMP/answer" | head -n 1)" 'ended reset'
 logs "all refuse: the log says who and why" msg=connection sni=none.test level=warning \
 	step=connect_upstream
 like "all refuse: in words" "$(log_value end sni=none.test)" \
 	"^upstream ($dead|$dead_too): connection refused$"
 
 talk --tls --sni none-secured.test "127.0.0.1:$front" wait >"$TMP/answer"
-like "all refuse, with TLS: close_notify first" "$(cat "$TMP/answer")" 'saw close_notify$'
+like "all refuse, with TLS: a reset, and no end" "$(cat "$TMP/answer")" $'\nsaw reset$'
 logs "all refuse, with TLS: the log" msg=connection sni=none-secured.test tls=TLSv1.3 \
 	"end=upstream $dead: connection refused"
 

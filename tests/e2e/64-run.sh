@@ -51,6 +51,10 @@ nothing_left() {
 
 run -- sh -c 'exit 7'
 is "its exit status is the command's" "$?" 7
+run -- sh -c 'setsid talk "$1" say=there wait >"$2" 2>&1 & until grep -q there "$2"; do sleep 0.01; done' \
+	- '{addr}' "$TMP/left.out"
+wait_for "$PATIENCE" grep -q ^saw "$TMP/left.out"
+is "a connection that is open when the command ends is reset" "$(sed -n 's/^saw //p' "$TMP/left.out")" reset
 run -- sh -c 'kill -KILL $$'
 is "128 and the signal, where one ended it" "$?" 137
 is "stdin, stdout and arguments are its own" "$(echo in | run -- sh -c 'cat; echo "$1"' - 'a  b {x}')" \

@@ -414,6 +414,31 @@ static void a_relay_that_is_cut_off_aborts_both_ends(void **state)
 	assert_int_equal(counter_get(&rig->service.counters->down), 3);
 }
 
+/* An end before there is a relay: killed, drained, out of time. */
+static void what_fails_before_its_relay_is_aborted(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct session *session = rig_start_fake(rig, &client);
+	session_end(session, END_DRAINED, "drained");
+	assert_int_equal(client.aborts, 1);
+	session = rig_start_fake(rig, &client);
+	session->upstream = fake_init(&upstream);
+	session_end(session, END_KILLED, "killed by the administrator");
+	assert_int_equal(client.aborts, 1);
+	assert_int_equal(upstream.aborts, 1);
+}
+
+static void what_has_its_answer_is_not_aborted(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct session *session = rig_start_fake(rig, &client);
+	session_refuse(session, END_NO_HOST, "refused");
+	session_advance(session);
+	assert_int_equal(client.half_closes, 1);
+	session_end(rig->service.sessions, END_NO_HOST, "refused");
+	assert_int_equal(client.aborts, 0);
+}
+
 static void a_relay_that_ended_aborts_none(void **state)
 {
 	struct rig *rig = rig_of(state);
@@ -848,6 +873,8 @@ int main(void)
 		TEST(an_idle_relay_ends),
 		TEST(a_relay_is_idle_since_bytes_moved),
 		TEST(a_relay_that_is_cut_off_aborts_both_ends),
+		TEST(what_fails_before_its_relay_is_aborted),
+		TEST(what_has_its_answer_is_not_aborted),
 		TEST(a_relay_that_ended_aborts_none),
 		TEST(who_broke_a_relay_is_named),
 		TEST(a_step_waits_for_another_turn),

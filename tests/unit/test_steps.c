@@ -12,6 +12,7 @@
 #include "session_rig.h"
 #include "wire/proxy_header.h"
 
+#include <errno.h>
 #include <openssl/pem.h>
 #include <poll.h>
 #include <signal.h>
@@ -272,6 +273,7 @@ static void a_client_may_send_nothing(void **state)
 	client.in_ended = true;
 	assert_true(fake_ready(&client));
 	assert_ended(rig, END_NO_HELLO, "end=\"client closed before ClientHello\"");
+	assert_int_equal(client.aborts, 0); /* it asked for nothing */
 	start_sniffing(rig);
 	client.in_broken = true;
 	assert_true(fake_ready(&client));
@@ -287,6 +289,7 @@ static void a_silent_client_meets_the_hello_timeout(void **state)
 	feed("\x16\x03", 2);
 	rig_run_until(rig, rig->gone == 1);
 	assert_ended(rig, END_NO_HELLO, "step=sniff end=\"hello timeout\"");
+	assert_int_equal(client.aborts, 1);
 }
 
 /* Poll wakes for bytes that are not more than before: no event does then, and the timer looks again. */
@@ -320,6 +323,7 @@ static void what_is_not_tls_is_closed(void **state)
 		assert_int_equal(rig_ends(rig, END_NOT_TLS), i + 1);
 		assert_int_equal(client.out_len, 0);
 		assert_int_equal(client.half_closes, 0);
+		assert_int_equal(client.aborts, 1);
 		assert_int_equal(client.destroys, 1);
 	}
 	assert_logged("end=\"not TLS\"");
@@ -878,7 +882,8 @@ static void a_server_is_connected_to(void **state)
 	char line[64];
 	snprintf(line, sizeof line, "upstream=127.0.0.1:%u", server.port);
 	assert_logged(line);
-	assert_int_equal(read(fd, got, sizeof got), 0);
+	assert_int_equal(read(fd, got, sizeof got), -1);
+	assert_int_equal(errno, ECONNRESET);
 	close(fd);
 	close(server.fd);
 }
@@ -933,11 +938,12 @@ static void without_a_server_a_passthrough_client_is_closed(void **state)
 	assert_logged("level=warning msg=connection");
 	assert_int_equal(counter_get(&rig->service.counters->dial_errors), 3);
 	assert_int_equal(client.out_len + client.half_closes, 0);
+	assert_int_equal(client.aborts, 1);
 	for (int i = 0; i < 5; i++)
 		close(servers[i].fd);
 }
 
-static void without_a_server_a_tls_client_gets_an_end(void **state)
+static void without_a_server_a_tls_client_gets_a_reset(void **state)
 {
 	struct rig *rig = rig_of(state);
 	struct server_socket server = server_bind();
@@ -947,9 +953,10 @@ static void without_a_server_a_tls_client_gets_an_end(void **state)
 	session->route = route_of(rig, "app.test", "");
 	session->context = is_terminated; /* looked at, and not into */
 	rig_go(session, connect_steps);
-	rig_run_until(rig, client.half_closes == 1);
-	client_leaves(rig);
-	assert_ended(rig, END_DIAL, "step=drain_input end=\"upstream 127.0.0.1:");
+	rig_run_until(rig, rig->gone == 1);
+	assert_ended(rig, END_DIAL, "step=connect_upstream end=\"upstream 127.0.0.1:");
+	assert_int_equal(client.out_len + client.half_closes + client.full_closes, 0);
+	assert_int_equal(client.aborts, 1);
 	close(server.fd);
 }
 
@@ -1150,7 +1157,7 @@ int main(void)
 		TEST(a_server_is_connected_to),
 		TEST(the_next_server_is_tried),
 		TEST(without_a_server_a_passthrough_client_is_closed),
-		TEST(without_a_server_a_tls_client_gets_an_end),
+		TEST(without_a_server_a_tls_client_gets_a_reset),
 		TEST(drained_servers_are_not_tried),
 		TEST(a_server_that_does_not_answer_is_given_up),
 		TEST(a_session_may_end_while_it_connects),

@@ -110,9 +110,7 @@ static enum step_result give_up(struct session *session)
 	const char *words = session->at.connect.failure;
 	if (words)
 		session_decide_end(session, session->at.connect.reason, words);
-	if (!session->context)
-		return session_end(session, END_DIAL, "no server left");
-	return session_refuse(session, END_DIAL, "no server left");
+	return session_end(session, END_DIAL, "no server left");
 }
 
 static void leave_server(struct session *session)

@@ -8,6 +8,7 @@
 
 enum step_result session_refuse(struct session *session, enum end_reason reason, const char *words)
 {
+	session->is_end_due = true;
 	session_decide_end(session, reason, words);
 	return session_jump(session, linger_steps);
 }

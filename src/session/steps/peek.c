@@ -11,6 +11,7 @@ enum step_result peek(struct session *session, size_t size, size_t *len)
 		stream_watch(session->client, EV_READ);
 		return STEP_WAIT;
 	case IO_EOF:
+		session->is_end_due = true;
 		return session_end(session, END_NO_HELLO, "client closed before ClientHello");
 	case IO_FAIL:
 		return session_end(session, END_NO_HELLO, "client reset before ClientHello");

@@ -128,8 +128,9 @@ static enum ending receive(struct client *client, double seconds)
 
 static enum ending converse(struct client *client)
 {
-	/* What the peer said before it went away is still to be read. */
+	/* What the peer said before it went away is still to be read; of a reset the kernel tells once. */
 	bool was_sent = send_segments(client);
+	bool was_reset = !was_sent && errno == ECONNRESET;
 	if (was_sent && client->hold > 0) {
 		enum ending ending = receive(client, client->hold);
 		if (ending != ENDED_TIMEOUT)
@@ -141,7 +142,8 @@ static enum ending converse(struct client *client)
 	}
 	if (client->half_close)
 		shutdown(client->fd, SHUT_WR);
-	return receive(client, client->timeout);
+	enum ending ending = receive(client, client->timeout);
+	return ending == ENDED_FIN && was_reset ? ENDED_RESET : ending;
 }
 
 static void report(const struct client *client, enum ending ending, uint64_t after_us)
