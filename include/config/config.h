@@ -10,6 +10,7 @@
 #include "config/read/strings.h"
 #include "preface/preface.h"
 #include "wire/cidr.h"
+#include "wire/server_name.h"
 
 enum route_mode { MODE_TERMINATE, MODE_PASSTHROUGH };
 enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
@@ -102,7 +103,12 @@ struct listener_config {
 	 * "starttls": how clients ask for TLS, as a list that ends in NULL; NULL: they begin with
 	 * it.
 	 */
-	const struct preface **prefaces;
+	const struct preface *const *prefaces;
+	const struct server_name *host; /* all clients are for it; NULL: none is set */
+	const struct server_name
+		*default_host; /* clients that send no name are; NULL: none is set */
+	struct strings hosts;  /* keys of `hosts`: only these are served; empty: all */
+	bool forwards_cancel;  /* "cancel": "forward" */
 };
 
 struct forward_config {

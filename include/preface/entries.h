@@ -5,3 +5,4 @@
 PREFACE(proxy)
 PREFACE(ldap)
 PREFACE(pop3)
+PREFACE(postgres)

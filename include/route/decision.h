@@ -17,6 +17,7 @@ enum outcome {
 	OUTCOME_CLOSE,    /* no answer */
 	OUTCOME_ALERT,    /* a fatal alert in the clear */
 	OUTCOME_PAGE_421, /* a handshake under another host's certificate, then HTTP 421 */
+	OUTCOME_REFUSAL,  /* a handshake, then the refusal in words of the protocol */
 };
 
 struct route_facts {
@@ -25,14 +26,18 @@ struct route_facts {
 	bool is_drained;                  /* the administrator drains every host */
 	const struct preface *preface;    /* the STARTTLS that the client began with; NULL: none */
 	bool is_preface_unknown;          /* nothing is decided by the preface */
+	const struct listener_config *listener; /* of the snapshot; NULL: no matter which */
 };
 
 struct decision {
 	enum outcome outcome;
-	struct route *route;         /* NULL: none. Set as well where the route refuses. */
-	const struct route *closest; /* OUTCOME_PAGE_421: the route whose certificate is shown */
+	struct route *route; /* NULL: none. Set as well where the route refuses. */
+	/* OUTCOME_PAGE_421, OUTCOME_REFUSAL of an unknown name: the route whose certificate is shown. */
+	const struct route *closest;
 	struct tls_context *context; /* what TLS is terminated with; NULL: it is not */
-	struct span alpn; /* the id to agree on, in the hello or the snapshot; may be empty */
+	const struct preface
+		*protocol; /* that preceded TLS, or that `alpn` is for; NULL: unknown */
+	struct span alpn;  /* the id to agree on, in the hello or the snapshot; may be empty */
 	/*
 	 * Of all outcomes but OUTCOME_ROUTE: why. `words` are static or those of the hello,
 	 * `detail` stands behind them ("server name" "holds a NUL byte") or is NULL.

@@ -24,6 +24,7 @@ struct limits {
 	bool is_sandboxed;               /* then each worker gives up more (sandbox/sandbox.h) */
 	atomic_bool drained;             /* by the administrator: no host takes new connections */
 	struct sources *sources;
+	struct cancel_keys *cancel_keys;
 	struct route_stats_table *route_stats;
 };
 

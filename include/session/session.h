@@ -77,7 +77,8 @@ struct forwarding {
 		struct connector connector; /* in step connect_upstream */
 		struct relay relay;         /* in step relay */
 	};
-	uint64_t counted_up, counted_down; /* of the relay's bytes, those that the counters have */
+	uint64_t joined_up, joined_down;   /* bytes that were passed on before the relay */
+	uint64_t counted_up, counted_down; /* of all of them, those that the counters have */
 	size_t alpn_len;
 	uint8_t alpn[]; /* what the server is offered, in wire form */
 };
@@ -94,7 +95,10 @@ struct session {
 	union talk_address source;                     /* AF_UNIX: a local client */
 	union talk_address told_destination; /* of a PROXY header; AF_UNSPEC: there was none */
 	struct hello_facts *hello;
-	const struct preface *preface; /* the STARTTLS that it began with; NULL: none */
+	/* The STARTTLS that it began with, or the protocol of its ALPN id; NULL: neither is known. */
+	const struct preface *preface;
+	struct join *join; /* of a conversation behind TLS, while it goes on; else NULL */
+	struct cancel_key *cancel_key; /* that the client was given; NULL: none */
 
 	struct plain_stream client_plain; /* memory of the client's transport */
 	struct stream *client, *upstream; /* upstream: NULL until there is one */
@@ -109,6 +113,7 @@ struct session {
 	bool revalidates;    /* as the newest snapshot with its route says */
 	bool is_route_counted, is_source_counted;
 	bool is_end_due; /* without a relay: the client has its answer, or left before it asked */
+	bool is_direct_tls; /* it began with TLS: `preface` is that of its ALPN id */
 
 	/* Why it ends: by the deadline; or decided ahead of its end, a refusal that lingers. */
 	enum end_reason timeout_reason, end_reason;
@@ -137,12 +142,14 @@ static inline bool session_enters_step(struct session *session)
 /* Bytes that were passed on so far. */
 static inline uint64_t session_up(const struct session *session)
 {
-	return session->relay ? session->relay->up.bytes : 0;
+	uint64_t joined = session->forwarding ? session->forwarding->joined_up : 0;
+	return joined + (session->relay ? session->relay->up.bytes : 0);
 }
 
 static inline uint64_t session_down(const struct session *session)
 {
-	return session->relay ? session->relay->down.bytes : 0;
+	uint64_t joined = session->forwarding ? session->forwarding->joined_down : 0;
+	return joined + (session->relay ? session->relay->down.bytes : 0);
 }
 
 /* Of the client's verified certificate; NULL: it sent none. */

@@ -44,7 +44,8 @@ struct backend {
 	enum balance balance;
 	enum proxy_out proxy_protocol;
 	const struct preface
-		*starttls; /* how its servers are asked for TLS; NULL: it begins at once */
+		*starttls;  /* how its servers are asked for TLS; NULL: it begins at once */
+	bool is_behind_tls; /* a host that has it terminates TLS */
 	struct health_settings health;
 	atomic_uint turn; /* of round robin */
 };

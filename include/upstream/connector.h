@@ -27,9 +27,13 @@ struct connector_setup {
 	/* Writes what goes in front of everything; NULL: nothing does. 0: it cannot be said. */
 	size_t (*write_header)(void *owner, uint8_t *out, size_t size);
 	const struct preface *starttls; /* NULL: none */
-	struct tls_peer *tls;           /* NULL: none; lent */
-	struct span alpn;               /* to offer, in wire form; lent until the answer */
-	uint64_t keepalive_ms;          /* TCP probes; 0: as the kernel does it */
+	/* The protocol whose server greets, within TLS if there is any, and is not to; NULL: none. */
+	const struct preface *greeter;
+	struct buf *greeting;  /* of preface/preface.h, for the conversation; may be NULL */
+	void *memory;          /* the same */
+	struct tls_peer *tls;  /* NULL: none; lent */
+	struct span alpn;      /* to offer, in wire form; lent until the answer */
+	uint64_t keepalive_ms; /* TCP probes; 0: as the kernel does it */
 	/* 0: no limit. `secure_ms` counts from being connected; CONNECT_SAME_LIMIT: `dial_ms` goes on. */
 	uint64_t dial_ms, secure_ms;
 	void (*on_done)(void *owner);
@@ -54,12 +58,13 @@ struct connector {
 		PHASE_CONNECT,
 		PHASE_HEADER,
 		PHASE_PREFACE,
-		PHASE_TLS
+		PHASE_TLS,
+		PHASE_GREETING
 	} phase;
 	ev_timer limit;
 	struct dial *dial;           /* PHASE_DIAL: a name, or several addresses */
 	struct stream *stream;       /* once there is a descriptor; the caller's when taken */
-	struct connector_talk *talk; /* PHASE_PREFACE */
+	struct connector_talk *talk; /* PHASE_PREFACE, PHASE_GREETING */
 	bool is_by_name; /* the target is a name: `address` says what was connected to */
 	bool is_timeout, is_unresolved;
 	int error;             /* CONNECT_DIAL: an errno; 0: unresolved, or too late */

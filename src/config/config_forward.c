@@ -46,13 +46,15 @@ static void read_forward(struct reader *reader, const struct place *place, const
 	struct given given = fields_read(reader, forward_fields, place, value, &written);
 	client_pair_check(reader, place, given.traits);
 	for (size_t i = 0; i < written.listen.count; i++)
-		if (written.listen.items[i].prefaces)
+		if (written.listen.items[i].prefaces || written.listen.items[i].host ||
+			written.listen.items[i].default_host || written.listen.items[i].hosts.count)
 			report_error(reader->report,
-				"%s: \"starttls\" is for the router's listeners",
+				"%s: \"starttls\", \"host\", \"default_host\" and \"hosts\" are for the "
+				"router's listeners",
 				written.listen.items[i].where);
-	if (!preface_fits(NULL, written.target.starttls))
+	if (!preface_fits(NULL, written.target.starttls, true))
 		place_error(&target_starttls, reader->report,
-			"\"%s\" is not for a forward: its clients expect the greeting of the server",
+			"\"%s\" is not for a forward: its greeting is a part of the login",
 			written.target.starttls->name);
 	if (written.target.has_tls)
 		place_error(&target_tls, reader->report,

@@ -139,13 +139,87 @@ static void networks_field(struct reader *reader, const struct field *field,
 	}
 }
 
+/* A name that a client could send. */
+static void name_field(struct reader *reader, const struct field *field, const struct place *place,
+	const cJSON *value, void *out)
+{
+	(void)field;
+	if (!cJSON_IsString(value)) {
+		field_expected(reader, place, "a host name", value);
+		return;
+	}
+	struct server_name *name = reader_alloc(reader, 1, sizeof *name);
+	const char *wrong =
+		name ? server_name_parse(span_of_string(value->valuestring), name) : NULL;
+	if (wrong)
+		place_error(place, reader->report, "expected a host name: this one %s", wrong);
+	*(const struct server_name **)out = name;
+}
+
+/* A key of "hosts" at the top, in canonical form. */
+static const char *item_host_key(struct reader *reader, const struct place *place, const char *text)
+{
+	struct server_name name;
+	if (strcmp(text, "*") == 0)
+		return reader_copy(reader, text);
+	const char *wrong = server_name_parse_pattern(span_of_string(text), &name);
+	if (!wrong)
+		return reader_copy(reader, name.text);
+	place_error(place, reader->report, "expected the name of a host: this one %s", wrong);
+	return NULL;
+}
+
+static const struct choice cancel_words[] = {{"none", false}, {"forward", true}, {0}};
+
 static const struct field listener_fields[] = {
 	{"address", field_text, FIELD_AT(struct listener_config, address), .traits = FIELD_REQUIRED,
 		.item = item_listen_address},
 	{"accept_proxy", networks_field, .offset = 0},
 	{"starttls", starttls_list_field, FIELD_AT(struct listener_config, prefaces)},
+	{"host", name_field, FIELD_AT(struct listener_config, host)},
+	{"default_host", name_field, FIELD_AT(struct listener_config, default_host)},
+	{"hosts", field_strings, FIELD_AT(struct listener_config, hosts), .min = 1,
+		.item = item_host_key},
+	{"cancel", field_choice, FIELD_AT(struct listener_config, forwards_cancel),
+		.choices = cancel_words},
 	{0},
 };
+
+static bool can_cancel(const struct listener_config *listener)
+{
+	for (size_t i = 0; listener->prefaces && listener->prefaces[i]; i++)
+		if (listener->prefaces[i]->cancel)
+			return true;
+	return false;
+}
+
+/* What must hold between the fields. */
+static void check_listener(
+	struct reader *reader, const struct place *place, const struct listener_config *listener)
+{
+	struct place cancel = place_member(place, "cancel");
+	struct place host = place_member(place, "host");
+	if (listener->host && (listener->default_host || listener->hosts.count > 0))
+		place_error(&host, reader->report,
+			"all clients are for this host: \"default_host\" and \"hosts\" have no effect "
+			"beside it");
+	if (!listener->forwards_cancel)
+		return;
+	if (!can_cancel(listener))
+		place_error(&cancel, reader->report,
+			"expected a listener with \"starttls\": \"postgres\"");
+	else if (!listener->host && !listener->default_host)
+		place_error(&cancel, reader->report,
+			"\"host\" or \"default_host\" is missing beside it: a request to cancel has "
+			"no name");
+}
+
+static void read_listener_object(struct reader *reader, const struct place *place,
+	const cJSON *value, struct listener_config *out)
+{
+	fields_read(reader, listener_fields, place, value, out);
+	check_listener(reader, place, out);
+}
 
 static void read_listener(struct reader *reader, const struct place *place, const cJSON *value,
 	struct listener_config *out)
@@ -154,7 +228,7 @@ static void read_listener(struct reader *reader, const struct place *place, cons
 	if (cJSON_IsString(value))
 		out->address = item_listen_address(reader, place, value->valuestring);
 	else if (cJSON_IsObject(value))
-		fields_read(reader, listener_fields, place, value, out);
+		read_listener_object(reader, place, value, out);
 	else
 		field_expected(reader, place,
 			"an address such as \":443\" or {\"address\": \":443\"}", value);

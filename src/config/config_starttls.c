@@ -69,5 +69,5 @@ void starttls_list_field(struct reader *reader, const struct field *field,
 	}
 	check_together(reader, place, list, count);
 	if (count > 0)
-		*(const struct preface ***)out = list;
+		*(const struct preface *const **)out = list;
 }

@@ -23,6 +23,7 @@
 #include "route/routes_stats.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/user.h"
+#include "session/cancel_keys.h"
 #include "upgrade/handover.h"
 #include "upgrade/upgrade.h"
 #include "upstream/health_checks.h"
@@ -320,6 +321,7 @@ static bool create_stores(struct daemon *daemon, struct err *err)
 {
 	return (daemon->store = tls_store_create(err)) && (daemon->servers = servers_create()) &&
 		(daemon->limits.sources = sources_create()) &&
+		(daemon->limits.cancel_keys = cancel_keys_create()) &&
 		(daemon->limits.route_stats = route_stats_table_create());
 }
 
@@ -519,6 +521,7 @@ void daemon_destroy(struct daemon *daemon)
 	servers_destroy(daemon->servers);
 	sources_destroy(daemon->limits.sources);
 	route_stats_table_destroy(daemon->limits.route_stats);
+	cancel_keys_destroy(daemon->limits.cancel_keys);
 	if (daemon->loop)
 		ev_loop_destroy(daemon->loop);
 	free(daemon);

@@ -135,7 +135,7 @@ static bool networks_equal(const struct listener_config *one, const struct liste
 }
 
 /* Lists that end in NULL, or none; their items are entries of one registry. */
-static bool prefaces_equal(const struct preface **one, const struct preface **other)
+static bool prefaces_equal(const struct preface *const *one, const struct preface *const *other)
 {
 	if (!one || !other)
 		return one == other;
@@ -144,13 +144,27 @@ static bool prefaces_equal(const struct preface **one, const struct preface **ot
 	return *one == *other;
 }
 
+static bool names_equal(const struct server_name *one, const struct server_name *other)
+{
+	return text_equal(one ? one->text : NULL, other ? other->text : NULL);
+}
+
+static bool listener_equal(const struct listener_config *one, const struct listener_config *other)
+{
+	return networks_equal(one, other) && prefaces_equal(one->prefaces, other->prefaces) &&
+		names_equal(one->host, other->host) &&
+		names_equal(one->default_host, other->default_host) &&
+		strings_equal(&one->hosts, &other->hosts) &&
+		one->forwards_cancel == other->forwards_cancel;
+}
+
 /* Of the listeners that stay. */
 static bool listeners_equal(const struct config *one, const struct config *other)
 {
 	for (size_t i = 0; i < config_listener_count(one); i++) {
 		const struct listener_config *a = config_listener(one, i);
 		const struct listener_config *b = listener_of_address(other, a->address);
-		if (b && (!networks_equal(a, b) || !prefaces_equal(a->prefaces, b->prefaces)))
+		if (b && !listener_equal(a, b))
 			return false;
 	}
 	return true;

@@ -24,6 +24,11 @@ static void print_answer(struct out *out, const struct decision *decision)
 		out_text(out, "answer",
 			"421 Misdirected Request, under the certificate of another host");
 		return;
+	case OUTCOME_REFUSAL:
+		snprintf(text, sizeof text, "an error of %s, after the handshake",
+			decision->protocol->title);
+		out_text(out, "answer", text);
+		return;
 	}
 }
 

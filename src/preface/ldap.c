@@ -16,6 +16,7 @@ enum { /* RFC 4511: tags, and codes of results */
 	TAG_REQUEST_NAME = 0x80,
 	RESULT_SUCCESS = 0,
 	RESULT_CONFIDENTIALITY_REQUIRED = 13,
+	RESULT_UNAVAILABLE = 52,
 };
 
 /* A tag and a length; false: they are not all there, or longer than a message may be. */
@@ -122,11 +123,13 @@ static enum talk ldap_back(
 	return TALK_DONE;
 }
 
-/* A Notice of Disconnection (section 4.4.1): confidentialityRequired. */
-static void ldap_refuse(const char *words, struct buf *say)
+/* A Notice of Disconnection (section 4.4.1). */
+static void ldap_refuse(enum preface_refusal why, const char *words, struct buf *say)
 {
-	static const uint8_t notice[] = {TAG_SEQUENCE, 36, TAG_INTEGER, 1, 0, TAG_EXTENDED_RESPONSE,
-		31, TAG_ENUMERATED, 1, RESULT_CONFIDENTIALITY_REQUIRED, 4, 0, 4, 0, 0x8a, 22};
+	uint8_t result =
+		why == REFUSAL_PROTOCOL ? RESULT_CONFIDENTIALITY_REQUIRED : RESULT_UNAVAILABLE;
+	const uint8_t notice[] = {TAG_SEQUENCE, 36, TAG_INTEGER, 1, 0, TAG_EXTENDED_RESPONSE, 31,
+		TAG_ENUMERATED, 1, result, 4, 0, 4, 0, 0x8a, 22};
 	(void)words;
 	preface_say(say, notice, sizeof notice);
 	preface_say(say, "1.3.6.1.4.1.1466.20036", 22);

@@ -110,7 +110,9 @@ static enum talk pop3_back(
 				    : "the server declines STLS");
 	if (!is_status(line, "+OK"))
 		return refuse_pop3(state, "the server does not speak POP3");
-	if (!is_greeting)
+	if (is_greeting && state->greeting)
+		preface_say(state->greeting, heard.data, *used);
+	if (!is_greeting || state->is_plain)
 		return TALK_DONE;
 	if (*used < heard.len)
 		return refuse_pop3(state, "the server answers before it is asked");
@@ -119,8 +121,9 @@ static enum talk pop3_back(
 	return TALK_SAY;
 }
 
-static void pop3_refuse(const char *words, struct buf *say)
+static void pop3_refuse(enum preface_refusal why, const char *words, struct buf *say)
 {
+	(void)why;
 	say_text(say, "-ERR ");
 	say_text(say, words);
 	say_text(say, "\r\n");

@@ -57,9 +57,21 @@ static bool is_greeting(const struct preface *preface)
 	return preface && preface->speaks_first;
 }
 
-bool preface_fits(const struct preface *front, const struct preface *back)
+const struct preface *preface_of_alpn(struct span id)
 {
-	return front == back || (!is_greeting(front) && !is_greeting(back));
+	for (size_t i = 0; i < ENTRIES; i++)
+		if (registry[i]->alpn && span_equal(id, span_of_string(registry[i]->alpn)))
+			return registry[i];
+	return NULL;
+}
+
+bool preface_fits(const struct preface *front, const struct preface *back, bool is_terminated)
+{
+	if (front == back || (!is_greeting(front) && !is_greeting(back)))
+		return true;
+	if (!is_terminated)
+		return false;
+	return is_greeting(front) ? back == NULL : front == NULL && !back->joined;
 }
 
 size_t preface_heard_max(const struct preface *preface)

@@ -30,25 +30,109 @@ static bool can_read_page(struct span offered, struct span *agreed)
 	return is_web;
 }
 
+static bool is_listed(const struct strings *names, const struct host *host)
+{
+	for (size_t i = 0; i < names->count; i++)
+		if (strcmp(names->items[i], host->name) == 0)
+			return true;
+	return false;
+}
+
+/* "hosts" of a listener: the others do not exist there, and their certificates are not shown. */
+static bool is_served(const struct route_facts *facts, const struct host *host)
+{
+	const struct listener_config *listener = facts->listener;
+	return !listener || listener->hosts.count == 0 || is_listed(&listener->hosts, host);
+}
+
+static const struct route *certificate_of_listed(
+	const struct routes *routes, const struct listener_config *listener)
+{
+	for (size_t i = 0; i < listener->hosts.count; i++) {
+		const struct route *route = routes_find(
+			routes, span_of_string(listener->hosts.items[i]), span_of(NULL, 0));
+		if (route && route->tls)
+			return route;
+	}
+	return NULL;
+}
+
+static const struct route *closest_of(const struct routes *routes, const struct route_facts *facts)
+{
+	if (facts->listener && facts->listener->hosts.count > 0)
+		return certificate_of_listed(routes, facts->listener);
+	return routes_closest(routes, &facts->hello->sni);
+}
+
+static bool speaks(const struct preface *const *prefaces, const struct preface *protocol)
+{
+	for (; prefaces && *prefaces; prefaces++)
+		if (*prefaces == protocol)
+			return true;
+	return false;
+}
+
+/*
+ * The id of a protocol that needs one, where it is spoken: by what preceded TLS, by the listener, or by the backend
+ * (NULL: unknown). The client may have requested TLS or begin with it.
+ */
+static struct span protocol_id(const struct route_facts *facts, const struct preface *back)
+{
+	const struct preface *const *prefaces = facts->listener ? facts->listener->prefaces : NULL;
+	struct span offered = facts->hello->alpn, id;
+	if (!prefaces && !back && !facts->preface)
+		return span_of(NULL, 0);
+	while (alpn_next(&offered, &id)) {
+		const struct preface *protocol = preface_of_alpn(id);
+		if (protocol &&
+			(protocol == back || protocol == facts->preface ||
+				speaks(prefaces, protocol)))
+			return id;
+	}
+	return span_of(NULL, 0);
+}
+
+/* Where the protocol has words for it, a client that will have its handshake hears them. */
+static void decide_words(struct decision *out, const struct route *shown)
+{
+	if (!out->protocol || !out->protocol->refuse || !shown || !shown->tls_no_client_auth)
+		return;
+	out->outcome = OUTCOME_REFUSAL;
+	out->context = shown->tls_no_client_auth;
+}
+
+/* A page is for who reads HTTP. */
+static bool decide_page(
+	const struct routes *routes, const struct route_facts *facts, struct decision *out)
+{
+	bool is_web = !facts->preface || facts->preface->is_web;
+	if (!is_web || !can_read_page(facts->hello->alpn, &out->alpn))
+		return false;
+	out->closest = closest_of(routes, facts);
+	if (!out->closest)
+		return false;
+	out->outcome = OUTCOME_PAGE_421;
+	out->context = out->closest->tls_no_client_auth;
+	return true;
+}
+
 /* A client that speaks another protocol would take a page for the first bytes of that. */
 static void decide_unknown_name(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out)
 {
 	static const char words[] = "unknown server name";
-	const struct client_hello *hello = facts->hello;
-	const struct route *closest = NULL;
-	bool is_web = !facts->preface || facts->preface->is_web;
-	if (is_web && can_read_page(hello->alpn, &out->alpn))
-		closest = routes_closest(routes, &hello->sni);
-	if (!closest) {
-		decide_alert(out, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, words, NULL);
-		return;
-	}
-	out->outcome = OUTCOME_PAGE_421;
+	struct span id = protocol_id(facts, NULL);
 	out->reason = END_NO_HOST;
 	out->words = words;
-	out->closest = closest;
-	out->context = closest->tls_no_client_auth;
+	if (id.len == 0 && decide_page(routes, facts, out))
+		return;
+	decide_alert(out, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, words, NULL);
+	out->alpn = id;
+	if (id.len > 0)
+		out->protocol = preface_of_alpn(id);
+	const struct route *closest = out->protocol ? closest_of(routes, facts) : NULL;
+	decide_words(out, closest);
+	out->closest = out->outcome == OUTCOME_REFUSAL ? closest : NULL;
 }
 
 static bool is_offered(struct span offered, struct span wanted)
@@ -77,10 +161,16 @@ static struct route *match_entry(const struct host *host, struct span offered, s
  * The host itself, and the first of its "offer_alpn" that the client offers. A client that offers
  * some, and none of those, is refused (RFC 7301 section 3.2).
  */
-static struct route *match_own(struct route *own, struct span offered, struct span *agreed)
+static struct route *match_own(
+	struct route *own, const struct route_facts *facts, struct span *agreed)
 {
-	if (!own || !own->tls || offered.len == 0 || own->offer_alpn.count == 0)
+	struct span offered = facts->hello->alpn;
+	if (!own || !own->tls || offered.len == 0)
 		return own;
+	if (own->offer_alpn.count == 0) {
+		*agreed = protocol_id(facts, own->backend->starttls);
+		return own;
+	}
 	for (size_t i = 0; i < own->offer_alpn.count; i++) {
 		struct span id = span_of_string(own->offer_alpn.items[i]);
 		if (is_offered(offered, id)) {
@@ -97,21 +187,36 @@ static void decide_route(
 	struct span offered = facts->hello->alpn;
 	struct route *route = match_entry(host, offered, &out->alpn);
 	if (!route)
-		route = match_own(host->own, offered, &out->alpn);
+		route = match_own(host->own, facts, &out->alpn);
 	if (!route) {
 		decide_alert(out, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
 			"no common application protocol", NULL);
 		return;
 	}
-	if (!facts->is_preface_unknown && !preface_fits(facts->preface, route->backend->starttls)) {
+	if (!facts->is_preface_unknown &&
+		!preface_fits(facts->preface, route->backend->starttls, route->tls != NULL)) {
 		decide_alert(out, ALERT_NO_APPLICATION_PROTOCOL, END_NO_PROTOCOL,
 			"the greeting of the listener is not that of the backend", NULL);
 		return;
 	}
 	out->route = route;
 	out->context = route->tls;
-	if (facts->is_drained || atomic_load_explicit(&route->drained, memory_order_relaxed))
+	if (!out->protocol && route->tls && out->alpn.len > 0)
+		out->protocol = preface_of_alpn(out->alpn);
+	if (facts->is_drained || atomic_load_explicit(&route->drained, memory_order_relaxed)) {
 		decide_alert(out, ALERT_INTERNAL_ERROR, END_DRAINED, "drained", NULL);
+		decide_words(out, route);
+	}
+}
+
+/* "host" of a listener: all clients are for it; "default_host": those that send no name. */
+static const struct server_name *name_of(const struct route_facts *facts)
+{
+	const struct listener_config *listener = facts->listener;
+	const struct server_name *sent = &facts->hello->sni;
+	if (listener && listener->host)
+		return listener->host;
+	return listener && listener->default_host && sent->len == 0 ? listener->default_host : sent;
 }
 
 static void decide_whole(
@@ -127,8 +232,8 @@ static void decide_whole(
 		decide_alert(out, ALERT_DECODE_ERROR, END_BAD_HELLO, "ALPN", hello->alpn_error);
 		return;
 	}
-	const struct host *host = routes_host_of(routes, &hello->sni);
-	if (host)
+	const struct host *host = routes_host_of(routes, name_of(facts));
+	if (host && is_served(facts, host))
 		decide_route(host, facts, out);
 	else
 		decide_unknown_name(routes, facts, out);
@@ -137,7 +242,7 @@ static void decide_whole(
 void route_decide(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out)
 {
-	*out = (struct decision){.outcome = OUTCOME_ROUTE};
+	*out = (struct decision){.outcome = OUTCOME_ROUTE, .protocol = facts->preface};
 	switch (facts->verdict) {
 	case HELLO_WHOLE:
 		decide_whole(routes, facts, out);
@@ -168,6 +273,7 @@ void decision_refuse_full(struct decision *decision)
 {
 	decide_alert(decision, ALERT_INTERNAL_ERROR, END_LIMIT,
 		"max_connections of the host reached", NULL);
+	decide_words(decision, decision->route);
 }
 
 void decision_text(const struct decision *decision, char out[DECISION_TEXT_MAX])

@@ -226,6 +226,8 @@ static void build_route(struct builder *builder, const char *host,
 		.config = &config->backend, .report = report_host_backend, .route = config};
 	route->backend = build_backend(builder, &request);
 	route->acl = build_acl(builder, config);
+	if (route->backend)
+		route->backend->is_behind_tls |= config->mode == MODE_TERMINATE;
 	if (config->mode == MODE_TERMINATE) {
 		build_tls(builder, host, config, route);
 		build_check_coalescing(builder, config, route);
@@ -352,51 +354,6 @@ static void build_forwards(struct builder *builder)
 	builder->no_memory |= !routes->forwards;
 }
 
-/* Greetings. A mismatch in one connection is found by choose_route; here, what no connection can use. */
-
-static bool has_listener_for(const struct config *config, const struct preface *starttls)
-{
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct preface **prefaces = config->listeners[i].prefaces;
-		if (preface_fits(prefaces ? *prefaces : NULL, starttls))
-			return true;
-	}
-	return false;
-}
-
-static bool has_backend_for(const struct routes *routes, const struct preface *starttls)
-{
-	for (size_t i = 0; i < routes->backends.count; i++) {
-		const struct backend *backend = routes->backends.items[i];
-		if (preface_fits(starttls, backend->starttls))
-			return true;
-	}
-	return false;
-}
-
-static void check_greetings(struct builder *builder)
-{
-	const struct routes *routes = builder->routes;
-	const struct config *config = routes->config;
-	for (size_t i = 0; i < config->listener_count; i++) {
-		const struct listener_config *listener = &config->listeners[i];
-		const struct preface *first = listener->prefaces ? *listener->prefaces : NULL;
-		if (first && first->speaks_first && !has_backend_for(routes, first))
-			report_error(builder->report,
-				"%s.starttls: no host has a backend with \"starttls\": \"%s\"",
-				listener->where, first->name);
-	}
-	for (size_t i = 0; i < routes->backends.count; i++) {
-		const struct backend *backend = routes->backends.items[i];
-		const struct preface *starttls = backend->starttls;
-		if (starttls && starttls->speaks_first && !has_listener_for(config, starttls))
-			report_error(builder->report,
-				"%s: the backend of \"%s\" has \"starttls\": \"%s\", and no "
-				"listener has it",
-				builder->setup->path, backend->servers[0].text, starttls->name);
-	}
-}
-
 static void warn_of_groups(struct builder *builder)
 {
 	const struct tls_groups *groups = tls_store_groups(builder->setup->store);
@@ -432,7 +389,7 @@ struct routes *routes_load(
 	routes->config = config_read(setup->path, on_host, &builder, report);
 	note_config_paths(&builder, setup->path);
 	if (routes->config) {
-		check_greetings(&builder);
+		build_check_listeners(&builder);
 		build_forwards(&builder);
 	}
 	host_table_seal(&routes->hosts);

@@ -13,7 +13,8 @@ static void log_source(struct log_line *line, const struct session *session)
 	session_source_text(session, text);
 	log_text(line, "client", text);
 	log_text(line, "listener", session->listener->text);
-	log_text(line, "preface", session->preface ? session->preface->name : NULL);
+	bool has_preface = session->preface && !session->is_direct_tls;
+	log_text(line, "preface", has_preface ? session->preface->name : NULL);
 }
 
 static void log_alpn(struct log_line *line, struct span alpn)

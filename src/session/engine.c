@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "net/socket.h"
 #include "session/access_log.h"
+#include "session/join.h"
 #include "session/session_iter.h"
 #include "session/session_stats.h"
 
@@ -256,6 +257,8 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 	stream_destroy(session->upstream);
 	release_limits(session);
 	unlink_session(session);
+	join_destroy(session->join);
+	cancel_keys_withdraw(service->limits->cancel_keys, session->cancel_key);
 	routes_unref(session->routes);
 	free(session->upstream_text);
 	free(session->forwarding);

@@ -65,7 +65,7 @@ static void add_bytes(struct session *session)
 {
 	struct counters *counters = session->service->counters;
 	struct forwarding *forwarding = session->forwarding;
-	if (!session->relay)
+	if (!forwarding)
 		return;
 	uint64_t more_up = session_up(session) - forwarding->counted_up;
 	uint64_t more_down = session_down(session) - forwarding->counted_down;

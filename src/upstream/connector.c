@@ -36,9 +36,16 @@ static enum connect_state fail_dial(struct connector *connector, int error)
 	return connector_fail(connector, CONNECT_DIAL, stream_error_text(error));
 }
 
+/* The protocol of the conversation. */
+static const struct preface *talk_preface(const struct connector *connector)
+{
+	const struct connector_setup *setup = &connector->setup;
+	return connector->phase == PHASE_GREETING ? setup->greeter : setup->starttls;
+}
+
 static enum connect_state fail_preface(struct connector *connector, const char *why)
 {
-	snprintf(connector->why, sizeof connector->why, "%s: %s", connector->setup.starttls->title,
+	snprintf(connector->why, sizeof connector->why, "%s: %s", talk_preface(connector)->title,
 		why);
 	return connector_fail(connector, CONNECT_PREFACE, connector->why);
 }
@@ -83,6 +90,7 @@ static enum connect_state connector_expire(struct connector *connector)
 	case PHASE_HEADER:
 		return connector_fail(connector, CONNECT_HEADER, "timeout");
 	case PHASE_PREFACE:
+	case PHASE_GREETING:
 		return fail_preface(connector, "timeout");
 	case PHASE_TLS:
 		break;
@@ -120,6 +128,16 @@ static void on_ready(void *owner, struct stream *stream, int events)
 
 /* TLS. */
 
+static enum connect_state begin_talk(struct connector *connector, enum connect_phase phase);
+
+/* All is done but a greeting that nobody waits for. */
+static enum connect_state connector_secured(struct connector *connector)
+{
+	if (connector->setup.greeter)
+		return begin_talk(connector, PHASE_GREETING);
+	return connector->state = CONNECT_READY;
+}
+
 static enum connect_state shake_hands(struct connector *connector)
 {
 	struct stream *stream = connector->stream;
@@ -133,7 +151,7 @@ static enum connect_state shake_hands(struct connector *connector)
 	case IO_DONE:
 		break;
 	}
-	return connector->state = CONNECT_READY;
+	return connector_secured(connector);
 }
 
 static enum connect_state begin_tls(struct connector *connector)
@@ -141,7 +159,7 @@ static enum connect_state begin_tls(struct connector *connector)
 	const struct connector_setup *setup = &connector->setup;
 	struct err err;
 	if (!setup->tls)
-		return connector->state = CONNECT_READY;
+		return connector_secured(connector);
 	struct stream *tls =
 		tls_connect_stream(setup->ctx, connector->stream, setup->tls, setup->alpn, &err);
 	if (!tls)
@@ -157,6 +175,8 @@ static enum connect_state end_talk(struct connector *connector)
 {
 	free(connector->talk);
 	connector->talk = NULL;
+	if (connector->phase == PHASE_GREETING)
+		return connector->state = CONNECT_READY;
 	return begin_tls(connector);
 }
 
@@ -176,7 +196,7 @@ static enum talk take_turn(struct connector *connector)
 	uint8_t room[PREFACE_SAY_MAX];
 	struct buf words = {.data = room, .size = sizeof room};
 	size_t used = 0;
-	enum talk verdict = connector->setup.starttls->back(
+	enum talk verdict = talk_preface(connector)->back(
 		&talk->state, span_of(talk->heard, talk->len), &used, &words);
 	talk->len -= used;
 	memmove(talk->heard, talk->heard + used, talk->len);
@@ -207,6 +227,8 @@ static enum connect_state talk_on(struct connector *connector)
 	case TALK_NOT_MINE:
 		return fail_preface(connector, "the server speaks another protocol");
 	case TALK_LEAVE:
+	case TALK_CANCEL:
+	case TALK_CONNECT:
 		return fail_preface(connector, "the conversation ends without TLS");
 	case TALK_REFUSE:
 		break;
@@ -233,18 +255,29 @@ static enum connect_state preface_read(struct connector *connector)
 	return talk_on(connector);
 }
 
-static enum connect_state begin_preface(struct connector *connector)
+static enum connect_state begin_talk(struct connector *connector, enum connect_phase phase)
 {
-	const struct preface *preface = connector->setup.starttls;
-	if (!preface)
-		return begin_tls(connector);
-	size_t size = preface_heard_max(preface);
-	connector->phase = PHASE_PREFACE;
+	const struct connector_setup *setup = &connector->setup;
+	connector->phase = phase;
+	size_t size = preface_heard_max(talk_preface(connector));
 	connector->talk = calloc(1, sizeof *connector->talk + size);
 	if (!connector->talk)
 		return fail_preface(connector, "out of memory");
+	if (setup->greeting)
+		setup->greeting->start = setup->greeting->end = 0;
 	connector->talk->size = size;
+	connector->talk->state = (struct talk_state){.is_plain = phase == PHASE_GREETING,
+		.host = setup->tls ? tls_peer_name(setup->tls) : NULL,
+		.greeting = setup->greeting,
+		.memory = setup->memory};
 	return talk_on(connector);
+}
+
+static enum connect_state begin_preface(struct connector *connector)
+{
+	if (!connector->setup.starttls)
+		return begin_tls(connector);
+	return begin_talk(connector, PHASE_PREFACE);
 }
 
 /* The header; a new connection's send buffer has room for it. */
@@ -272,13 +305,18 @@ static void adopt_socket(struct connector *connector, int fd)
 	stream_set_driver(connector->stream, on_ready, connector);
 }
 
+static bool needs_answer(const struct connector_setup *setup)
+{
+	return setup->starttls || setup->tls || setup->greeter;
+}
+
 static enum connect_state connector_connected(struct connector *connector)
 {
 	const struct connector_setup *setup = &connector->setup;
 	connector->connected_us = clock_now_us();
 	socket_keep_alive(stream_raw_in(connector->stream), setup->keepalive_ms);
 	if (setup->secure_ms != CONNECT_SAME_LIMIT)
-		set_limit(connector, setup->starttls || setup->tls ? setup->secure_ms : 0);
+		set_limit(connector, needs_answer(setup) ? setup->secure_ms : 0);
 	return send_header(connector);
 }
 
@@ -347,6 +385,7 @@ static enum connect_state connector_advance(struct connector *connector)
 	case PHASE_CONNECT:
 		return conclude_connect(connector);
 	case PHASE_PREFACE:
+	case PHASE_GREETING:
 		return preface_read(connector);
 	case PHASE_TLS:
 		return shake_hands(connector);

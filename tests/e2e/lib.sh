@@ -600,7 +600,7 @@ send_hex() { # HEX [OPTION of rawclient...]: prints "received HEX ended fin ..."
 send_text() { # TEXT, as for printf %b [OPTION of rawclient...]: prints the lines of the answer, "ended fin"
 	printf %b "$1" >"$TMP/.bytes"
 	rawclient --raw --file "$TMP/.bytes" --timeout 8 "${@:2}" "127.0.0.1:${PORT:-$front}" 2>"$TMP/.ended" |
-		tr -d '\r'
+		tr -d '\r\0'
 	grep -o 'ended [a-z]*' "$TMP/.ended"
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "fake_stream.h"
+#include "session/cancel_keys.h"
 #include "session/engine.h"
 #include "session/revalidate.h"
 #include "session/session_stats.h"
@@ -144,6 +145,7 @@ static inline struct rig *rig_new(void)
 	rig->servers = servers_create();
 	rig->limits = (struct limits){.connections_max = 100,
 		.sources = sources_create(),
+		.cancel_keys = cancel_keys_create(),
 		.route_stats = route_stats_table_create()};
 	struct service *service = &rig->service;
 	assert_true(loop_ctx_init(&service->ctx, loop, &err));
@@ -183,6 +185,7 @@ static inline void rig_destroy(struct rig *rig)
 	counters_destroy(service->counters);
 	ev_loop_destroy(loop);
 	sources_destroy(rig->limits.sources);
+	cancel_keys_destroy(rig->limits.cancel_keys);
 	route_stats_table_destroy(rig->limits.route_stats);
 	tls_store_destroy(rig->store);
 	servers_destroy(rig->servers);

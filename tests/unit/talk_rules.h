@@ -46,6 +46,10 @@ static inline const char *talk_breach(enum talk verdict, const struct talk_state
 		if (!state->error)
 			return "REFUSE: without an error";
 		return is_printable(state->error) ? NULL : "REFUSE: the error is not printable";
+	case TALK_CANCEL:
+		return used == len && buf_used(say) <= PREFACE_KEY_MAX ? NULL : "CANCEL: no key";
+	case TALK_CONNECT:
+		return "CONNECT: it is joined's alone";
 	case TALK_DONE:
 	case TALK_LEAVE:
 		break;

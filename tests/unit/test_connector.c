@@ -832,6 +832,11 @@ static void start_in_phase(struct bench *bench, enum connect_phase phase)
 		bind_server(bench, 8);
 		bench->setup.starttls = preface_find("ldap");
 		break;
+	case PHASE_GREETING:
+		bind_server(bench, 8);
+		bench->setup.greeter = preface_find("pop3");
+		bench->setup.tls = NULL;
+		break;
 	case PHASE_TLS:
 		bind_server(bench, 8);
 		break;
@@ -851,7 +856,7 @@ static void cancelling_leaves_nothing(void **state)
 	unsigned before = 0;
 	/* The first round opens what the resolver keeps. */
 	for (int round = 0; round < 3; round++)
-		for (enum connect_phase phase = PHASE_DIAL; phase <= PHASE_TLS; phase++) {
+		for (enum connect_phase phase = PHASE_DIAL; phase <= PHASE_GREETING; phase++) {
 			bench->setup = setup;
 			bench->setup.tls = phase == PHASE_TLS ? peer : NULL;
 			start_in_phase(bench, phase);

@@ -383,7 +383,7 @@ static void model_route(const struct model_host *host, const struct client *clie
 	bool is_refused = host->offer_count > 0 && client->alpn_count > 0 && agreed[0] == '-';
 	if (entry == &host->own && (!host->has_own || is_refused))
 		strcpy(out, "alert no_application_protocol no common application protocol");
-	else if (client->preface == &greets) /* and no backend of a table does */
+	else if (client->preface == &greets && !entry->terminates) /* and no backend does */
 		strcpy(out,
 			"alert no_application_protocol "
 			"the greeting of the listener is not that of the backend");
@@ -441,6 +441,9 @@ static void write_decision(
 		assert_ptr_equal(decision->context, decision->closest->tls_no_client_auth);
 		snprintf(out, size, "421 %u %s",
 			shared_labels(decision->closest->host, client->name), agreed);
+		return;
+	case OUTCOME_REFUSAL: /* no preface here has words */
+		fail_msg("a refusal in words");
 		return;
 	}
 }

@@ -13,22 +13,22 @@ static void a_greeting_in_front_needs_the_same_behind(void **state)
 	static const struct preface other = {.name = "other", .speaks_first = true};
 	static const struct preface silent = {.name = "silent"};
 	(void)state;
-	assert_true(preface_fits(&greets, &greets));
-	assert_false(preface_fits(&greets, &other));
-	assert_false(preface_fits(&greets, &silent));
-	assert_false(preface_fits(&greets, NULL));
-	assert_false(preface_fits(NULL, &greets));
-	assert_false(preface_fits(&silent, &greets));
+	assert_true(preface_fits(&greets, &greets, false));
+	assert_false(preface_fits(&greets, &other, false));
+	assert_false(preface_fits(&greets, &silent, false));
+	assert_false(preface_fits(&greets, NULL, false));
+	assert_false(preface_fits(NULL, &greets, false));
+	assert_false(preface_fits(&silent, &greets, false));
 }
 
 static void without_greetings_the_ends_are_independent(void **state)
 {
 	static const struct preface one = {.name = "one"}, other = {.name = "other"};
 	(void)state;
-	assert_true(preface_fits(NULL, NULL));
-	assert_true(preface_fits(&one, NULL));
-	assert_true(preface_fits(NULL, &one));
-	assert_true(preface_fits(&one, &other));
+	assert_true(preface_fits(NULL, NULL, false));
+	assert_true(preface_fits(&one, NULL, false));
+	assert_true(preface_fits(NULL, &one, false));
+	assert_true(preface_fits(&one, &other, false));
 }
 
 static void a_call_has_its_maximum(void **state)

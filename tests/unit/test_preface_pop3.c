@@ -135,7 +135,7 @@ static void a_refusal_is_in_the_words_of_pop3(void **state)
 	uint8_t room[PREFACE_SAY_MAX];
 	struct buf say = {.data = room, .size = sizeof room};
 	(void)state;
-	preface_find("pop3")->refuse("too long", &say);
+	preface_find("pop3")->refuse(REFUSAL_PROTOCOL, "too long", &say);
 	assert_int_equal(buf_used(&say), 15);
 	assert_memory_equal(say.data, "-ERR too long\r\n", 15);
 }

@@ -493,8 +493,9 @@ static enum talk toy_front(
 	return TALK_REFUSE;
 }
 
-static void toy_refuse(const char *words, struct buf *say)
+static void toy_refuse(enum preface_refusal why, const char *words, struct buf *say)
 {
+	(void)why;
 	preface_say(say, "NO: ", 4);
 	preface_say(say, words, strlen(words));
 }

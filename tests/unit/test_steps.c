@@ -478,11 +478,17 @@ static void an_unknown_name_may_get_a_page(void **state)
 	close(fds[1]);
 	choose(rig, "other.test", "\x03ssh");
 	assert_refused(rig, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, "end=\"unknown server name\"");
-	session = rig_start_fake(rig, &client);
-	session->preface = preface_find("ldap"); /* nobody there reads pages */
-	fake_feed(&client, hello.data, hello.len);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(write(fds[1], hello.data, hello.len), hello.len);
+	rig_start_fd(rig, fds[0], rig_wait_steps);
+	session = rig->service.sessions;
+	session->preface = preface_find("ldap"); /* who reads words of LDAP, and no pages */
 	rig_go(session, ldap_steps);
-	assert_refused(rig, ALERT_UNRECOGNIZED_NAME, END_NO_HOST, "end=\"unknown server name\"");
+	assert_string_equal(session->step->name, "handshake_client");
+	assert_ptr_equal(session->step, refusal_steps);
+	assert_ptr_equal(session->context, route_of(rig, "web.test", "")->tls_no_client_auth);
+	session_end(session, END_KILLED, "killed");
+	close(fds[1]);
 }
 
 static void no_common_protocol_gets_an_alert(void **state)
@@ -1103,14 +1109,17 @@ static void lists_are_for_listeners(void **state)
 	struct route forward = {0};
 	(void)state;
 	assert_list(steps_for(&plain, NULL, false),
-		"admit_source sniff choose_route handshake_client connect_upstream relay ");
+		"admit_source sniff choose_route handshake_client first_message "
+		"connect_upstream join relay ");
 	assert_list(steps_for(NULL, NULL, false),
-		"admit_source sniff choose_route handshake_client connect_upstream relay ");
+		"admit_source sniff choose_route handshake_client first_message "
+		"connect_upstream join relay ");
 	assert_list(steps_for(&plain, &forward, false),
-		"admit_source acquire_slot connect_upstream relay ");
+		"admit_source acquire_slot connect_upstream join relay ");
 	assert_list(steps_for(&ldap, NULL, false), "admit_source preface sniff ");
 	assert_list(steps_for(&ldap, NULL, true), "preface admit_source ");
 	assert_list(misdirected_steps, "handshake_client answer_421 ");
+	assert_list(refusal_steps, "handshake_client say_refusal ");
 	assert_list(linger_steps, "send_close drain_input ");
 }
 

@@ -32,10 +32,14 @@ enum step_result step_sniff(struct session *session);            /* sniff.c */
 enum step_result step_choose_route(struct session *session);     /* choose_route.c */
 enum step_result step_acquire_slot(struct session *session);     /* choose_route.c */
 enum step_result step_handshake_client(struct session *session); /* handshake_client.c */
+enum step_result step_first_message(struct session *session);    /* join.c */
 enum step_result step_connect_upstream(struct session *session); /* connect_upstream.c */
 void cancel_connect_upstream(struct session *session);
+enum step_result step_join(struct session *session);        /* join.c */
+enum step_result step_send_cancel(struct session *session); /* cancel.c */
 enum step_result step_relay(struct session *session);       /* relay.c */
 enum step_result step_answer_421(struct session *session);  /* answer_421.c */
+enum step_result step_say_refusal(struct session *session); /* say_refusal.c */
 enum step_result step_send_close(struct session *session);  /* linger.c */
 enum step_result step_drain_input(struct session *session); /* linger.c */
 
@@ -48,6 +52,16 @@ enum step_result session_refuse_alert(
 
 /* The same as it was decided, with a page where that says so (choose_route.c). */
 enum step_result session_refuse_decision(struct session *session, const struct decision *decision);
+
+/* An unknown name, a drained or full host: a handshake, and words of the protocol (say_refusal.c). */
+extern const struct step refusal_steps[];
+
+/* Says why, in the client's protocol, within TLS; false: it has no words for that (say_refusal.c). */
+bool session_say_refusal(struct session *session, enum preface_refusal why, const char *words);
+
+/* Goes on as a client that cancels what the connection with that key does (cancel.c). */
+enum step_result session_cancel(
+	struct session *session, const struct preface *preface, struct span key);
 
 /* A PROXY header for the session's server, as its backend says: a connector_setup's write_header. */
 size_t write_proxy_header(void *session, uint8_t *out, size_t size);

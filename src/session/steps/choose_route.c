@@ -70,6 +70,9 @@ enum step_result session_refuse_decision(struct session *session, const struct d
 	switch (decision->outcome) {
 	case OUTCOME_PAGE_421:
 		return session_jump(session, misdirected_steps);
+	case OUTCOME_REFUSAL:
+		session_decide_end(session, decision->reason, why);
+		return session_jump(session, refusal_steps);
 	case OUTCOME_ALERT:
 		return session_refuse_alert(session, decision->alert, decision->reason, why);
 	case OUTCOME_ROUTE:
@@ -80,6 +83,12 @@ enum step_result session_refuse_decision(struct session *session, const struct d
 	return session_end(session, decision->reason, why);
 }
 
+static void adopt_protocol(struct session *session, const struct preface *protocol)
+{
+	session->is_direct_tls = protocol && !session->preface;
+	session->preface = protocol;
+}
+
 /* Runs in the callback that sniffed: the hello is still in the loop context's scratch. */
 enum step_result step_choose_route(struct session *session)
 {
@@ -87,17 +96,20 @@ enum step_result step_choose_route(struct session *session)
 	struct route_facts facts = {.verdict = HELLO_WHOLE,
 		.hello = hello,
 		.is_drained = all_drained(session),
-		.preface = session->preface};
+		.preface = session->preface,
+		.listener = session->listener_config};
 	struct decision decision;
 	route_decide(session->routes, &facts, &decision);
 	if (!keep_facts(session, hello, decision.alpn))
 		return session_end(session, END_NO_MEMORY, "out of memory");
 	session->route = decision.route;
 	session->context = decision.context;
+	adopt_protocol(session, decision.protocol);
 	if (decision.outcome == OUTCOME_ROUTE) {
 		if (acquire_slot(session))
 			return STEP_NEXT;
 		decision_refuse_full(&decision);
+		session->context = decision.context;
 	}
 	return session_refuse_decision(session, &decision);
 }

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/source_hash.h"
+#include "session/join.h"
 #include "session/session_stats.h"
 #include "session/steps/steps.h"
 
@@ -22,12 +23,22 @@ static struct connector *connector_of(const struct session *session)
 
 /* What was agreed on with the client is offered to the server; a forward has a list of its own. */
 
+/* A protocol that needs its id where TLS begins at once (RFC 7301) may have been requested without it. */
+static struct span session_alpn(const struct session *session)
+{
+	const struct preface *preface = session->preface;
+	struct span agreed = session->hello->alpn;
+	if (agreed.len > 0 || !preface || !preface->alpn || session->route->backend->starttls)
+		return agreed;
+	return span_of_string(preface->alpn);
+}
+
 static size_t alpn_size(const struct session *session)
 {
 	const struct strings *own = &session->route->offer_alpn;
 	size_t size = 0;
 	if (session->hello)
-		return 1 + session->hello->alpn.len;
+		return 1 + session_alpn(session).len;
 	for (size_t i = 0; i < own->count; i++)
 		size += 1 + strlen(own->items[i]);
 	return size;
@@ -48,19 +59,47 @@ static void set_alpn(struct session *session)
 	struct forwarding *forwarding = session->forwarding;
 	forwarding->alpn_len = 0;
 	if (session->hello)
-		add_alpn(forwarding, session->hello->alpn);
+		add_alpn(forwarding, session_alpn(session));
 	for (size_t i = 0; !session->hello && i < own->count; i++)
 		add_alpn(forwarding, span_of_string(own->items[i]));
 }
 
+/* Greetings, where TLS with the client is ours (preface/preface.h). */
+
+static bool is_greeted(const struct session *session)
+{
+	return session->preface && session->preface->speaks_first && !session->is_direct_tls;
+}
+
+static bool needs_greeting(const struct session *session)
+{
+	const struct preface *starttls = session->route->backend->starttls;
+	bool is_ours = session->context || session->route->is_forward;
+	return is_ours && starttls && starttls->speaks_first && !is_greeted(session);
+}
+
+static const struct preface *greeter_of(const struct session *session)
+{
+	bool is_twice = session->context && is_greeted(session);
+	return is_twice && !session->route->backend->starttls ? session->preface : NULL;
+}
+
+static const struct cancel_target *target_of(const struct session *session)
+{
+	return session->join ? session->join->target : NULL;
+}
+
 static bool begin_connect(struct session *session)
 {
+	if (needs_greeting(session) && !session->join && !(session->join = join_create()))
+		return false;
 	struct forwarding *forwarding = malloc(sizeof *forwarding + alpn_size(session));
 	if (!forwarding)
 		return false;
 	session->forwarding = forwarding;
 	connector_init(&forwarding->connector);
 	forwarding->counted_up = forwarding->counted_down = 0;
+	forwarding->joined_up = forwarding->joined_down = 0;
 	set_alpn(session);
 	session->at.connect.started_us = clock_now_us();
 	session->at.connect.tried = 0;
@@ -110,6 +149,9 @@ static enum step_result give_up(struct session *session)
 	const char *words = session->at.connect.failure;
 	if (words)
 		session_decide_end(session, session->at.connect.reason, words);
+	if (session->context &&
+		session_say_refusal(session, REFUSAL_NO_SERVER, "no server is available"))
+		return session_refuse(session, END_DIAL, "no server left");
 	return session_end(session, END_DIAL, "no server left");
 }
 
@@ -165,6 +207,13 @@ static void on_connect_done(void *owner)
 	session_advance(owner);
 }
 
+/* Where TLS is the client's, who cancels has none: the request goes in the clear, as it came. */
+static const struct preface *starttls_of(const struct session *session)
+{
+	bool is_clear = target_of(session) && !server_of(session)->tls;
+	return is_clear ? NULL : session->route->backend->starttls;
+}
+
 static enum connect_state start_connect(struct session *session, const struct endpoint *endpoint)
 {
 	const struct config *config = routes_config(session->routes);
@@ -177,7 +226,10 @@ static enum connect_state start_connect(struct session *session, const struct en
 		.plain = &forwarding->plain,
 		.write_header =
 			backend->proxy_protocol == PROXY_OUT_NONE ? NULL : write_proxy_header,
-		.starttls = backend->starttls,
+		.starttls = starttls_of(session),
+		.greeter = greeter_of(session),
+		.greeting = needs_greeting(session) ? &session->join->greeting : NULL,
+		.memory = session->join ? session->join->memory.bytes : NULL,
 		.tls = server_of(session)->tls,
 		.alpn = span_of(forwarding->alpn, forwarding->alpn_len),
 		.dial_ms = config->proxy.dial_timeout_ms,
@@ -187,11 +239,22 @@ static enum connect_state start_connect(struct session *session, const struct en
 	return connector_start(&forwarding->connector, &setup);
 }
 
+/* The one that the key leads to; on "cancel": "forward" each of them. */
+static int cancel_server(struct cancel_target *target, uint32_t tried)
+{
+	int count = (int)target->route->backend->count;
+	while (target->is_every && target->server + 1 < count && (tried >> target->server & 1))
+		target->server++;
+	return tried >> target->server & 1 ? -1 : target->server;
+}
+
 static bool choose_server(struct session *session)
 {
 	uint32_t *tried = &session->at.connect.tried;
 	session->server = -1;
-	if (__builtin_popcount(*tried) < SERVERS_TRIED_MAX)
+	if (target_of(session))
+		session->server = cancel_server(session->join->target, *tried);
+	else if (__builtin_popcount(*tried) < SERVERS_TRIED_MAX)
 		session->server = backend_choose(
 			session->route->backend, *tried, source_hash(&session->source.any));
 	if (session->server < 0)
@@ -208,7 +271,14 @@ static enum connect_state try_server(struct session *session)
 {
 	struct endpoint endpoint;
 	struct err err;
-	if (endpoint_parse(server_of(session)->text, &endpoint, &err))
+	char text[ADDRESS_TEXT_MAX];
+	const struct cancel_target *target = target_of(session);
+	const char *server = server_of(session)->text;
+	if (target && target->address.len > 0) {
+		address_text(&target->address.any, target->address.len, text);
+		server = text;
+	}
+	if (endpoint_parse(server, &endpoint, &err))
 		return start_connect(session, &endpoint);
 	note_failure(session, END_DIAL, err.text);
 	leave_server(session);

@@ -26,13 +26,19 @@ static bool on_admit(void *owner, const struct identity *identity, const char **
 	return admission.is_admitted;
 }
 
+/* A client that is refused in any case is not judged: its handshake carries the words. */
+static bool has_rules(const struct session *session)
+{
+	return session->route && session->route->acl && !session->end_words;
+}
+
 static bool begin_handshake(struct session *session, struct err *err)
 {
 	struct tls_accept accept = {.context = session->context,
 		.name = session->hello->sni,
 		.alpn = session->hello->alpn,
 		.binding = binding_of(session),
-		.admit = session->route && session->route->acl ? on_admit : NULL,
+		.admit = has_rules(session) ? on_admit : NULL,
 		.owner = session};
 	struct stream *stream =
 		tls_accept_stream(&session->service->ctx, session->client, &accept, err);

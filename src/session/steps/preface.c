@@ -37,7 +37,7 @@ static enum step_result refuse_client(struct session *session, const char *why, 
 	if (!is_said && !preface->refuse)
 		return session_end(session, END_BAD_PREFACE, text);
 	if (!is_said)
-		preface->refuse(why, words);
+		preface->refuse(REFUSAL_PROTOCOL, why, words);
 	send_words(session, words);
 	return session_refuse(session, END_BAD_PREFACE, text);
 }
@@ -49,6 +49,17 @@ static enum step_result let_client_leave(struct session *session, struct buf *wo
 		current_preface(session)->title);
 	send_words(session, words);
 	return session_refuse(session, END_DONE, text);
+}
+
+static enum step_result let_client_cancel(struct session *session, size_t used, struct buf *key)
+{
+	const struct preface *preface = current_preface(session);
+	if (!take_bytes(session, used))
+		return session_end(session, END_BAD_PREFACE, "client reset before ClientHello");
+	count_preface(session, preface);
+	session->preface = preface;
+	peek_done(session, &session->at.preface.peek);
+	return session_cancel(session, preface, span_of(key->data, buf_used(key)));
 }
 
 /* What is there already wakes the loop again: one turn of the conversation for each turn of the loop. */
@@ -86,7 +97,7 @@ static enum step_result take_turn(struct session *session, struct span heard);
 static enum step_result try_next(struct session *session, struct span heard)
 {
 	struct preface_state *state = &session->at.preface;
-	state->talk = (struct talk_state){0};
+	state->talk = (struct talk_state){.host = state->talk.host};
 	if (*++state->next)
 		return take_turn(session, heard);
 	peek_done(session, &state->peek);
@@ -118,6 +129,9 @@ static enum step_result take_turn(struct session *session, struct span heard)
 		return refuse_client(session, state->talk.error, &words);
 	case TALK_LEAVE:
 		return let_client_leave(session, &words);
+	case TALK_CANCEL:
+		return let_client_cancel(session, used, &words);
+	case TALK_CONNECT:
 	case TALK_SAY:
 	case TALK_DONE:
 		break;
@@ -131,12 +145,22 @@ static enum step_result take_turn(struct session *session, struct span heard)
 	return verdict == TALK_SAY ? await_answer(session) : conclude_preface(session);
 }
 
+/* The name that a greeting has. */
+static const char *host_of(const struct listener_config *listener)
+{
+	const struct server_name *name = listener ? listener->host : NULL;
+	if (listener && !name)
+		name = listener->default_host;
+	return name ? name->text : NULL;
+}
+
 static enum step_result run_prefaces(struct session *session, const struct preface *const *prefaces)
 {
 	struct preface_state *state = &session->at.preface;
 	size_t len;
 	if (session_enters_step(session)) {
 		*state = (struct preface_state){.next = prefaces};
+		state->talk.host = host_of(session->listener_config);
 		if (current_preface(session)->speaks_first)
 			return take_turn(session, span_of(NULL, 0));
 	}

@@ -20,6 +20,17 @@ static void end_relay(struct session *session, enum end_reason reason, const cha
 		session_end(session, reason, words);
 }
 
+/* The client has ended, its server has all of that, and closes without reading the end of TLS. */
+static bool is_end_by_reset(const struct session *session, bool is_client)
+{
+	const struct preface *preface = session->preface;
+	if (is_client || session->relay->up.state != PUMP_ENDED)
+		return false;
+	if (!preface)
+		preface = session->route->backend->starttls;
+	return preface && preface->ends_by_reset;
+}
+
 static void on_relay_ended(void *owner, struct stream *broken)
 {
 	struct session *session = owner;
@@ -31,7 +42,10 @@ static void on_relay_ended(void *owner, struct stream *broken)
 	}
 	snprintf(words, sizeof words, "%s: %s", is_client ? "client" : "upstream",
 		broken->error ? broken->error : "failed");
-	end_relay(session, is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE, words);
+	if (is_end_by_reset(session, is_client))
+		end_relay(session, END_DONE, "done");
+	else
+		end_relay(session, is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE, words);
 }
 
 /* Bytes to and fro, until both directions have ended. */

@@ -5,7 +5,9 @@ const struct step router_steps[] = {
 	{"sniff", step_sniff, NULL},
 	{"choose_route", step_choose_route, NULL},
 	{"handshake_client", step_handshake_client, NULL},
+	{"first_message", step_first_message, NULL},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
+	{"join", step_join, NULL},
 	{"relay", step_relay, NULL},
 	{0},
 };
@@ -14,6 +16,7 @@ const struct step forward_steps[] = {
 	{"admit_source", step_admit_source, NULL},
 	{"acquire_slot", step_acquire_slot, NULL},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
+	{"join", step_join, NULL},
 	{"relay", step_relay, NULL},
 	{0},
 };
@@ -46,6 +49,12 @@ static const struct step proxied_steps[] = {
 const struct step misdirected_steps[] = {
 	{"handshake_client", step_handshake_client, NULL},
 	{"answer_421", step_answer_421, NULL},
+	{0},
+};
+
+const struct step refusal_steps[] = {
+	{"handshake_client", step_handshake_client, NULL},
+	{"say_refusal", step_say_refusal, NULL},
 	{0},
 };
 

@@ -1,0 +1,85 @@
+#include "route/host_table.h"
+#include "route/routes.h"
+#include "route/routes_builder.h"
+
+/* Greetings. A mismatch in one connection is found by choose_route; here, what no connection can use. */
+
+static const struct preface *first_preface(const struct listener_config *listener)
+{
+	return listener->prefaces ? *listener->prefaces : NULL;
+}
+
+static bool has_listener_for(const struct config *config, const struct backend *backend)
+{
+	for (size_t i = 0; i < config->listener_count; i++)
+		if (preface_fits(first_preface(&config->listeners[i]), backend->starttls,
+			    backend->is_behind_tls))
+			return true;
+	return false;
+}
+
+static bool has_backend_for(const struct routes *routes, const struct preface *front)
+{
+	for (size_t i = 0; i < routes->backends.count; i++) {
+		const struct backend *backend = routes->backends.items[i];
+		if (preface_fits(front, backend->starttls, backend->is_behind_tls))
+			return true;
+	}
+	return false;
+}
+
+static void check_greeting(struct builder *builder, const struct listener_config *listener)
+{
+	const struct preface *first = first_preface(listener);
+	if (first && first->speaks_first && !has_backend_for(builder->routes, first))
+		report_error(builder->report,
+			"%s.starttls: no host has a backend with \"starttls\": \"%s\"",
+			listener->where, first->name);
+}
+
+static void check_backends(struct builder *builder)
+{
+	const struct routes *routes = builder->routes;
+	for (size_t i = 0; i < routes->backends.count; i++) {
+		const struct backend *backend = routes->backends.items[i];
+		const struct preface *starttls = backend->starttls;
+		if (starttls && starttls->speaks_first &&
+			!has_listener_for(routes->config, backend))
+			report_error(builder->report,
+				"%s: the backend of \"%s\" has \"starttls\": \"%s\", and no "
+				"listener has it",
+				builder->setup->path, backend->servers[0].text, starttls->name);
+	}
+}
+
+/* Names. */
+
+static void check_name(struct builder *builder, const struct listener_config *listener,
+	const char *field, const struct server_name *name)
+{
+	if (name && !routes_host_of(builder->routes, name))
+		report_error(builder->report, "%s.%s: no host has the name \"%s\"", listener->where,
+			field, name->text);
+}
+
+static void check_names(struct builder *builder, const struct listener_config *listener)
+{
+	check_name(builder, listener, "host", listener->host);
+	check_name(builder, listener, "default_host", listener->default_host);
+	for (size_t i = 0; i < listener->hosts.count; i++) {
+		const char *key = listener->hosts.items[i];
+		if (!host_table_get(&builder->routes->hosts, span_of_string(key)))
+			report_error(builder->report, "%s.hosts[%zu]: there is no host \"%s\"",
+				listener->where, i, key);
+	}
+}
+
+void build_check_listeners(struct builder *builder)
+{
+	const struct config *config = builder->routes->config;
+	for (size_t i = 0; i < config->listener_count; i++) {
+		check_greeting(builder, &config->listeners[i]);
+		check_names(builder, &config->listeners[i]);
+	}
+	check_backends(builder);
+}
