@@ -220,14 +220,18 @@ refused "a line that does not end" "$(printf 'x%.0s' {1..600})" $'-ERR [^\n]*'
 like "half a request and silence: closed at hello_timeout" "$(send_text ST)" 'ended (fin|reset)'
 is "others are served" "$(fetch secure.test "$front" --ssl-reqd)" guarded
 
-# --- a greeting in front needs one behind ---
+# --- the client is greeted once, whichever end has the greeting before TLS ---
 
-unlike "TLS from the first byte to a backend whose greeting precedes TLS" \
-	"$(SCHEME=pop3s fetch secure.test "$direct")" '^guarded$'
-logs "the log: it does not fit" msg=connection sni=secure.test reason=no_protocol
-unlike "STLS to a backend that would greet a second time" \
-	"$(fetch tls.test "$front" --ssl-reqd)" '^bare$'
-logs "the log: nor does this" msg=connection sni=tls.test preface=pop3 reason=no_protocol
+is "TLS from the first byte to a backend whose greeting precedes TLS" \
+	"$(SCHEME=pop3s fetch secure.test "$direct")" guarded
+greeted=$(printf 'QUIT\r\n' | timeout "$PATIENCE" openssl s_client -quiet -servername secure.test \
+	-connect "127.0.0.1:$direct" 2>"$TMP/s_client" | tr -d '\r')
+like "the greeting is the server's own" "$greeted" $'^\\+OK dovecot guarded[^\n]*\n\\+OK'
+is "STLS to a backend that greets a second time" "$(fetch tls.test "$front" --ssl-reqd)" bare
+like "the second greeting is taken away" "$(s_client tls.test 'QUIT\r\n')" $'^\\+OK Logging out$'
+unlike "passed through, nothing can be taken away: TLS from the first byte to STLS behind" \
+	"$(CA=inner SCHEME=pop3s fetch through.test "$direct")" '^guarded$'
+logs "the log: it does not fit" msg=connection sni=through.test reason=no_protocol
 is "TLS from the first byte to that backend" "$(SCHEME=pop3s fetch tls.test "$direct")" bare
 
 findings() { # LISTEN BACKEND [FORWARDS]
