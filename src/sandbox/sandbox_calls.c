@@ -98,6 +98,8 @@ static const char *const main_calls[] = {
 	"getcwd",             /* relative paths */
 	"inotify_add_watch",  /* the watch follows the configuration */
 	"inotify_rm_watch",   /* and leaves what is no longer named */
+	"statfs",             /* does its file system report changes */
+	"statx",              /* has a file changed, is it a mount point */
 	"readlink",           /* where links on the way lead */
 	"readlinkat",         /* readlink, where there is no other */
 	"umask",              /* of a control socket that a reload makes */

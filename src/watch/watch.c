@@ -10,15 +10,16 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "watch/poller.h"
 #include "watch/watch_set.h"
 
-#define BURST_LIMIT  10 /* times the quiet time */
-#define POLL_SECONDS 2.0
-#define REST_PART    5 /* of the quiet time */
+#define BURST_LIMIT 10 /* times the quiet time */
+#define REST_PART   5  /* of the quiet time */
 
 struct watched_path {
 	char *text;    /* absolute */
-	bool is_known; /* then `facts` are what was last seen */
+	bool is_known; /* then the others are what was last seen */
+	bool is_silent;
 	uint64_t facts;
 };
 
@@ -28,9 +29,11 @@ struct watch {
 	void (*on_change)(void *owner);
 	void *owner;
 	ev_io events;
-	ev_timer quiet_timer; /* active: a change is to be reported */
-	ev_timer poll_timer;  /* active: not everything can be watched */
-	ev_timer rest_timer;  /* active: events gather unread */
+	ev_timer quiet_timer;  /* active: a change is to be reported */
+	ev_timer rest_timer;   /* active: events gather unread */
+	struct poller *poller; /* of what changes without an event; NULL: nothing does */
+	ev_timer poll_timer;   /* active: there is no poller, for want of memory or of a thread */
+	bool has_logged_error, has_logged_silent;
 	uint64_t first_touch_us, last_touch_us;
 	int64_t since_ns; /* wall clock: the owner's last round of reading did not begin before */
 	struct watched_path *paths;
@@ -54,18 +57,58 @@ static void watch_touch(struct watch *watch)
 	set_timer(watch, &watch->quiet_timer, watch->quiet_us);
 }
 
-static void set_polling(struct watch *watch, const struct watch_set *set)
+static void log_silent(const char *path)
 {
-	if (!set->error) {
-		ev_timer_stop(watch->loop, &watch->poll_timer);
-		return;
+	struct log_line line;
+	log_begin(&line, LOG_INFO_LEVEL, "file system may change without events, files are polled");
+	log_text(&line, "path", path);
+	log_number(&line, "interval_s", POLLER_SECONDS);
+	log_end(&line);
+}
+
+/* Once, until all is watched again. */
+static void log_polling(struct watch *watch, const struct watch_set *set)
+{
+	if (set->error && !watch->has_logged_error)
+		log_warning("cannot watch %s: %s; examining the files every %d seconds instead",
+			set->unwatched ? set->unwatched : "files", strerror(set->error),
+			POLLER_SECONDS);
+	if (set->silent && !watch->has_logged_silent)
+		log_silent(set->silent);
+	watch->has_logged_error = set->error != 0;
+	watch->has_logged_silent = set->silent != NULL;
+}
+
+static void on_polled_change(void *owner)
+{
+	watch_touch(owner);
+}
+
+static struct poller *poller_of(struct watch *watch, size_t count)
+{
+	struct poller *poller = poller_create(watch->loop, count, on_polled_change, watch);
+	bool ok = poller != NULL;
+	for (size_t i = 0; ok && i < watch->count; i++) {
+		const struct watched_path *path = &watch->paths[i];
+		ok = !path->is_silent || poller_add(poller, path->text, path->facts);
 	}
-	if (ev_is_active(&watch->poll_timer))
-		return;
-	log_warning("cannot watch %s: %s; examining the files every %.0f seconds instead",
-		set->unwatched ? set->unwatched : "files", strerror(set->error), POLL_SECONDS);
-	ev_timer_set(&watch->poll_timer, POLL_SECONDS, POLL_SECONDS);
-	ev_timer_start(watch->loop, &watch->poll_timer);
+	if (ok && poller_start(poller))
+		return poller;
+	poller_stop(poller);
+	return NULL;
+}
+
+/* From what has been seen just now. Without a poller the paths are examined here. */
+static void watch_poll(struct watch *watch)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < watch->count; i++)
+		count += watch->paths[i].is_silent;
+	poller_stop(watch->poller);
+	ev_timer_stop(watch->loop, &watch->poll_timer);
+	watch->poller = count > 0 ? poller_of(watch, count) : NULL;
+	if (count > 0 && !watch->poller)
+		set_timer(watch, &watch->poll_timer, POLLER_SECONDS * UINT64_C(1000000));
 }
 
 static int64_t wall_clock_ns(void)
@@ -92,11 +135,13 @@ static bool watch_examine(struct watch *watch)
 		struct path_stamp now = watch_set_add(&set, path->text);
 		any_changed |= is_changed(watch, path, now);
 		path->is_known = true;
+		path->is_silent = now.is_silent;
 		path->facts = now.facts;
 	}
-	set_polling(watch, &set);
+	log_polling(watch, &set);
 	watch_set_finish(&watch->set, &set);
 	watch->set = set;
+	watch_poll(watch);
 	return any_changed;
 }
 
@@ -255,6 +300,7 @@ void watch_destroy(struct watch *watch)
 	ev_timer_stop(watch->loop, &watch->quiet_timer);
 	ev_timer_stop(watch->loop, &watch->poll_timer);
 	ev_timer_stop(watch->loop, &watch->rest_timer);
+	poller_stop(watch->poller);
 	if (watch->set.fd >= 0)
 		close(watch->set.fd);
 	watch_set_finish(&watch->set, NULL);

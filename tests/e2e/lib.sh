@@ -224,6 +224,29 @@ is_listening() { # HOST:PORT
 	(exec 3<>"/dev/tcp/${1%:*}/${1##*:}") 2>/dev/null
 }
 
+# --- files, as the kernel reports them -----------------------------------------------------------
+
+observe() { # NAME PATH...: events of these, from now on, by inotifywait, under $OBSERVE_WRAP
+	local name=$1
+	shift
+	# shellcheck disable=SC2086 # the wrap is a command with its options
+	spawn "$name" ${OBSERVE_WRAP:-} inotifywait -m --format '%w%f %e' "$@"
+	wait_for "$PATIENCE" grep -q 'Watches established' "$TMP/$name.err" ||
+		bail_out "inotifywait" "$(cat "$TMP/$name.err")"
+}
+
+has_observed() { # NAME REGEX: "PATH EVENT,..."
+	grep -qE -- "$2" "$TMP/$1.out"
+}
+
+observed() { # NAME REGEX [DESCRIPTION]: such an event, now or soon
+	if wait_for "$PATIENCE" has_observed "$1" "$2"; then
+		pass "${3:-the kernel reports $2}"
+	else
+		fail "${3:-the kernel reports $2}" "$(tail -n 20 "$TMP/$1.out")"
+	fi
+}
+
 # --- certificates ------------------------------------------------------------------------------
 # All keys are EC P-256. $PKI/NAME.crt (behind it the intermediates), $PKI/NAME.key, $PKI/NAME.crl.
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -316,6 +317,101 @@ static void links_in_a_circle_end(void **state)
 	expect_fire(f);
 }
 
+static void a_write_by_another_hard_link_is_told(void **state)
+{
+	struct fixture *f = *state;
+	make_dir("archive");
+	put("archive/cert", "one");
+	assert_int_equal(link("archive/cert", "cert"), 0);
+	WATCH(f, "cert");
+	put("archive/cert", "two");
+	expect_fire(f);
+	put("archive/cert", "three");
+	expect_fire(f);
+	put("new", "four");
+	assert_int_equal(link("new", "archive/new"), 0);
+	move("new", "cert");
+	expect_fire(f);
+	put("archive/cert", "nobody looks here now");
+	expect_silence(f);
+	put("archive/new", "five");
+	expect_fire(f);
+}
+
+/* Each would hold an inode in the kernel: those beyond the limit are examined. */
+static void many_hard_links_are_few_watches(void **state)
+{
+	enum { COUNT = 1100 };
+	struct fixture *f = *state;
+	static char names[COUNT][32], others[COUNT][32];
+	static const char *paths[COUNT];
+	make_dir("other");
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(names[i], sizeof names[i], "%d", i);
+		snprintf(others[i], sizeof others[i], "other/%d", i);
+		put(names[i], "one");
+		assert_int_equal(link(names[i], others[i]), 0);
+		paths[i] = names[i];
+	}
+	make_watch(f);
+	f->paths = paths;
+	f->count = COUNT;
+	watch_replace(f->watch, paths, COUNT);
+	unsigned watched = count_watched_directories();
+	assert_true(watched > 1000 && watched < 1040);
+	for (int i = 0; i < COUNT; i += COUNT / 5) {
+		put(others[i], "two");
+		expect_fire(f);
+	}
+	put("other/1099", "two");
+	expect_fire(f);
+	expect_silence(f);
+}
+
+static bool mount_alone(const char *source, const char *target)
+{
+	return (unshare(CLONE_NEWNS) == 0 || unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) &&
+		mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) == 0 &&
+		mount(source, target, NULL, MS_BIND, NULL) == 0;
+}
+
+/* It never appears in the directory where it is mounted that the file is written elsewhere. */
+static void change_a_mounted_file(struct fixture *f)
+{
+	if (!mount_alone("source/file", "mounted/file"))
+		_exit(2);
+	ev_loop_fork(f->loop);
+	WATCH(f, "mounted/file");
+	for (unsigned i = 1; i <= 2; i++) {
+		put("source/file", "two");
+		run_for(f, DEADLINE);
+		if (f->fires != i)
+			_exit(1);
+	}
+	put("source/other", "not ours");
+	run_for(f, SILENCE);
+	watch_destroy(f->watch);
+	_exit(f->fires == 2 ? 0 : 1);
+}
+
+static void a_write_to_a_mounted_file_is_told(void **state)
+{
+	struct fixture *f = *state;
+	int status;
+	make_dir("source");
+	make_dir("mounted");
+	put("source/file", "one");
+	put("mounted/file", "");
+	pid_t child = fork();
+	if (child == 0)
+		change_a_mounted_file(f);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 2)
+		skip(); /* no mounts here */
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void directories_may_come_later(void **state)
 {
 	struct fixture *f = *state;
@@ -501,6 +597,25 @@ static void a_waiting_change_dies_with_the_watch(void **state)
 	expect_silence(f);
 }
 
+static unsigned count_threads(void)
+{
+	unsigned count = 0;
+	FILE *lines = popen("ls /proc/$PPID/task | wc -l", "r");
+	assert_non_null(lines);
+	assert_int_equal(fscanf(lines, "%u", &count), 1);
+	pclose(lines);
+	return count;
+}
+
+static void where_events_come_nothing_polls(void **state)
+{
+	struct fixture *f = *state;
+	unsigned before = count_threads();
+	put("file", "one");
+	WATCH(f, "file", "later/file");
+	assert_int_equal(count_threads(), before);
+}
+
 /* A descriptor too many: inotify_init1 fails, and the files are looked at from time to time. */
 static void without_inotify_it_polls(void **state)
 {
@@ -522,6 +637,7 @@ static void without_inotify_it_polls(void **state)
 	expect_fire(f);
 	unlink("file");
 	expect_fire(f);
+	expect_silence(f);
 }
 
 /* In a user namespace of its own the limit is ours to set. */
@@ -582,6 +698,9 @@ int main(void)
 		TEST(links_anywhere_on_the_path_are_followed),
 		TEST(a_dangling_link_is_told_when_its_target_comes),
 		TEST(links_in_a_circle_end),
+		TEST(a_write_by_another_hard_link_is_told),
+		TEST(many_hard_links_are_few_watches),
+		TEST(a_write_to_a_mounted_file_is_told),
 		TEST(directories_may_come_later),
 		TEST(a_replaced_directory_is_followed),
 		TEST(a_removed_directory_is_told),
@@ -593,6 +712,7 @@ int main(void)
 		TEST(many_paths_are_cheap),
 		TEST(the_owner_may_destroy_it),
 		TEST(a_waiting_change_dies_with_the_watch),
+		TEST(where_events_come_nothing_polls),
 		TEST(without_inotify_it_polls),
 		TEST(without_enough_watches_it_polls),
 	};
