@@ -6,8 +6,8 @@
 #define GATEHOUSE_CLIENT_RUN_COMMAND_H
 
 #include "base/err.h"
+#include "net/steady_io.h"
 
-#include <ev.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -15,7 +15,7 @@
 struct run_command {
 	struct ev_loop *loop;
 	sigset_t mask_before;
-	ev_io signals; /* of a signalfd */
+	struct steady_io signals; /* of a signalfd */
 	pid_t pid;
 	int status; /* exit status: its own; 128 + the number of a signal; 126 or 127: not started */
 };

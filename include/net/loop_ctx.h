@@ -42,6 +42,8 @@ struct loop_ctx {
 	unsigned spare_sockets; /* for attempts of a dial beside its first (dial/dial.h) */
 	ev_timer far; /* never fires: libev says how long it still runs, and so what the time is */
 	ev_prepare turn; /* its end */
+	ev_timer check;  /* of loop_ctx_watches_new */
+	bool has_new_watch;
 	unsigned turn_cost;
 	unsigned busy_cost; /* of this turn, from which on it is a busy one */
 	unsigned round;
@@ -79,6 +81,16 @@ static inline bool loop_ctx_has_to_wait(struct loop_ctx *ctx, unsigned *round)
 static inline ev_tstamp loop_ctx_now(const struct loop_ctx *ctx)
 {
 	return ctx->far.at - ev_timer_remaining(ctx->loop, (ev_timer *)&ctx->far);
+}
+
+/*
+ * A descriptor begins to be watched in this turn. Where epoll_ctl(2) fails, for want of memory or at the
+ * limit of /proc/sys/fs/epoll, libev stops the watcher and says so (EV_ERROR) at the next event of the
+ * loop only, which may be far away: a timer is one.
+ */
+static inline void loop_ctx_watches_new(struct loop_ctx *ctx)
+{
+	ctx->has_new_watch = true;
 }
 
 /*

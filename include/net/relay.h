@@ -25,6 +25,7 @@ struct relay {
 	uint64_t paid;     /* bytes that the credit has */
 	ev_tstamp paid_at; /* the time that the credit has */
 	ev_tstamp active_at; /* when bytes last moved; loop_ctx_now */
+	bool is_unwatched;   /* it broke because the kernel does not watch a stream */
 	relay_ended_fn *on_ended;
 	void *owner;
 };

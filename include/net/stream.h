@@ -36,7 +36,10 @@ struct stream_facts {
 	const struct identity *identity; /* of the peer's certificate, NULL: none was seen; lent */
 };
 
-/* `events`: EV_READ, EV_WRITE or both, of what was watched. May destroy the stream. */
+/*
+ * `events`: EV_READ, EV_WRITE or both, of what was watched. Or EV_ERROR, and maybe others: the kernel
+ * does not watch the transport, for want of memory; no more events come. May destroy the stream.
+ */
 typedef void stream_ready_fn(void *owner, struct stream *stream, int events);
 
 struct stream_ops {
@@ -178,6 +181,9 @@ static inline void stream_destroy(struct stream *stream)
 	if (stream)
 		stream->ops->destroy(stream);
 }
+
+/* The words for EV_ERROR. */
+#define STREAM_UNWATCHED "the kernel does not watch the connection"
 
 /* The words for an errno of a connection. */
 const char *stream_error_text(int error);

@@ -37,12 +37,12 @@ static void reap_command(struct run_command *command)
 }
 
 /* The terminal's signals come from the kernel, and to the whole process group. */
-static void on_signal(struct ev_loop *loop, ev_io *io, int events)
+static void on_signal(void *owner)
 {
-	struct run_command *command = io->data;
+	struct run_command *command = owner;
 	struct signalfd_siginfo info;
-	(void)loop, (void)events;
-	while (command->pid > 0 && read(io->fd, &info, sizeof info) == sizeof info) {
+	while (command->pid > 0 &&
+		read(command->signals.io.fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGCHLD)
 			reap_command(command);
 		else if (info.ssi_code != SI_KERNEL)
@@ -65,9 +65,8 @@ bool run_command_prepare(struct run_command *command, struct ev_loop *loop, stru
 		err_set(err, "signalfd: %s", strerror(errno));
 		return false;
 	}
-	ev_io_init(&command->signals, on_signal, fd, EV_READ);
-	command->signals.data = command;
-	ev_io_start(loop, &command->signals);
+	steady_io_init(&command->signals, loop, fd, on_signal, command);
+	steady_io_start(&command->signals, fd);
 	return true;
 }
 
@@ -150,7 +149,7 @@ bool run_command_start(
 
 void run_command_finish(struct run_command *command)
 {
-	ev_io_stop(command->loop, &command->signals);
-	if (command->signals.fd > 0)
-		close(command->signals.fd);
+	steady_io_stop(&command->signals);
+	if (command->signals.io.fd > 0)
+		close(command->signals.io.fd);
 }

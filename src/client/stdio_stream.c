@@ -273,8 +273,9 @@ static void on_io(struct ev_loop *loop, ev_io *io, int events)
 static void on_reader_watch(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct stdio_stream *stdio = io->data;
-	(void)events;
 	ev_io_stop(loop, io);
+	if (events & EV_ERROR) /* it is not watched: writing finds out */
+		return;
 	stdio->events.on_reader_gone(stdio->events.owner);
 }
 

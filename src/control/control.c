@@ -34,6 +34,7 @@ struct control {
 	char *path;
 	struct listener *listener; /* NULL: closed, and kept for the calls under way */
 	struct accept_watch acceptor;
+	ev_timer check; /* an event of the loop, soon after a call begins to be watched */
 	control_request_fn *on_request;
 	void *owner;
 	struct control_call *calls;
@@ -42,6 +43,7 @@ struct control {
 
 static void control_free(struct control *control)
 {
+	ev_timer_stop(control->loop, &control->check);
 	free(control->path);
 	free(control);
 }
@@ -81,12 +83,25 @@ static void call_give_up(struct control_call *call)
 		call_free(call);
 }
 
+/*
+ * When epoll_ctl(2) fails for want of memory libev stops the watcher, and says so at the next event of the
+ * loop only (net/steady_io.h): the timer is one, and the call waits again, until its time is up.
+ */
 static void call_wait(struct control_call *call, int events)
 {
-	struct ev_loop *loop = call->control->loop;
-	ev_io_stop(loop, &call->io);
+	struct control *control = call->control;
+	ev_io_stop(control->loop, &call->io);
 	ev_io_set(&call->io, call->io.fd, events);
-	ev_io_start(loop, &call->io);
+	ev_io_start(control->loop, &call->io);
+	if (ev_is_active(&control->check))
+		return;
+	ev_timer_set(&control->check, STEADY_IO_RETRY_SECONDS, 0.);
+	ev_timer_start(control->loop, &control->check);
+}
+
+static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)loop, (void)timer, (void)events;
 }
 
 static void call_arm_timer(struct control_call *call)
@@ -170,7 +185,7 @@ static void on_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	(void)loop;
 	if (events & EV_ERROR)
-		call_free(io->data);
+		call_wait(io->data, io->events & (EV_READ | EV_WRITE));
 	else if (events & EV_WRITE)
 		call_send(io->data);
 	else
@@ -235,7 +250,7 @@ static void on_connection(void *owner)
 		call_refuse(call, why ? why : "too many calls at once");
 	} else {
 		call_arm_timer(call);
-		ev_io_start(control->loop, &call->io);
+		call_wait(call, EV_READ);
 	}
 }
 
@@ -280,6 +295,7 @@ struct control *control_open(
 		return NULL;
 	}
 	control->loop = loop;
+	ev_timer_init(&control->check, on_check, 0., 0.);
 	if (listen_on(control, user, err)) {
 		accept_watch_init(&control->acceptor, loop, control->listener->fds[0],
 			on_connection, control);

@@ -128,8 +128,8 @@ static void dial_attempt_failed(struct dial *dial, int error)
 static void on_connected(struct ev_loop *loop, ev_io *attempt, int events)
 {
 	struct dial *dial = attempt->data;
-	int error = socket_error(attempt->fd);
-	(void)loop, (void)events;
+	int error = events & EV_ERROR ? ENOMEM : socket_error(attempt->fd);
+	(void)loop;
 	if (!error) {
 		dial_succeed(dial, attempt);
 		return;

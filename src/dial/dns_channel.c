@@ -1,6 +1,7 @@
 #include "dial/dns_channel.h"
 
 #include "base/ring.h"
+#include "net/steady_io.h"
 
 #include <ares.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct dns_channel {
 	dns_idle_fn *on_idle;
 	void *owner;
 	ev_timer timeout; /* what c-ares waits for next */
+	ev_timer check;   /* for sockets that the kernel does not watch */
 	struct ring sockets;
 	size_t pending;               /* questions under way */
 	bool is_destroyed, is_asking; /* inside ares_destroy; inside ares_getaddrinfo */
@@ -58,12 +60,48 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int events)
 	channel_process(timer->data, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
 }
 
+/*
+ * When epoll_ctl(2) fails for want of memory libev stops the watcher, and says so at the next event of the
+ * loop only (net/steady_io.h): a timer looks after each start.
+ */
+static void channel_check_soon(struct dns_channel *channel)
+{
+	if (ev_is_active(&channel->check))
+		return;
+	ev_timer_set(&channel->check, STEADY_IO_RETRY_SECONDS, 0.);
+	ev_timer_start(channel->loop, &channel->check);
+}
+
+static void socket_watch(struct dns_socket *socket, int events)
+{
+	struct dns_channel *channel = socket->channel;
+	ev_io_stop(channel->loop, &socket->io);
+	ev_io_set(&socket->io, socket->io.fd, events);
+	ev_io_start(channel->loop, &socket->io);
+	channel_check_soon(channel);
+}
+
+static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct dns_channel *channel = timer->data;
+	(void)loop, (void)events;
+	for (struct ring *at = channel->sockets.next; at != &channel->sockets; at = at->next) {
+		struct dns_socket *socket = (struct dns_socket *)at;
+		if (!ev_is_active(&socket->io))
+			socket_watch(socket, socket->io.events & (EV_READ | EV_WRITE));
+	}
+}
+
 /* The socket may be closed, and `io` freed, by what it brings. */
 static void on_socket_ready(struct ev_loop *loop, ev_io *io, int events)
 {
 	struct dns_socket *socket = io->data;
 	int fd = io->fd;
 	(void)loop;
+	if (events & EV_ERROR) {
+		channel_check_soon(socket->channel);
+		return;
+	}
 	channel_process(socket->channel, events & EV_READ ? fd : ARES_SOCKET_BAD,
 		events & EV_WRITE ? fd : ARES_SOCKET_BAD);
 }
@@ -99,14 +137,13 @@ static void on_socket_state(void *owner, ares_socket_t fd, int readable, int wri
 		socket = socket_add(channel, fd);
 	if (!socket)
 		return;
-	ev_io_stop(channel->loop, &socket->io);
-	if (!readable && !writable) {
-		ring_remove(&socket->ring);
-		free(socket);
+	if (readable || writable) {
+		socket_watch(socket, (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
 		return;
 	}
-	ev_io_set(&socket->io, fd, (readable ? EV_READ : 0) | (writable ? EV_WRITE : 0));
-	ev_io_start(channel->loop, &socket->io);
+	ev_io_stop(channel->loop, &socket->io);
+	ring_remove(&socket->ring);
+	free(socket);
 }
 
 static int channel_open(struct dns_channel *channel, const struct dns_source *source)
@@ -143,7 +180,8 @@ struct dns_channel *dns_channel_create(struct ev_loop *loop, const struct dns_so
 	channel->owner = owner;
 	ring_init(&channel->sockets);
 	ev_timer_init(&channel->timeout, on_timeout, 0.0, 0.0);
-	channel->timeout.data = channel;
+	ev_timer_init(&channel->check, on_check, 0.0, 0.0);
+	channel->timeout.data = channel->check.data = channel;
 	int status = channel_open(channel, source);
 	if (status == ARES_SUCCESS)
 		return channel;
@@ -159,6 +197,7 @@ void dns_channel_destroy(struct dns_channel *channel)
 	channel->is_destroyed = true;
 	ares_destroy(channel->ares); /* closes the sockets, which ends their watchers */
 	ev_timer_stop(channel->loop, &channel->timeout);
+	ev_timer_stop(channel->loop, &channel->check);
 	free(channel);
 }
 

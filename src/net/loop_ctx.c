@@ -10,7 +10,10 @@
 #define BUSY_COST   (TURN_COST_MAX / 2)
 #define FAR_SECONDS 1e9 /* thirty years */
 
-static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
+#define CHECK_SECONDS 0.1
+
+/* They are there to be started. */
+static void on_nothing(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)timer, (void)events;
 }
@@ -23,6 +26,16 @@ static void begin_after_busy_turn(struct loop_ctx *ctx)
 	ctx->has_waiting = false;
 }
 
+/* What fails in this turn is reported by the timer that runs already, too. */
+static void check_soon(struct loop_ctx *ctx)
+{
+	ctx->has_new_watch = false;
+	if (ev_is_active(&ctx->check))
+		return;
+	ev_timer_set(&ctx->check, CHECK_SECONDS, 0.);
+	ev_timer_start(ctx->loop, &ctx->check);
+}
+
 static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	struct loop_ctx *ctx = prepare->data;
@@ -31,6 +44,8 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	ctx->turn_cost = 0;
 	if (was_busy)
 		begin_after_busy_turn(ctx);
+	if (ctx->has_new_watch)
+		check_soon(ctx);
 	if (ctx->on_turn_end)
 		ctx->on_turn_end();
 }
@@ -38,7 +53,8 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 /* They do not count as reasons to keep the loop running. */
 static void start_watchers(struct loop_ctx *ctx)
 {
-	ev_timer_init(&ctx->far, on_far, FAR_SECONDS, 0.);
+	ev_timer_init(&ctx->check, on_nothing, CHECK_SECONDS, 0.);
+	ev_timer_init(&ctx->far, on_nothing, FAR_SECONDS, 0.);
 	ev_timer_start(ctx->loop, &ctx->far);
 	ev_unref(ctx->loop);
 	ev_prepare_init(&ctx->turn, on_turn);
@@ -51,6 +67,7 @@ static void stop_watchers(struct loop_ctx *ctx)
 {
 	if (!ev_is_active(&ctx->far))
 		return;
+	ev_timer_stop(ctx->loop, &ctx->check);
 	ev_ref(ctx->loop);
 	ev_timer_stop(ctx->loop, &ctx->far);
 	ev_ref(ctx->loop);

@@ -106,9 +106,20 @@ static bool has_to_wait(struct relay *relay, const struct stream *stream)
 	return loop_ctx_has_to_wait(relay->ctx, &relay->round);
 }
 
+static void relay_unwatched(struct relay *relay, struct stream *stream)
+{
+	relay->is_unwatched = true;
+	stream->error = STREAM_UNWATCHED;
+	relay->on_ended(relay->owner, stream);
+}
+
 static void on_ready(void *owner, struct stream *stream, int events)
 {
 	struct relay *relay = owner;
+	if (events & EV_ERROR) {
+		relay_unwatched(relay, stream);
+		return;
+	}
 	bool up = pump_wants(&relay->up, stream) & events;
 	bool down = pump_wants(&relay->down, stream) & events;
 	unsigned before = relay->ctx->turn_cost;
@@ -137,6 +148,8 @@ void relay_start(struct relay *relay, struct loop_ctx *ctx, struct stream *clien
 	relay->paid = 0;
 	relay->paid_at = relay->active_at;
 	relay->round = 0;
+	relay->is_unwatched = false;
+	loop_ctx_watches_new(ctx);
 	pump_init(&relay->up, client, upstream);
 	pump_init(&relay->down, upstream, client);
 	stream_set_driver(client, on_ready, relay);

@@ -172,8 +172,10 @@ static void set_source(struct session *session, const struct sockaddr *source)
 static void on_client_ready(void *owner, struct stream *stream, int events)
 {
 	struct session *session = owner;
-	(void)stream, (void)events;
-	if (!loop_ctx_has_to_wait(&session->service->ctx, &session->round))
+	(void)stream;
+	if (events & EV_ERROR)
+		session_end(session, END_NO_MEMORY, "client: " STREAM_UNWATCHED);
+	else if (!loop_ctx_has_to_wait(&session->service->ctx, &session->round))
 		session_advance(session);
 }
 
@@ -197,6 +199,7 @@ void session_start(struct service *service, const struct session_start *start)
 	set_source(session, start->source);
 	session->client = plain_stream_init(&session->client_plain, service->ctx.loop, start->fd);
 	stream_set_driver(session->client, on_client_ready, session);
+	loop_ctx_watches_new(&service->ctx);
 	ev_init(&session->timer, on_timer);
 	session->timer.data = session;
 	link_session(session);

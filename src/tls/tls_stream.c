@@ -247,7 +247,7 @@ static void on_lower_ready(void *owner, struct stream *lower, int events)
 	(void)lower;
 	if (events & EV_WRITE && (record_io_has_output(&tls->io) || tls_pending(&tls->stream)))
 		events |= tls->watched;
-	tls->stream.on_ready(tls->stream.owner, &tls->stream, events & tls->watched);
+	tls->stream.on_ready(tls->stream.owner, &tls->stream, events & (tls->watched | EV_ERROR));
 }
 
 static void tls_abort(struct stream *stream)

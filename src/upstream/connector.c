@@ -121,8 +121,11 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_ready(void *owner, struct stream *stream, int events)
 {
 	struct connector *connector = owner;
-	(void)stream, (void)events;
-	connector_advance(connector);
+	(void)stream;
+	if (events & EV_ERROR)
+		connector_fail(connector, CONNECT_DIAL, STREAM_UNWATCHED);
+	else
+		connector_advance(connector);
 	connector_settle(connector);
 }
 
@@ -303,6 +306,7 @@ static void adopt_socket(struct connector *connector, int fd)
 	const struct connector_setup *setup = &connector->setup;
 	connector->stream = plain_stream_init(setup->plain, setup->ctx->loop, fd);
 	stream_set_driver(connector->stream, on_ready, connector);
+	loop_ctx_watches_new(setup->ctx);
 }
 
 static bool needs_answer(const struct connector_setup *setup)

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "net/steady_io.h"
 #include "watch/watch_set.h"
 
 /* Examining must not take the processor from those who serve. */
@@ -21,8 +22,7 @@ struct polled_path {
 /* Owned by the loop's thread and, once it is started, by its own too: the last of them frees it. */
 struct poller {
 	/* the loop's */
-	struct ev_loop *loop;
-	ev_io changed;
+	struct steady_io changed;
 	void (*on_change)(void *owner);
 	void *owner;
 	/* the thread's, after its start */
@@ -83,19 +83,18 @@ static void *poller_main(void *argument)
 		bool any_changed = poller_examine(poller);
 		pthread_mutex_lock(&poller->mutex);
 		if (any_changed && !poller->is_stopped)
-			(void)!write(poller->changed.fd, &one, sizeof one);
+			(void)!write(poller->changed.io.fd, &one, sizeof one);
 	}
 	pthread_mutex_unlock(&poller->mutex);
 	poller_free(poller);
 	return NULL;
 }
 
-static void on_changed(struct ev_loop *loop, ev_io *io, int events)
+static void on_changed(void *owner)
 {
-	struct poller *poller = io->data;
+	struct poller *poller = owner;
 	eventfd_t count;
-	(void)loop, (void)events;
-	(void)!read(io->fd, &count, sizeof count);
+	(void)!read(poller->changed.io.fd, &count, sizeof count);
 	poller->on_change(poller->owner);
 }
 
@@ -122,14 +121,12 @@ struct poller *poller_create(
 			close(fd);
 		return NULL;
 	}
-	poller->loop = loop;
 	poller->paths = paths;
 	poller->on_change = on_change;
 	poller->owner = owner;
 	init_locks(poller);
-	ev_io_init(&poller->changed, on_changed, fd, EV_READ);
-	poller->changed.data = poller;
-	ev_io_start(loop, &poller->changed);
+	steady_io_init(&poller->changed, loop, fd, on_changed, poller);
+	steady_io_start(&poller->changed, fd);
 	return poller;
 }
 
@@ -157,9 +154,9 @@ void poller_stop(struct poller *poller)
 {
 	if (!poller)
 		return;
-	ev_io_stop(poller->loop, &poller->changed);
+	steady_io_stop(&poller->changed);
 	pthread_mutex_lock(&poller->mutex);
-	close(poller->changed.fd);
+	close(poller->changed.io.fd);
 	poller->is_stopped = true;
 	bool is_shared = poller->is_started;
 	pthread_cond_signal(&poller->stopped);

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/steady_io.h"
 #include "watch/poller.h"
 #include "watch/watch_set.h"
 
@@ -28,7 +29,7 @@ struct watch {
 	uint64_t quiet_us;
 	void (*on_change)(void *owner);
 	void *owner;
-	ev_io events;
+	struct steady_io events;
 	ev_timer quiet_timer;  /* active: a change is to be reported */
 	ev_timer rest_timer;   /* active: events gather unread */
 	struct poller *poller; /* of what changes without an event; NULL: nothing does */
@@ -174,21 +175,20 @@ static void on_poll(struct ev_loop *loop, ev_timer *timer, int events)
 static void on_rest_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct watch *watch = timer->data;
-	(void)events;
-	ev_io_start(loop, &watch->events);
+	(void)loop, (void)events;
+	steady_io_start(&watch->events, watch->set.fd);
 }
 
 /*
  * One buffer at a time, and a rest after it: a directory on the way may be a busy one (/tmp), whose
  * every change would wake us, and the kernel folds equal events that wait together into one.
  */
-static void on_events(struct ev_loop *loop, ev_io *io, int events)
+static void on_events(void *owner)
 {
 	_Alignas(struct inotify_event) char buffer[16384];
-	struct watch *watch = io->data;
-	ssize_t len = read(io->fd, buffer, sizeof buffer);
-	(void)events;
-	ev_io_stop(loop, io);
+	struct watch *watch = owner;
+	ssize_t len = read(watch->set.fd, buffer, sizeof buffer);
+	steady_io_stop(&watch->events);
 	set_timer(watch, &watch->rest_timer, watch->quiet_us / REST_PART);
 	for (ssize_t at = 0; at < len;) {
 		const struct inotify_event *event = (const void *)(buffer + at);
@@ -212,14 +212,14 @@ struct watch *watch_create(struct ev_loop *loop, double quiet_seconds,
 	watch->owner = owner;
 	watch->since_ns = wall_clock_ns();
 	watch_set_init(&watch->set, inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-	ev_io_init(&watch->events, on_events, watch->set.fd, EV_READ);
+	steady_io_init(&watch->events, loop, watch->set.fd, on_events, watch);
 	ev_timer_init(&watch->quiet_timer, on_quiet, 0, 0);
 	ev_timer_init(&watch->poll_timer, on_poll, 0, 0);
 	ev_timer_init(&watch->rest_timer, on_rest_over, 0, 0);
 	watch->rest_timer.data = watch;
-	watch->events.data = watch->quiet_timer.data = watch->poll_timer.data = watch;
+	watch->quiet_timer.data = watch->poll_timer.data = watch;
 	if (watch->set.fd >= 0)
-		ev_io_start(loop, &watch->events);
+		steady_io_start(&watch->events, watch->set.fd);
 	return watch;
 }
 
@@ -296,7 +296,7 @@ void watch_destroy(struct watch *watch)
 {
 	if (!watch)
 		return;
-	ev_io_stop(watch->loop, &watch->events);
+	steady_io_stop(&watch->events);
 	ev_timer_stop(watch->loop, &watch->quiet_timer);
 	ev_timer_stop(watch->loop, &watch->poll_timer);
 	ev_timer_stop(watch->loop, &watch->rest_timer);

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "failing_epoll.h"
 #include "made_certificate.h"
 #include "upstream/connector.h"
 
@@ -321,6 +322,29 @@ static void an_address_may_refuse(void **state)
 	bind_server(bench, 8);
 	settle(bench, start(bench));
 	assert_ready(bench);
+}
+
+static void a_connection_that_is_not_watched_fails(void **state)
+{
+	struct bench *bench = bench_of(state);
+	bind_black_hole(bench);
+	run_turns(bench, 2);
+	atomic_store(&epoll_failures, 1);
+	settle(bench, start(bench));
+	assert_failed(bench, CONNECT_DIAL, false, STREAM_UNWATCHED);
+}
+
+/* It is not taken for one that is connected. */
+static void an_attempt_that_is_not_watched_fails(void **state)
+{
+	struct bench *bench = bench_of(state);
+	uint16_t port = bind_black_hole(bench);
+	set_target(bench, "localhost", port);
+	bench->setup.family = AF_INET;
+	run_turns(bench, 2);
+	atomic_store(&epoll_failures, 1);
+	settle(bench, start(bench));
+	assert_failed(bench, CONNECT_DIAL, false, "Cannot allocate memory");
 }
 
 static void an_address_may_not_answer(void **state)
@@ -902,6 +926,8 @@ int main(void)
 		TEST(an_address_is_connected_to),
 		TEST(a_unix_socket_answers_at_once),
 		TEST(an_address_may_refuse),
+		TEST(a_connection_that_is_not_watched_fails),
+		TEST(an_attempt_that_is_not_watched_fails),
 		TEST(an_address_may_not_answer),
 		TEST(without_a_limit_it_waits),
 		TEST(a_name_is_resolved),

@@ -469,6 +469,23 @@ static void who_broke_a_relay_is_named(void **state)
 	assert_logged("level=warning"); /* the server has sent nothing */
 }
 
+static void what_is_not_watched_ends(void **state)
+{
+	struct rig *rig = rig_of(state);
+	rig_start_fake(rig, &client);
+	client.stream.on_ready(client.stream.owner, &client.stream, EV_ERROR | EV_READ | EV_WRITE);
+	assert_ended(
+		rig, END_NO_MEMORY, "end=\"client: the kernel does not watch the connection\"");
+	assert_int_equal(client.aborts, 1);
+	rig_log_clear();
+	start_relay(rig);
+	upstream.stream.on_ready(
+		upstream.stream.owner, &upstream.stream, EV_ERROR | EV_READ | EV_WRITE);
+	assert_int_equal(rig_ends(rig, END_NO_MEMORY), 2);
+	assert_logged("end=\"upstream: the kernel does not watch the connection\"");
+	assert_int_equal(client.aborts + upstream.aborts, 2);
+}
+
 /* A turn of the loop that has cost enough. */
 
 static void exhaust_turn(struct rig *rig)
@@ -877,6 +894,7 @@ int main(void)
 		TEST(what_has_its_answer_is_not_aborted),
 		TEST(a_relay_that_ended_aborts_none),
 		TEST(who_broke_a_relay_is_named),
+		TEST(what_is_not_watched_ends),
 		TEST(a_step_waits_for_another_turn),
 		TEST(a_relay_that_broke_ends_in_another_turn),
 		TEST(a_relay_without_credit_waits),

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "failing_epoll.h"
 #include "net/pipes.h"
 #include "net/plain_stream.h"
 #include "net/relay.h"
@@ -445,6 +446,36 @@ static void test_any_order(void **state)
 	}
 }
 
+static void on_late(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	(void)timer, (void)events;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Without another event of the loop. */
+static void test_a_stream_that_is_not_watched_breaks(void **state)
+{
+	struct rig rig;
+	ev_timer late;
+	(void)state;
+	rig_open(&rig);
+	turn(&rig); /* libev watches what it needs */
+	rig_start(&rig);
+	atomic_store(&epoll_failures, 1);
+	ev_timer_init(&late, on_late, 5., 0.);
+	ev_timer_start(rig.loop, &late);
+	while (!rig.ended && ev_is_active(&late))
+		ev_run(rig.loop, EVRUN_ONCE);
+	assert_int_equal(atomic_exchange(&epoll_failures, 0), 0);
+	assert_true(ev_is_active(&late));
+	ev_timer_stop(rig.loop, &late);
+	assert_int_equal(rig.ended, 1);
+	assert_non_null(rig.broken);
+	assert_true(rig.relay.is_unwatched);
+	assert_string_equal(rig.broken->error, STREAM_UNWATCHED);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -462,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_waits_without_spinning),
 		cmocka_unit_test(test_activity_is_noted),
 		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_a_stream_that_is_not_watched_breaks),
 	};
 	signal(SIGPIPE, SIG_IGN);
 	return cmocka_run_group_tests(tests, NULL, NULL);

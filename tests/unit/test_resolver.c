@@ -1,6 +1,7 @@
 /* The resolver against a name server of our own: UDP and TCP on loopback, in the same loop. */
 #include "dial/name_cache.h"
 #include "dial/resolver.h"
+#include "failing_epoll.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -602,6 +603,19 @@ static void test_stale_answer_serves_while_servers_fail(void **state)
 	assert_string_equal(resolve(bench, "gone.test").error, "no such name");
 }
 
+/* Twice: the answer comes all the same, and before c-ares asks again. */
+static void test_a_socket_that_is_not_watched(void **state)
+{
+	struct bench *bench = *state;
+	zone_add(bench, "one.test", A, 60, "192.0.2.1");
+	run(bench, NULL, 0.01); /* the servers are watched */
+	atomic_store(&epoll_failures, 2);
+	struct asked asked = resolve(bench, "one.test");
+	assert_int_equal(atomic_exchange(&epoll_failures, 0), 0);
+	assert_int_equal(asked.count, 1);
+	assert_int_equal(bench->first.queries, 2);
+}
+
 static void test_silent_server(void **state)
 {
 	struct bench *bench = *state;
@@ -729,6 +743,7 @@ int main(void)
 		TEST(test_cancelled_is_never_told),
 		TEST(test_callback_cancels_and_asks),
 		TEST(test_stale_answer_serves_while_servers_fail),
+		TEST(test_a_socket_that_is_not_watched),
 		TEST(test_silent_server),
 		TEST(test_destroyed_with_pending),
 		TEST(test_changed_resolv_conf_is_read),

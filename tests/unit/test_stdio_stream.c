@@ -188,6 +188,16 @@ static void the_reset_of_a_tcp_socket_is_an_error(void **state)
 	rig_finish(&rig);
 }
 
+static void a_reader_that_is_not_watched_is_not_gone(void **state)
+{
+	struct rig rig;
+	(void)state;
+	rig_pipes(&rig);
+	ev_invoke(rig.loop, &rig.stdio.reader_watch, EV_ERROR | EV_READ | EV_WRITE);
+	assert_int_equal(rig.times_gone, 0);
+	rig_finish(&rig);
+}
+
 static void files_are_always_ready(void **state)
 {
 	char name[] = "/tmp/test_stdio_stream.XXXXXX";
@@ -214,6 +224,7 @@ int main(void)
 		cmocka_unit_test(what_was_written_before_the_input_closed_is_still_read),
 		cmocka_unit_test(the_reset_of_a_socket_pair_is_its_end),
 		cmocka_unit_test(the_reset_of_a_tcp_socket_is_an_error),
+		cmocka_unit_test(a_reader_that_is_not_watched_is_not_gone),
 		cmocka_unit_test(files_are_always_ready),
 	};
 	signal(SIGPIPE, SIG_IGN);

@@ -165,6 +165,27 @@ static void client_writes(struct rig *rig, size_t offset, size_t len)
 	free(data);
 }
 
+static void on_event(void *owner, struct stream *stream, int events)
+{
+	(void)stream;
+	*(int *)owner |= events;
+}
+
+/* Whatever is waited for. */
+static void test_a_transport_that_is_not_watched(void **state)
+{
+	struct rig rig;
+	int events = 0;
+	(void)state;
+	stand(&rig);
+	stream_set_driver(rig.stream, on_event, &events);
+	stream_watch(rig.stream, EV_READ);
+	ev_io_stop(rig.loop, &rig.plain.io);
+	ev_invoke(rig.loop, &rig.plain.io, EV_ERROR | EV_READ | EV_WRITE);
+	assert_true(events & EV_ERROR);
+	rig_close(&rig);
+}
+
 static void test_handshake(void **state)
 {
 	struct rig rig;
@@ -643,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_a_reset),
 		cmocka_unit_test(test_ends_with_close_notify_and_fin),
 		cmocka_unit_test(test_the_end_waits_for_the_bytes),
+		cmocka_unit_test(test_a_transport_that_is_not_watched),
 		cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_a_flood_of_key_updates),
 		cmocka_unit_test(test_a_byte_does_not_pay_for_key_updates),

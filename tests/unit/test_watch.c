@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "failing_epoll.h"
 #include "watch/watch.h"
 
 #define QUIET         0.05
@@ -616,6 +617,19 @@ static void where_events_come_nothing_polls(void **state)
 	assert_int_equal(count_threads(), before);
 }
 
+/* Which libev says at the next event of the loop: there is none but the watch's own. */
+static void what_epoll_refuses_is_watched_later(void **state)
+{
+	struct fixture *f = *state;
+	put("file", "one");
+	expect_silence(f); /* libev watches what it needs */
+	WATCH(f, "file");
+	atomic_store(&epoll_failures, 2);
+	put("file", "two");
+	expect_fire(f);
+	assert_int_equal(atomic_exchange(&epoll_failures, 0), 0);
+}
+
 /* A descriptor too many: inotify_init1 fails, and the files are looked at from time to time. */
 static void without_inotify_it_polls(void **state)
 {
@@ -713,6 +727,7 @@ int main(void)
 		TEST(the_owner_may_destroy_it),
 		TEST(a_waiting_change_dies_with_the_watch),
 		TEST(where_events_come_nothing_polls),
+		TEST(what_epoll_refuses_is_watched_later),
 		TEST(without_inotify_it_polls),
 		TEST(without_enough_watches_it_polls),
 	};

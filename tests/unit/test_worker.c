@@ -4,6 +4,7 @@
  */
 #include "daemon/worker/worker.h"
 
+#include "failing_epoll.h"
 #include "loaded_routes.h"
 #include "route/routes_stats.h"
 
@@ -14,8 +15,6 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -38,26 +37,6 @@ struct fixture {
 static void on_ended(void *owner)
 {
 	(void)owner;
-}
-
-/* In place of the C library's: so many times it fails to add a descriptor, of all or of one. */
-static atomic_int epoll_failures, epoll_failing = -1;
-
-static bool has_to_fail(int operation, int fd)
-{
-	int failing = atomic_load(&epoll_failing), left = atomic_load(&epoll_failures);
-	return operation == EPOLL_CTL_ADD && (failing < 0 || fd == failing) && left > 0 &&
-		atomic_compare_exchange_strong(&epoll_failures, &left, left - 1);
-}
-
-__attribute__((visibility("default"))) int epoll_ctl(
-	int epoll, int operation, int fd, struct epoll_event *event)
-{
-	if (has_to_fail(operation, fd)) {
-		errno = ENOMEM;
-		return -1;
-	}
-	return (int)syscall(SYS_epoll_ctl, epoll, operation, fd, event);
 }
 
 /* A port that is free now. */

@@ -24,11 +24,18 @@ static void end_relay(struct session *session, enum end_reason reason, const cha
 static bool is_end_by_reset(const struct session *session, bool is_client)
 {
 	const struct preface *preface = session->preface;
-	if (is_client || session->relay->up.state != PUMP_ENDED)
+	if (is_client || session->relay->is_unwatched || session->relay->up.state != PUMP_ENDED)
 		return false;
 	if (!preface)
 		preface = session->route->backend->starttls;
 	return preface && preface->ends_by_reset;
+}
+
+static enum end_reason broke_reason(const struct session *session, bool is_client)
+{
+	if (session->relay->is_unwatched)
+		return END_NO_MEMORY;
+	return is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE;
 }
 
 static void on_relay_ended(void *owner, struct stream *broken)
@@ -45,7 +52,7 @@ static void on_relay_ended(void *owner, struct stream *broken)
 	if (is_end_by_reset(session, is_client))
 		end_relay(session, END_DONE, "done");
 	else
-		end_relay(session, is_client ? END_CLIENT_BROKE : END_UPSTREAM_BROKE, words);
+		end_relay(session, broke_reason(session, is_client), words);
 }
 
 /* Bytes to and fro, until both directions have ended. */
