@@ -45,10 +45,15 @@
  *   verdict    used      said     what follows
  *   MORE       none      nothing  a call with more of this side; at PREFACE_JOIN_MAX: refused as too long
  *   CONNECT    any       nothing  once: a server is connected to, then as SAY
- *   SAY        some      sent     a call with the bytes that are left of either side
+ *   SAY        some (2)  sent     a call with the bytes that are left of either side
  *   DONE       some      sent     bytes that are left and all others are relayed as they are
  *   REFUSE     any       sent     the end; state->error says why
  *   CANCEL     all       the key  in `to_server`, as above; before CONNECT alone
+ *
+ *   (2) Or something is said. Before CONNECT nothing is said to the server.
+ *
+ * A client's TLS may end at another gatehouse or at a forward, so that it knows nothing of it: it may request
+ * TLS within TLS.
  */
 #ifndef GATEHOUSE_PREFACE_PREFACE_H
 #define GATEHOUSE_PREFACE_PREFACE_H

@@ -50,6 +50,9 @@ struct decision {
 void route_decide(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out);
 
+/* The protocol that the clients of a route speak for certain, as its backend has it; NULL: unknown. */
+const struct preface *decision_protocol_behind(const struct route *route);
+
 /* A route with max_connections has them all now. */
 bool route_is_full(const struct route *route);
 

@@ -45,7 +45,8 @@ void cancel_keys_withdraw(struct cancel_keys *keys, struct cancel_key *key);
 
 /*
  * A copy, with a reference of its own; false: there is no such key. The time does not depend on how many
- * bytes of it are right. `route`: of this one alone; NULL: of any.
+ * bytes of it are right. `route`: of this one alone, as any
+ * snapshot has it; NULL: of any.
  */
 bool cancel_keys_find(struct cancel_keys *keys, struct span key, const struct route *route,
 	struct cancel_target *out);

@@ -15,7 +15,8 @@ enum {
 	CANCEL_MIN = HEAD + 8,              /* process id and four bytes of secret */
 	KEY_DATA_MAX = PREFACE_KEY_MAX + 4, /* BackendKeyData's length, which counts itself */
 	PHASE_GSS_DECLINED = 1,             /* `front` */
-	PHASE_CONNECTED = 1,                /* `joined` */
+	/* `joined`: what was declined, or CONNECTED. */
+	PHASE_CONNECTED = 4,
 };
 
 struct postgres_memory {
@@ -131,6 +132,18 @@ static enum talk postgres_back(
 	}
 }
 
+/* There is TLS already, though the client may not see it: it comes by a forward. */
+static enum talk decline_again(struct talk_state *state, struct joined_turn *turn, uint32_t code)
+{
+	unsigned bit = code == CODE_SSL ? 1 : 2;
+	if (state->phase & bit)
+		return refuse_postgres(state, "the client requests encryption again");
+	state->phase |= bit;
+	turn->used = HEAD;
+	preface_say(&turn->to_client, "N", 1);
+	return TALK_SAY;
+}
+
 /* The first message under TLS: a startup, or a request to cancel, as libpq 17 sends it. */
 static enum talk join_first(struct talk_state *state, struct joined_turn *turn)
 {
@@ -141,7 +154,9 @@ static enum talk join_first(struct talk_state *state, struct joined_turn *turn)
 	uint32_t len = get_u32(heard.data), code = get_u32(heard.data + 4);
 	if (code == CODE_CANCEL)
 		return take_cancel(state, heard, &turn->used, &turn->to_server);
-	if (len < HEAD || len > STARTUP_MAX || code == CODE_SSL || code == CODE_GSSENC)
+	if ((code == CODE_SSL || code == CODE_GSSENC) && len == HEAD)
+		return decline_again(state, turn, code);
+	if (len < HEAD || len > STARTUP_MAX)
 		return refuse_postgres(state, "not a PostgreSQL startup");
 	state->phase = PHASE_CONNECTED;
 	return TALK_CONNECT;

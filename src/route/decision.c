@@ -181,6 +181,12 @@ static struct route *match_own(
 	return NULL;
 }
 
+const struct preface *decision_protocol_behind(const struct route *route)
+{
+	const struct preface *starttls = route->backend->starttls;
+	return starttls && starttls->joined && !starttls->speaks_first ? starttls : NULL;
+}
+
 static void decide_route(
 	const struct host *host, const struct route_facts *facts, struct decision *out)
 {
@@ -203,6 +209,8 @@ static void decide_route(
 	out->context = route->tls;
 	if (!out->protocol && route->tls && out->alpn.len > 0)
 		out->protocol = preface_of_alpn(out->alpn);
+	if (!out->protocol && route->tls)
+		out->protocol = decision_protocol_behind(route);
 	if (facts->is_drained || atomic_load_explicit(&route->drained, memory_order_relaxed)) {
 		decide_alert(out, ALERT_INTERNAL_ERROR, END_DRAINED, "drained", NULL);
 		decide_words(out, route);

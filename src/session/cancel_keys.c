@@ -156,6 +156,13 @@ static bool is_same_key(const struct cancel_key *key, struct span given)
 	return difference == 0;
 }
 
+/* Under whatever snapshot. */
+static bool is_same_route(const struct route *one, const struct route *other)
+{
+	return one->is_forward == other->is_forward && strcmp(one->host, other->host) == 0 &&
+		span_equal(one->alpn, other->alpn);
+}
+
 bool cancel_keys_find(struct cancel_keys *keys, struct span given, const struct route *route,
 	struct cancel_target *out)
 {
@@ -168,7 +175,7 @@ bool cancel_keys_find(struct cancel_keys *keys, struct span given, const struct 
 	const struct cancel_key *key = slot < part->size ? part->slots[slot] : NULL;
 	bool is_found = key && is_same_key(key, given);
 	if (is_found && route)
-		is_found = key->target.route == route;
+		is_found = is_same_route(key->target.route, route);
 	if (is_found) {
 		*out = key->target;
 		routes_ref(out->routes);

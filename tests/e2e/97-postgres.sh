@@ -59,6 +59,9 @@ free_port front
 free_port named
 free_port nameless
 free_port few
+free_port direct
+free_port to_server
+free_port to_gateway
 claim_metrics
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
 inner='"starttls": "postgres", "tls": {"ca": "pki/inner.crt", "server_name": "server.test"}'
@@ -69,7 +72,13 @@ write_config() { # [HOSTS]
 				{"address": "127.0.0.1:$named", "starttls": "postgres", "host": "plain.db.test"},
 				{"address": "127.0.0.1:$nameless", "starttls": "postgres", "default_host": "raw.db.test",
 					"cancel": "forward"},
-				{"address": "127.0.0.1:$few", "starttls": "postgres", "hosts": ["plain.db.test"]}],
+				{"address": "127.0.0.1:$few", "starttls": "postgres", "hosts": ["plain.db.test"]},
+				"127.0.0.1:$direct"],
+			"forwards": [
+				{"listen": "127.0.0.1:$to_server", "target": {"servers": ["$guarded"], "starttls": "postgres"},
+					"server_name": "server.test", "ca": "pki/inner.crt"},
+				{"listen": "127.0.0.1:$to_gateway", "target": "127.0.0.1:$direct",
+					"server_name": "guarded.db.test", "ca": "pki/root.crt"}],
 			"hosts": { ${1:-}
 				"plain.db.test": {$site, "backend": "$plain"},
 				"guarded.db.test": {$site, "backend": {"servers": ["$guarded"], $inner}},
@@ -293,6 +302,16 @@ like "a request to cancel as the first message within TLS" "$(direct plain.db.te
 like "TLS behind" "$(direct guarded.db.test cancel)" 'canceling statement'
 like "not on another route: it may have other rules" "$(direct plain.db.test cancel guarded.db.test 1)" 'it goes on'
 like "an unknown name reads a sentence, too" "$(CA=$PKI/root.crt direct no.db.test ask)" "08004 unknown server name"
+
+# --- by a forward: the client is in the clear, and need not know ---
+
+for forward in to_server to_gateway; do
+	is "$forward: psql with its defaults" "$(sql 127.0.0.1 "${!forward}" channel_binding=disable "$who")" guarded
+	like "$forward: Ctrl-C" \
+		"$(cancels 127.0.0.1 "${!forward}" channel_binding=disable guarded_sleeps_are)" "$canceled"
+	like "$forward: sslmode=require, which no forward has" \
+		"$(sql 127.0.0.1 "${!forward}" sslmode=require "$who")" 'server does not support SSL'
+done
 
 # --- bytes ---
 

@@ -1115,7 +1115,7 @@ static void lists_are_for_listeners(void **state)
 		"admit_source sniff choose_route handshake_client first_message "
 		"connect_upstream join relay ");
 	assert_list(steps_for(&plain, &forward, false),
-		"admit_source acquire_slot connect_upstream join relay ");
+		"admit_source acquire_slot first_message connect_upstream join relay ");
 	assert_list(steps_for(&ldap, NULL, false), "admit_source preface sniff ");
 	assert_list(steps_for(&ldap, NULL, true), "preface admit_source ");
 	assert_list(misdirected_steps, "handshake_client answer_421 ");

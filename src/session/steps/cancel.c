@@ -61,7 +61,7 @@ static bool is_forwarded(struct session *session, const struct preface *preface,
 	struct cancel_target *out)
 {
 	const struct listener_config *listener = session->listener_config;
-	if (session->context || !listener || !listener->forwards_cancel)
+	if (session->route || !listener || !listener->forwards_cancel)
 		return false;
 	const struct server_name *name = listener->host ? listener->host : listener->default_host;
 	const struct host *host = routes_host_of(session->routes, name);
@@ -84,8 +84,8 @@ enum step_result session_cancel(
 	char words[128];
 	snprintf(
 		words, sizeof words, "%s: a request to cancel with an unknown key", preface->title);
-	/* Under TLS: of the same route, which has judged the certificate. */
-	const struct route *route = session->context ? session->route : NULL;
+	/* Within TLS, or by a forward: of the same route, which has its rules. */
+	const struct route *route = session->route;
 	if (!cancel_keys_find(session->service->limits->cancel_keys, key, route, &target) &&
 		!is_forwarded(session, preface, key, &target))
 		return session_refuse(session, END_BAD_PREFACE, words);

@@ -121,5 +121,6 @@ enum step_result step_acquire_slot(struct session *session)
 		return session_end(session, END_DRAINED, "drained");
 	if (!acquire_slot(session))
 		return session_end(session, END_LIMIT, "max_connections of the forward reached");
+	adopt_protocol(session, decision_protocol_behind(session->route));
 	return STEP_NEXT;
 }

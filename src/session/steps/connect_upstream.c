@@ -149,7 +149,7 @@ static enum step_result give_up(struct session *session)
 	const char *words = session->at.connect.failure;
 	if (words)
 		session_decide_end(session, session->at.connect.reason, words);
-	if (session->context &&
+	if ((session->context || session->route->is_forward) &&
 		session_say_refusal(session, REFUSAL_NO_SERVER, "no server is available"))
 		return session_refuse(session, END_DIAL, "no server left");
 	return session_end(session, END_DIAL, "no server left");

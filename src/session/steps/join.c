@@ -13,7 +13,8 @@
 
 static bool has_conversation(const struct session *session)
 {
-	return session->context && session->preface && session->preface->joined;
+	bool is_ours = session->context || (session->route && session->route->is_forward);
+	return is_ours && session->preface && session->preface->joined;
 }
 
 static enum step_result out_of_memory(struct session *session)
@@ -103,10 +104,21 @@ static enum step_result client_cancels(struct session *session)
 		session, session->preface, span_of(said->data + said->start, buf_used(said)));
 }
 
+/* A few bytes; the client's queue is empty. */
+static bool send_first(struct session *session)
+{
+	struct buf *said = &session->join->client.said;
+	return buf_used(said) == 0 || stream_write(session->client, said) == IO_DONE;
+}
+
 static enum step_result judge_first(struct session *session)
 {
 	struct join *join = session->join;
-	switch (take_turn(session, &join->client)) {
+	enum talk verdict;
+	do
+		verdict = take_turn(session, &join->client);
+	while (verdict == TALK_SAY && send_first(session) && buf_used(&join->client.heard) > 0);
+	switch (verdict) {
 	case TALK_CONNECT:
 		stream_watch(session->client, 0);
 		return STEP_NEXT;
@@ -115,9 +127,10 @@ static enum step_result judge_first(struct session *session)
 	case TALK_MORE:
 		if (buf_used(&join->client.heard) >= PREFACE_JOIN_MAX)
 			return refuse_join(session, "too long");
+		/* fall through */
+	case TALK_SAY:
 		stream_watch(session->client, EV_READ);
 		return STEP_WAIT;
-	case TALK_SAY:
 	case TALK_DONE:
 	case TALK_NOT_MINE:
 	case TALK_LEAVE:
@@ -138,7 +151,7 @@ enum step_result step_first_message(struct session *session)
 			return out_of_memory(session);
 		session_set_deadline(session,
 			routes_config(session->routes)->proxy.handshake_timeout_ms, END_HANDSHAKE,
-			"the client is silent after its handshake");
+			"the client sends no first message");
 	}
 	switch (side_read(&session->join->client, session->client)) {
 	case IO_AGAIN:

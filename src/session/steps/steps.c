@@ -15,6 +15,7 @@ const struct step router_steps[] = {
 const struct step forward_steps[] = {
 	{"admit_source", step_admit_source, NULL},
 	{"acquire_slot", step_acquire_slot, NULL},
+	{"first_message", step_first_message, NULL},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
 	{"join", step_join, NULL},
 	{"relay", step_relay, NULL},
