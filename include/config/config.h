@@ -108,6 +108,7 @@ struct listener_config {
 	const struct server_name
 		*default_host; /* clients that send no name are; NULL: none is set */
 	struct strings hosts;  /* keys of `hosts`: only these are served; empty: all */
+	bool names_hosts;      /* one of these three is set */
 	bool forwards_cancel;  /* "cancel": "forward" */
 };
 

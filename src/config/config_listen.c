@@ -218,6 +218,7 @@ static void read_listener_object(struct reader *reader, const struct place *plac
 	const cJSON *value, struct listener_config *out)
 {
 	fields_read(reader, listener_fields, place, value, out);
+	out->names_hosts = out->host || out->default_host || out->hosts.count > 0;
 	check_listener(reader, place, out);
 }
 

@@ -42,7 +42,7 @@ static bool is_listed(const struct strings *names, const struct host *host)
 static bool is_served(const struct route_facts *facts, const struct host *host)
 {
 	const struct listener_config *listener = facts->listener;
-	return !listener || listener->hosts.count == 0 || is_listed(&listener->hosts, host);
+	return listener->hosts.count == 0 || is_listed(&listener->hosts, host);
 }
 
 static const struct route *certificate_of_listed(
@@ -222,9 +222,9 @@ static const struct server_name *name_of(const struct route_facts *facts)
 {
 	const struct listener_config *listener = facts->listener;
 	const struct server_name *sent = &facts->hello->sni;
-	if (listener && listener->host)
+	if (listener->host)
 		return listener->host;
-	return listener && listener->default_host && sent->len == 0 ? listener->default_host : sent;
+	return listener->default_host && sent->len == 0 ? listener->default_host : sent;
 }
 
 static void decide_whole(
@@ -240,8 +240,10 @@ static void decide_whole(
 		decide_alert(out, ALERT_DECODE_ERROR, END_BAD_HELLO, "ALPN", hello->alpn_error);
 		return;
 	}
-	const struct host *host = routes_host_of(routes, name_of(facts));
-	if (host && is_served(facts, host))
+	bool is_restricted = facts->listener && facts->listener->names_hosts;
+	const struct server_name *name = is_restricted ? name_of(facts) : &hello->sni;
+	const struct host *host = routes_host_of(routes, name);
+	if (host && (!is_restricted || is_served(facts, host)))
 		decide_route(host, facts, out);
 	else
 		decide_unknown_name(routes, facts, out);

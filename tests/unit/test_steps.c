@@ -1109,16 +1109,15 @@ static void lists_are_for_listeners(void **state)
 	struct route forward = {0};
 	(void)state;
 	assert_list(steps_for(&plain, NULL, false),
-		"admit_source sniff choose_route handshake_client first_message "
-		"connect_upstream join relay ");
+		"admit_source sniff choose_route handshake_client connect_upstream relay ");
 	assert_list(steps_for(NULL, NULL, false),
-		"admit_source sniff choose_route handshake_client first_message "
-		"connect_upstream join relay ");
+		"admit_source sniff choose_route handshake_client connect_upstream relay ");
 	assert_list(steps_for(&plain, &forward, false),
-		"admit_source acquire_slot first_message connect_upstream join relay ");
+		"admit_source acquire_slot connect_upstream relay ");
 	assert_list(steps_for(&ldap, NULL, false), "admit_source preface sniff ");
 	assert_list(steps_for(&ldap, NULL, true), "preface admit_source ");
 	assert_list(misdirected_steps, "handshake_client answer_421 ");
+	assert_list(joined_steps, "first_message connect_upstream join relay ");
 	assert_list(refusal_steps, "handshake_client say_refusal ");
 	assert_list(linger_steps, "send_close drain_input ");
 }

@@ -19,6 +19,9 @@ extern const struct step router_steps[];
 /* A local client in the clear, to be taken to a TLS server; the session has its route already. */
 extern const struct step forward_steps[];
 
+/* A client whose protocol is known, from its first message on, or that is yet to be greeted. */
+extern const struct step joined_steps[];
+
 /* An unknown server name: the closest certificate and an HTTP 421. */
 extern const struct step misdirected_steps[];
 
@@ -58,6 +61,12 @@ extern const struct step refusal_steps[];
 
 /* Says why, in the client's protocol, within TLS; false: it has no words for that (say_refusal.c). */
 bool session_say_refusal(struct session *session, enum preface_refusal why, const char *words);
+
+/* TLS with the client is ours, or it is a forward's: to the next step, or to joined_steps (join.c). */
+enum step_result session_secured(struct session *session);
+
+/* The server's greeting is before TLS, and the client has had none: it is passed on. */
+bool session_needs_greeting(const struct session *session);
 
 /* Goes on as a client that cancels what the connection with that key does (cancel.c). */
 enum step_result session_cancel(

@@ -122,5 +122,5 @@ enum step_result step_acquire_slot(struct session *session)
 	if (!acquire_slot(session))
 		return session_end(session, END_LIMIT, "max_connections of the forward reached");
 	adopt_protocol(session, decision_protocol_behind(session->route));
-	return STEP_NEXT;
+	return session_secured(session);
 }

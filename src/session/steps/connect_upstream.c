@@ -28,7 +28,7 @@ static struct span session_alpn(const struct session *session)
 {
 	const struct preface *preface = session->preface;
 	struct span agreed = session->hello->alpn;
-	if (agreed.len > 0 || !preface || !preface->alpn || session->route->backend->starttls)
+	if (!preface || agreed.len > 0 || !preface->alpn || session->route->backend->starttls)
 		return agreed;
 	return span_of_string(preface->alpn);
 }
@@ -64,26 +64,6 @@ static void set_alpn(struct session *session)
 		add_alpn(forwarding, span_of_string(own->items[i]));
 }
 
-/* Greetings, where TLS with the client is ours (preface/preface.h). */
-
-static bool is_greeted(const struct session *session)
-{
-	return session->preface && session->preface->speaks_first && !session->is_direct_tls;
-}
-
-static bool needs_greeting(const struct session *session)
-{
-	const struct preface *starttls = session->route->backend->starttls;
-	bool is_ours = session->context || session->route->is_forward;
-	return is_ours && starttls && starttls->speaks_first && !is_greeted(session);
-}
-
-static const struct preface *greeter_of(const struct session *session)
-{
-	bool is_twice = session->context && is_greeted(session);
-	return is_twice && !session->route->backend->starttls ? session->preface : NULL;
-}
-
 static const struct cancel_target *target_of(const struct session *session)
 {
 	return session->join ? session->join->target : NULL;
@@ -91,8 +71,6 @@ static const struct cancel_target *target_of(const struct session *session)
 
 static bool begin_connect(struct session *session)
 {
-	if (needs_greeting(session) && !session->join && !(session->join = join_create()))
-		return false;
 	struct forwarding *forwarding = malloc(sizeof *forwarding + alpn_size(session));
 	if (!forwarding)
 		return false;
@@ -207,11 +185,21 @@ static void on_connect_done(void *owner)
 	session_advance(owner);
 }
 
-/* Where TLS is the client's, who cancels has none: the request goes in the clear, as it came. */
-static const struct preface *starttls_of(const struct session *session)
+/* A server that greets within TLS, or without, a client that was greeted in front. */
+static const struct preface *greeter_of(const struct session *session)
 {
-	bool is_clear = target_of(session) && !server_of(session)->tls;
-	return is_clear ? NULL : session->route->backend->starttls;
+	const struct preface *preface = session->preface;
+	bool is_greeted = preface->speaks_first && !session->is_direct_tls && session->context;
+	return is_greeted && !session->route->backend->starttls ? preface : NULL;
+}
+
+/* Where TLS is the client's, who cancels has none: the request goes in the clear, as it came. */
+static void set_conversation(struct session *session, struct connector_setup *setup)
+{
+	if (target_of(session) && !setup->tls)
+		setup->starttls = NULL;
+	setup->greeting = session_needs_greeting(session) ? &session->join->greeting : NULL;
+	setup->memory = session->join->memory.bytes;
 }
 
 static enum connect_state start_connect(struct session *session, const struct endpoint *endpoint)
@@ -226,16 +214,17 @@ static enum connect_state start_connect(struct session *session, const struct en
 		.plain = &forwarding->plain,
 		.write_header =
 			backend->proxy_protocol == PROXY_OUT_NONE ? NULL : write_proxy_header,
-		.starttls = starttls_of(session),
-		.greeter = greeter_of(session),
-		.greeting = needs_greeting(session) ? &session->join->greeting : NULL,
-		.memory = session->join ? session->join->memory.bytes : NULL,
+		.starttls = backend->starttls,
 		.tls = server_of(session)->tls,
 		.alpn = span_of(forwarding->alpn, forwarding->alpn_len),
 		.dial_ms = config->proxy.dial_timeout_ms,
 		.secure_ms = config->proxy.handshake_timeout_ms,
 		.on_done = on_connect_done,
 		.owner = session};
+	if (session->preface)
+		setup.greeter = greeter_of(session);
+	if (session->join)
+		set_conversation(session, &setup);
 	return connector_start(&forwarding->connector, &setup);
 }
 
@@ -266,19 +255,23 @@ static bool choose_server(struct session *session)
 	return true;
 }
 
+/* Of a key that leads to a server known by name: the address that it had then. */
+static const char *server_address(const struct session *session, char text[ADDRESS_TEXT_MAX])
+{
+	const struct cancel_target *target = target_of(session);
+	if (!target || target->address.len == 0)
+		return server_of(session)->text;
+	address_text(&target->address.any, target->address.len, text);
+	return text;
+}
+
 /* Of the next server; the address was validated when the configuration was loaded. */
 static enum connect_state try_server(struct session *session)
 {
 	struct endpoint endpoint;
 	struct err err;
 	char text[ADDRESS_TEXT_MAX];
-	const struct cancel_target *target = target_of(session);
-	const char *server = server_of(session)->text;
-	if (target && target->address.len > 0) {
-		address_text(&target->address.any, target->address.len, text);
-		server = text;
-	}
-	if (endpoint_parse(server, &endpoint, &err))
+	if (endpoint_parse(server_address(session, text), &endpoint, &err))
 		return start_connect(session, &endpoint);
 	note_failure(session, END_DIAL, err.text);
 	leave_server(session);

@@ -99,5 +99,5 @@ enum step_result step_handshake_client(struct session *session)
 	session->handshake_us = clock_now_us() - session->at.handshake.started_us;
 	count_secured(session);
 	stream_watch(session->client, 0);
-	return STEP_NEXT;
+	return session_secured(session);
 }

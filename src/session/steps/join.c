@@ -17,6 +17,25 @@ static bool has_conversation(const struct session *session)
 	return is_ours && session->preface && session->preface->joined;
 }
 
+/* Greetings, where TLS with the client is ours (preface/preface.h). */
+bool session_needs_greeting(const struct session *session)
+{
+	const struct preface *front = session->preface, *back = session->route->backend->starttls;
+	bool is_greeted = front && front->speaks_first && !session->is_direct_tls;
+	return back && back->speaks_first && !is_greeted;
+}
+
+enum step_result session_secured(struct session *session)
+{
+	const struct route *route = session->route;
+	if (!route || session->end_words) /* its handshake is for a refusal */
+		return STEP_NEXT;
+	bool has_more = session->preface || route->backend->starttls;
+	if (has_more && (has_conversation(session) || session_needs_greeting(session)))
+		return session_jump(session, joined_steps);
+	return STEP_NEXT;
+}
+
 static enum step_result out_of_memory(struct session *session)
 {
 	return session_end(session, END_NO_MEMORY, "out of memory");
@@ -143,12 +162,12 @@ static enum step_result judge_first(struct session *session)
 /* No server hears of a client that says nothing, and who cancels needs a certain one. */
 enum step_result step_first_message(struct session *session)
 {
-	if (!has_conversation(session))
-		return STEP_NEXT;
 	if (session_enters_step(session)) {
 		session->join = join_create();
 		if (!session->join)
 			return out_of_memory(session);
+		if (!has_conversation(session))
+			return STEP_NEXT;
 		session_set_deadline(session,
 			routes_config(session->routes)->proxy.handshake_timeout_ms, END_HANDSHAKE,
 			"the client sends no first message");
@@ -296,8 +315,6 @@ static enum step_result await_both(struct session *session)
 enum step_result step_join(struct session *session)
 {
 	struct join *join = session->join;
-	if (!join)
-		return STEP_NEXT;
 	bool is_new = session_enters_step(session);
 	if (is_new && !begin_join(session))
 		return out_of_memory(session);

@@ -5,6 +5,13 @@ const struct step router_steps[] = {
 	{"sniff", step_sniff, NULL},
 	{"choose_route", step_choose_route, NULL},
 	{"handshake_client", step_handshake_client, NULL},
+	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
+	{"relay", step_relay, NULL},
+	{0},
+};
+
+/* In place of the last two, where the protocol is known and its conversation goes on behind TLS. */
+const struct step joined_steps[] = {
 	{"first_message", step_first_message, NULL},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
 	{"join", step_join, NULL},
@@ -15,9 +22,7 @@ const struct step router_steps[] = {
 const struct step forward_steps[] = {
 	{"admit_source", step_admit_source, NULL},
 	{"acquire_slot", step_acquire_slot, NULL},
-	{"first_message", step_first_message, NULL},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
-	{"join", step_join, NULL},
 	{"relay", step_relay, NULL},
 	{0},
 };
