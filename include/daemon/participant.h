@@ -6,8 +6,8 @@
 #ifndef GATEHOUSE_DAEMON_PARTICIPANT_H
 #define GATEHOUSE_DAEMON_PARTICIPANT_H
 
-#include "daemon/findings.h"
-#include "daemon/reload_change.h"
+#include "daemon/load/findings.h"
+#include "daemon/load/reload_change.h"
 #include "net/listener.h"
 
 #include <sys/types.h>

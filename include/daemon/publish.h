@@ -2,8 +2,8 @@
 #ifndef GATEHOUSE_DAEMON_PUBLISH_H
 #define GATEHOUSE_DAEMON_PUBLISH_H
 
+#include "daemon/load/reload.h"
 #include "daemon/participant.h"
-#include "daemon/reload.h"
 #include "daemon/snapshots.h"
 
 /* All are borrowed. */

@@ -1,5 +1,5 @@
 /* What a reload changes, besides its hosts: each setting counts, and nothing else does. */
-#include "daemon/reload_change.h"
+#include "daemon/load/reload_change.h"
 
 #include "loaded_routes.h"
 

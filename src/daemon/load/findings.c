@@ -1,4 +1,4 @@
-#include "daemon/findings.h"
+#include "daemon/load/findings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "daemon/reload_change.h"
+#include "daemon/load/reload_change.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "daemon/reload.h"
+#include "daemon/load/reload.h"
 
 #include "base/clock.h"
 #include "base/log.h"

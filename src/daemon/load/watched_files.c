@@ -1,4 +1,4 @@
-#include "daemon/watched_files.h"
+#include "daemon/load/watched_files.h"
 
 #include "watch/watch.h"
 

@@ -1,6 +1,6 @@
 /* What a load found wrong, each a line of text; kept in their order for the log and for callers. */
-#ifndef GATEHOUSE_DAEMON_FINDINGS_H
-#define GATEHOUSE_DAEMON_FINDINGS_H
+#ifndef GATEHOUSE_DAEMON_LOAD_FINDINGS_H
+#define GATEHOUSE_DAEMON_LOAD_FINDINGS_H
 
 #include "base/arena.h"
 #include "base/report.h"

@@ -1,6 +1,6 @@
 /* What a reload changes: hosts, listeners, and everything else that the configuration says. */
-#ifndef GATEHOUSE_DAEMON_RELOAD_CHANGE_H
-#define GATEHOUSE_DAEMON_RELOAD_CHANGE_H
+#ifndef GATEHOUSE_DAEMON_LOAD_RELOAD_CHANGE_H
+#define GATEHOUSE_DAEMON_LOAD_RELOAD_CHANGE_H
 
 #include "route/routes.h"
 

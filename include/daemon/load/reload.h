@@ -3,10 +3,10 @@
  * beside the old one and validates all of it; the main loop is notified when it is done. A failure
  * changes nothing. A start while it loads makes it load once more afterwards.
  */
-#ifndef GATEHOUSE_DAEMON_RELOAD_H
-#define GATEHOUSE_DAEMON_RELOAD_H
+#ifndef GATEHOUSE_DAEMON_LOAD_RELOAD_H
+#define GATEHOUSE_DAEMON_LOAD_RELOAD_H
 
-#include "daemon/findings.h"
+#include "daemon/load/findings.h"
 #include "route/routes.h"
 
 #include <ev.h>

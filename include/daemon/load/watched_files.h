@@ -1,6 +1,6 @@
 /* The files that the configuration depends on, and the watch on them (watch/watch.h). */
-#ifndef GATEHOUSE_DAEMON_WATCHED_FILES_H
-#define GATEHOUSE_DAEMON_WATCHED_FILES_H
+#ifndef GATEHOUSE_DAEMON_LOAD_WATCHED_FILES_H
+#define GATEHOUSE_DAEMON_LOAD_WATCHED_FILES_H
 
 #include "base/err.h"
 #include "base/path_set.h"
