@@ -32,7 +32,8 @@ struct reload_facts {
 	uint64_t took_us;                /* the last that was not refused */
 	enum reload_outcome outcome;
 	struct reload_difference change;
-	char error[512]; /* the first, where it was refused */
+	char error[512];        /* the first, where it was refused */
+	unsigned retry_seconds; /* where it was refused: when it is tried again; 0: it is not */
 };
 
 /* What the main thread publishes. */

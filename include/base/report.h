@@ -6,6 +6,8 @@
 #ifndef GATEHOUSE_BASE_REPORT_H
 #define GATEHOUSE_BASE_REPORT_H
 
+#include "base/err.h"
+
 #include <stdbool.h>
 
 enum severity { SEVERITY_WARNING, SEVERITY_ERROR };
@@ -14,12 +16,22 @@ struct report {
 	/* `text` is one line without its newline, complete with file, line and path; lent. */
 	void (*on_finding)(struct report *report, enum severity severity, const char *text);
 	void *owner;
-	unsigned errors, warnings; /* counted by the two functions below */
+	unsigned errors, warnings; /* counted by the functions below */
+	unsigned passing;          /* of the errors: what caused them passes (base/err.h) */
 };
 
 void report_error(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 void report_warning(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+
+/* After report_error: `err` is what caused it. */
+void report_cause(struct report *report, const struct err *err);
+
+/* The error "WHERE: out of memory"; `where` may be NULL. */
+void report_no_memory(struct report *report, const char *where);
+
+/* There are errors, and what caused them passes: the same may succeed later. */
+bool report_is_passing(const struct report *report);
 
 #endif

@@ -45,7 +45,9 @@ struct participant {
 	/* How a reload ended, after all of it: with a commit, without a change, with errors. */
 	void (*on_reloaded)(void *owner, const struct reload_event *event);
 	void (*on_reload_unchanged)(void *owner, uint64_t took_us);
-	void (*on_reload_refused)(void *owner, const struct findings *findings);
+	/* `retry_seconds`: when it is tried again, because what refused it passes; 0: it is not. */
+	void (*on_reload_refused)(
+		void *owner, const struct findings *findings, unsigned retry_seconds);
 
 	/* Process `pid` serves now and has the listeners; this one is about to drain. */
 	void (*on_upgraded)(void *owner, pid_t pid);
@@ -84,8 +86,8 @@ bool participants_need_counters(
 void participants_reloaded(
 	const struct participants *participants, const struct reload_event *event);
 void participants_reload_unchanged(const struct participants *participants, uint64_t took_us);
-void participants_reload_refused(
-	const struct participants *participants, const struct findings *findings);
+void participants_reload_refused(const struct participants *participants,
+	const struct findings *findings, unsigned retry_seconds);
 void participants_upgraded(const struct participants *participants, pid_t pid);
 void participants_upgrade_failed(const struct participants *participants, const char *error);
 void participants_stopping(struct participants *participants);

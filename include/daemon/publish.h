@@ -3,6 +3,7 @@
 #define GATEHOUSE_DAEMON_PUBLISH_H
 
 #include "daemon/load/reload.h"
+#include "daemon/load/reload_retry.h"
 #include "daemon/participant.h"
 #include "daemon/snapshots.h"
 
@@ -12,6 +13,7 @@ struct publisher {
 	struct tls_store *store;
 	const struct participants *participants;
 	const struct snapshots *snapshots;
+	struct reload_retry *retry;
 };
 
 /* After participants_prepare at the start; takes the reference over. */

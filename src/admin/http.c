@@ -213,7 +213,7 @@ struct http *http_open(const char *listen, struct err *err)
 {
 	struct http *http = calloc(1, sizeof *http);
 	if (!http) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	for (unsigned i = 0; i <= CONNECTIONS_MAX; i++)
@@ -246,7 +246,7 @@ static bool http_start(struct http *http, struct err *err)
 	int error = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (!http->daemon) {
-		err_set(err, "cannot serve HTTP: %s", strerror(error));
+		err_set_errno(err, error, "cannot serve HTTP");
 		if (fd >= 0)
 			close(fd);
 	}

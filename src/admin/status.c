@@ -73,6 +73,7 @@ void page_write_reload(const struct reload_facts *reload, struct json_out *out)
 	json_out_number(out, "done", (long long)reload->done);
 	json_out_number(out, "failed", (long long)reload->failed);
 	json_out_text(out, "error", reload->error[0] ? reload->error : NULL);
+	json_out_number(out, "retry_seconds", reload->retry_seconds);
 	json_out_close(out);
 }
 

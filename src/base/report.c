@@ -30,3 +30,19 @@ void report_warning(struct report *report, const char *format, ...)
 	report_finding(report, SEVERITY_WARNING, format, args);
 	va_end(args);
 }
+
+void report_cause(struct report *report, const struct err *err)
+{
+	report->passing += err->is_passing;
+}
+
+void report_no_memory(struct report *report, const char *where)
+{
+	report_error(report, "%s%sout of memory", where ? where : "", where ? ": " : "");
+	report->passing++;
+}
+
+bool report_is_passing(const struct report *report)
+{
+	return report->errors > 0 && report->errors == report->passing;
+}

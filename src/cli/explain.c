@@ -121,7 +121,7 @@ static int explain_question(const struct question *question)
 	struct client_certificate *certificate = NULL;
 	struct address source;
 	struct explain_facts facts = {0};
-	struct err err = {"out of memory"};
+	struct err err = {.text = "out of memory"};
 	int status = 1;
 	if (!input || !input_get(question, input, &err))
 		goto fail;

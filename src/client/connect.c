@@ -173,7 +173,7 @@ static int connection_run(struct connection *connection, struct ev_loop *loop, s
 static int connect_to(const struct client_settings *settings)
 {
 	struct connection connection = {0};
-	struct err err = {""};
+	struct err err = {.text = ""};
 	struct ev_loop *loop = loop_ctx_loop_create(&err);
 	int status = 1;
 	if (loop && gateway_open(&connection.gateway, settings, &err)) {

@@ -165,7 +165,7 @@ static int run_execute(struct run_request *request)
 {
 	struct client_settings settings;
 	struct gateway gateway;
-	struct err err = {""};
+	struct err err = {.text = ""};
 	int status = 1;
 	if (!client_settings_make(&settings, &request->flags, request->to))
 		return 1;
@@ -199,7 +199,7 @@ static bool parse_option(struct run_request *request, int option, struct err *er
 static int run_with_arguments(struct run_request *request, int argc, char **argv)
 {
 	struct endpoint endpoint;
-	struct err err = {""};
+	struct err err = {.text = ""};
 	for (int option; (option = getopt_long(argc, argv, "+" CLIENT_SHORT_OPTIONS "h", options,
 				  NULL)) != -1;) {
 		if (option == 'h') {

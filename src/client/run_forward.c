@@ -70,7 +70,7 @@ static struct forwarded *forwarded_create(struct run_forward *forward, int fd)
 
 static void forward_connection(struct run_forward *forward, int fd)
 {
-	struct err err = {"out of memory"};
+	struct err err = {.text = "out of memory"};
 	struct forwarded *connection = forwarded_create(forward, fd);
 	if (!connection) {
 		socket_reset_on_close(fd);

@@ -214,6 +214,7 @@ static bool open_file(struct file *file, const char *name, const char *path)
 		return false;
 	if (!file_read(path, &text, &file->source.len, &err)) {
 		report_error(reading->reader.report, "%s: %s", name, err.text);
+		report_cause(reading->reader.report, &err);
 		return false;
 	}
 	file->source.text = text;
@@ -268,9 +269,11 @@ static void find_included(struct file *file, struct file_list *list)
 		size_t value_at;
 		struct place item = place_item(&include, (unsigned)i);
 		const struct place *place = place_find(&item, &value_at) ? &item : &include;
-		if (!files_match(config->include_patterns.items[i], list, &err))
-			place_error(place, reading->reader.report, "%s: %s",
-				config->include_patterns.items[i], err.text);
+		if (files_match(config->include_patterns.items[i], list, &err))
+			continue;
+		place_error(place, reading->reader.report, "%s: %s",
+			config->include_patterns.items[i], err.text);
+		report_cause(reading->reader.report, &err);
 	}
 	files_sort(list);
 	const char **files = check_memory(
@@ -323,7 +326,7 @@ struct config *config_read(
 	unsigned errors = report->errors;
 	struct owned *owned = calloc(1, sizeof *owned);
 	if (!owned) {
-		report_error(report, "%s: out of memory", path);
+		report_no_memory(report, path);
 		return NULL;
 	}
 	struct reading reading = {.owned = owned, .on_host = on_host, .owner = owner, .path = path};
@@ -333,7 +336,7 @@ struct config *config_read(
 	read_files(&reading, path);
 	arena_finish(&reading.host_arena);
 	if (reading.reader.out_of_memory || reading.for_host.out_of_memory)
-		report_error(report, "%s: out of memory", path);
+		report_no_memory(report, path);
 	if (report->errors == errors)
 		return &owned->config;
 	config_free(&owned->config);

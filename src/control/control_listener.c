@@ -40,10 +40,12 @@ static bool socket_prepare(void *owner, const struct config *next, struct report
 	if (!path || is_current(listener, path))
 		return true;
 	listener->prepared = control_open(listener->loop, path, next->user, &err);
-	if (!listener->prepared)
-		report_error(report, "%s: control.socket: \"%s\": %s", listener->config_path, path,
-			err.text);
-	return listener->prepared != NULL;
+	if (listener->prepared)
+		return true;
+	report_error(
+		report, "%s: control.socket: \"%s\": %s", listener->config_path, path, err.text);
+	report_cause(report, &err);
+	return false;
 }
 
 static void socket_rollback(void *owner)

@@ -48,7 +48,7 @@ void command_explain(const struct routes *routes, bool is_drained, struct contro
 	struct explain_input *input = calloc(1, sizeof *input);
 	struct explain_facts facts = {.is_drained = is_drained};
 	struct address source;
-	struct err err = {"out of memory"};
+	struct err err = {.text = "out of memory"};
 	struct strbuf text = {0};
 	if (input &&
 		explain_input_make(input, sni ? sni : "", request_text(request, "alpn"), &err) &&

@@ -74,6 +74,7 @@ static bool http_prepare(void *owner, const struct config *next, struct report *
 		if (listeners->prepared[i])
 			continue;
 		report_error(report, "%s: \"%s\": %s", wanted[i].where, wanted[i].listen, err.text);
+		report_cause(report, &err);
 		ok = false;
 	}
 	if (!ok)

@@ -253,7 +253,7 @@ static void query_workers(struct session_queries *queries, struct control_call *
 	unsigned count = daemon_worker_count(queries->daemon);
 	const char *limit = request_text(request, "limit");
 	struct session_query *query = calloc(1, sizeof *query + count * sizeof *query->parts);
-	struct err err = {"out of memory"};
+	struct err err = {.text = "out of memory"};
 	if (!query || !filter_parse(&query->filter, request, &err)) {
 		free(query);
 		answer_refuse(call, err.text);

@@ -75,7 +75,7 @@ static bool feed_prepare(void *owner, const struct config *next, struct report *
 		return true;
 	feed->counters = calloc(daemon_worker_count(feed->daemon), sizeof *feed->counters);
 	if (!feed->counters)
-		report_error(report, "out of memory");
+		report_no_memory(report, NULL);
 	return feed->counters != NULL;
 }
 
@@ -114,6 +114,7 @@ static void note_success(struct state_feed *feed, enum reload_outcome outcome, u
 	reload->at = reload->succeeded_at = time(NULL);
 	reload->took_us = took_us;
 	reload->outcome = outcome;
+	reload->retry_seconds = 0;
 	reload->change = (struct reload_difference){0};
 	reload->error[0] = '\0';
 }
@@ -148,13 +149,14 @@ static const char *first_error(const struct findings *findings)
 	return "";
 }
 
-static void feed_on_refused(void *owner, const struct findings *findings)
+static void feed_on_refused(void *owner, const struct findings *findings, unsigned retry_seconds)
 {
 	struct state_feed *feed = owner;
 	struct reload_facts *reload = &feed->published.reload;
 	reload->failed++;
 	reload->at = time(NULL);
 	reload->outcome = RELOAD_REFUSED;
+	reload->retry_seconds = retry_seconds;
 	snprintf(reload->error, sizeof reload->error, "%s", first_error(findings));
 	state_feed_update(feed);
 }

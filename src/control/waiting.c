@@ -78,7 +78,10 @@ static void answer_reload(const struct waiting *waiting, struct control_call *ca
 	struct answer answer;
 	struct change_list list = {&answer.json, ITEMS_MAX};
 	if (reload->outcome == RELOAD_REFUSED)
-		answer_begin_refusal(&answer, "reload refused, the running configuration stays");
+		answer_begin_refusal(&answer,
+			reload->retry_seconds > 0
+				? "reload refused, the running configuration stays; retrying"
+				: "reload refused, the running configuration stays");
 	else
 		answer_begin(&answer);
 	page_write_reload(reload, &answer.json);
@@ -106,9 +109,10 @@ static void waiting_on_unchanged(void *owner, uint64_t took_us)
 		answer_reload(owner, call, NULL, NULL);
 }
 
-static void waiting_on_refused(void *owner, const struct findings *findings)
+static void waiting_on_refused(void *owner, const struct findings *findings, unsigned retry_seconds)
 {
 	struct control_call *call = take_reload_call(owner);
+	(void)retry_seconds; /* the published state has it */
 	if (call)
 		answer_reload(owner, call, findings, NULL);
 }

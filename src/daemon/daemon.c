@@ -48,6 +48,7 @@ struct daemon {
 	struct worker_orders *orders;
 	struct watched_files *files;
 	struct reload *reload;
+	struct reload_retry retry;
 	bool reload_is_due; /* after the upgrade that is running */
 	struct launcher launcher;
 	struct upgrade *upgrade;
@@ -147,16 +148,27 @@ static void on_loaded(void *owner, const struct loaded *loaded)
  * In an upgrade the new process reads what there is; the reload of this one follows. It follows the
  * files also while it drains: what "revalidate" says holds as long as a session lives.
  */
-static void request_reload(struct daemon *daemon)
+static void repeat_reload(struct daemon *daemon)
 {
 	daemon->reload_is_due = upgrade_is_running(daemon->upgrade);
 	if (workers_mode(daemon->workers) != WORKER_STOP && !daemon->reload_is_due)
 		reload_start(daemon->reload);
 }
 
+static void request_reload(struct daemon *daemon)
+{
+	reload_retry_cancel(&daemon->retry);
+	repeat_reload(daemon);
+}
+
 static void on_files_changed(void *owner)
 {
 	request_reload(owner);
+}
+
+static void on_retry_due(void *owner)
+{
+	repeat_reload(owner);
 }
 
 static void on_sighup(struct daemon *daemon)
@@ -179,10 +191,11 @@ bool daemon_reload(struct daemon *daemon, unsigned *earlier, struct err *err)
 		err_set(err, "an upgrade is under way");
 		return false;
 	}
+	reload_retry_cancel(&daemon->retry);
 	reload_start(daemon->reload);
 	if (reload_is_running(daemon->reload))
 		return true;
-	err_set(err, "cannot start a thread to load with");
+	err_set(err, "cannot start a thread to load with; retrying");
 	return false;
 }
 
@@ -359,8 +372,9 @@ static bool daemon_init(struct daemon *daemon, struct err *err)
 	daemon->files = watched_files_create(daemon->loop, on_files_changed, daemon, err);
 	if (!daemon->files || !create_stores(daemon, err) || !create_parts(daemon, err))
 		return false;
-	daemon->publisher = (struct publisher){
-		daemon->path, daemon->store, &daemon->participants, daemon->snapshots};
+	daemon->publisher = (struct publisher){daemon->path, daemon->store, &daemon->participants,
+		daemon->snapshots, &daemon->retry};
+	reload_retry_init(&daemon->retry, daemon->loop, on_retry_due, daemon);
 	housekeeping_init(
 		&daemon->housekeeping, daemon->loop, daemon->snapshots, daemon->listening);
 	shutdown_init(&daemon->shutdown, daemon->loop, daemon->workers);

@@ -64,9 +64,11 @@ static struct listener *open_listener(const struct listening *listening,
 		await_workers(listening);
 	struct listener *listener =
 		listener_open(wanted->address, workers_count(listening->workers), &err);
-	if (!listener)
-		report_error(report, "%s: \"%s\": %s", wanted->where, wanted->address, err.text);
-	return listener;
+	if (listener)
+		return listener;
+	report_error(report, "%s: \"%s\": %s", wanted->where, wanted->address, err.text);
+	report_cause(report, &err);
+	return NULL;
 }
 
 /* All are tried, so that the report has every error. */
@@ -111,7 +113,7 @@ static bool listening_prepare(void *owner, const struct config *next, struct rep
 {
 	struct listening *listening = owner;
 	if (!make_room(listening, (unsigned)config_listener_count(next)))
-		report_error(report, "out of memory");
+		report_no_memory(report, NULL);
 	else if (open_all(listening, next, report))
 		return true;
 	listening_rollback(listening);

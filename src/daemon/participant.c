@@ -85,10 +85,10 @@ void participants_reload_unchanged(const struct participants *participants, uint
 	EACH(participants, on_reload_unchanged, took_us);
 }
 
-void participants_reload_refused(
-	const struct participants *participants, const struct findings *findings)
+void participants_reload_refused(const struct participants *participants,
+	const struct findings *findings, unsigned retry_seconds)
 {
-	EACH(participants, on_reload_refused, findings);
+	EACH(participants, on_reload_refused, findings, retry_seconds);
 }
 
 void participants_upgraded(const struct participants *participants, pid_t pid)

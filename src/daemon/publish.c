@@ -72,14 +72,27 @@ static void log_fixed_settings(const struct config *before, const struct config 
 		log_warning("\"sandbox\" changed: this needs a restart");
 }
 
-static void publish_refuse(const struct publisher *publisher, const struct findings *findings)
+static void log_refused(
+	const struct publisher *publisher, const struct findings *findings, unsigned retry_seconds)
 {
 	struct log_line line;
 	log_findings(findings);
 	log_begin(&line, LOG_ERROR_LEVEL, "reload refused, the running configuration stays");
 	log_text(&line, "file", publisher->path);
+	if (retry_seconds > 0)
+		log_text(&line, "retrying", "until it succeeds");
 	log_end(&line);
-	participants_reload_refused(publisher->participants, findings);
+}
+
+/* A repetition of what the log has says nothing new. */
+static void publish_refuse(
+	const struct publisher *publisher, const struct findings *findings, bool is_passing)
+{
+	bool is_repeated = is_passing && reload_retry_is_under_way(publisher->retry);
+	unsigned retry_seconds = reload_retry_plan(publisher->retry, is_passing);
+	if (!is_repeated)
+		log_refused(publisher, findings, retry_seconds);
+	participants_reload_refused(publisher->participants, findings, retry_seconds);
 }
 
 static void publish_commit(const struct publisher *publisher, const struct reload_event *event)
@@ -109,11 +122,13 @@ static void publish_valid(const struct publisher *publisher, const struct loaded
 	struct findings findings = {0};
 	struct report report;
 	findings_report(&findings, &report);
-	log_findings(loaded->findings);
+	if (!reload_retry_is_under_way(publisher->retry))
+		log_findings(loaded->findings);
 	if (participants_prepare(publisher->participants, routes_config(loaded->routes), &report)) {
+		reload_retry_cancel(publisher->retry);
 		publish_use(publisher, loaded);
 	} else {
-		publish_refuse(publisher, &findings);
+		publish_refuse(publisher, &findings, report_is_passing(&report));
 		tls_store_end(publisher->store, false);
 		routes_unref(loaded->routes);
 	}
@@ -137,8 +152,9 @@ void publish_first(const struct publisher *publisher, struct routes *routes)
 void publish(const struct publisher *publisher, const struct loaded *loaded)
 {
 	if (!loaded->routes) {
-		publish_refuse(publisher, loaded->findings);
+		publish_refuse(publisher, loaded->findings, loaded->is_passing);
 	} else if (is_same(snapshots_current(publisher->snapshots), loaded->routes)) {
+		reload_retry_cancel(publisher->retry);
 		log_info("reloaded: nothing had changed");
 		participants_reload_unchanged(publisher->participants, loaded->took_us);
 		tls_store_end(publisher->store, true);

@@ -23,7 +23,7 @@ static bool snapshots_prepare(void *owner, const struct config *next, struct rep
 	(void)next;
 	snapshots->prepared = malloc(sizeof *snapshots->prepared);
 	if (!snapshots->prepared)
-		report_error(report, "out of memory");
+		report_no_memory(report, NULL);
 	return snapshots->prepared != NULL;
 }
 

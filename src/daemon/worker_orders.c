@@ -50,7 +50,7 @@ static bool orders_prepare(void *owner, const struct config *next, struct report
 	listening_items(orders->listening, &current); /* stay while the process drains */
 	if (orders_allocate(owner, count > current ? count : current))
 		return true;
-	report_error(report, "out of memory");
+	report_no_memory(report, NULL);
 	orders_rollback(owner);
 	return false;
 }

@@ -36,6 +36,7 @@ static void explain_bind(struct err *err, int error)
 		err_set(err, "no interface of this machine has this address");
 	else
 		err_set(err, "cannot listen: %s", strerror(error));
+	err_set_cause(err, error);
 }
 
 static void explain_unix(struct err *err, int error)
@@ -157,7 +158,7 @@ static bool listener_share(struct listener *listener, int fd, struct err *err)
 	for (unsigned i = 0; i < listener->count; i++) {
 		listener->fds[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 		if (listener->fds[i] < 0) {
-			err_set(err, "%s", strerror(errno));
+			err_set_errno(err, errno, NULL);
 			return false;
 		}
 	}
@@ -197,7 +198,7 @@ static bool take_over(
 	for (; fd >= 0; fd = inherited_adopt(address)) {
 		if (taken == listener->count && !listener_grow(listener, taken + 1)) {
 			close(fd);
-			err_set(err, "out of memory");
+			err_no_memory(err);
 			return false;
 		}
 		listener->fds[taken++] = fd;
@@ -205,7 +206,7 @@ static bool take_over(
 	for (unsigned i = taken; i < listener->count; i++) {
 		listener->fds[i] = one_more(address, listener->fds[i % taken]);
 		if (listener->fds[i] < 0) {
-			err_set(err, "%s", strerror(errno));
+			err_set_errno(err, errno, NULL);
 			return false;
 		}
 	}
@@ -243,7 +244,7 @@ static bool clear_path(const struct address *address, struct err *err)
 	else if (is_alive(address))
 		explain_bind(err, EADDRINUSE);
 	else if (unlink(path) < 0)
-		err_set(err, "cannot remove the old socket: %s", strerror(errno));
+		err_set_errno(err, errno, "cannot remove the old socket");
 	else
 		return true;
 	return false;
@@ -328,7 +329,7 @@ struct listener *listener_open(const char *text, unsigned workers, struct err *e
 	struct listener *listener = calloc(1, sizeof *listener);
 	if (!listener || !(listener->text = strdup(text)) ||
 		!(listener->fds = malloc(workers * sizeof *listener->fds))) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		listener_close(listener);
 		return NULL;
 	}

@@ -71,7 +71,7 @@ struct acl *acl_create(const struct acl_config *config, struct err *err)
 	char *room;
 	struct acl *acl = acl_allocate(config, &room);
 	if (!acl) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	for (size_t field = 0; field < ACL_FIELDS; field++) {

@@ -27,9 +27,10 @@ void build_backends_finish(struct builder *builder)
 }
 
 static void report_field(struct builder *builder, const struct backend_request *request,
-	const char *field, int index, const char *text)
+	const char *field, int index, const struct err *err)
 {
-	request->report(request, builder->report, SEVERITY_ERROR, field, index, text);
+	request->report(request, builder->report, SEVERITY_ERROR, field, index, err->text);
+	report_cause(builder->report, err);
 }
 
 struct pair_place {
@@ -57,8 +58,8 @@ static bool load_credential(struct builder *builder, const struct backend_reques
 	policy->credential =
 		tls_store_credential(builder->setup->store, tls->cert, tls->key, &at_fault, &err);
 	if (!policy->credential)
-		report_field(builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1,
-			err.text);
+		report_field(
+			builder, request, at_fault == CREDENTIAL_CERT ? "cert" : "key", -1, &err);
 	struct pair_place place = {builder, request};
 	if (policy->credential && builder_add_once(builder, &builder->warned, policy->credential))
 		credential_check(policy->credential, time(NULL), warn_of_pair, &place);
@@ -84,7 +85,7 @@ static bool load_trust(struct builder *builder, const struct backend_request *re
 	if (!policy->trust) {
 		bool is_ca = at_fault == TRUST_CA;
 		report_field(builder, request, is_ca ? "ca" : "crl",
-			(is_ca ? files.ca_count : files.crl_count) > 1 ? index : -1, err.text);
+			(is_ca ? files.ca_count : files.crl_count) > 1 ? index : -1, &err);
 	} else if (trust_has_expired_crl(policy->trust, time(NULL))) {
 		request->report(request, builder->report, SEVERITY_WARNING, "crl", -1,
 			tls->refuse_expired_crl ? TRUST_EXPIRED_CRL ": servers are refused"
@@ -119,14 +120,14 @@ static void add_peers(struct builder *builder, const struct backend_request *req
 		const char *name = name_of(&config->tls, server->text, &endpoint);
 		struct tls_peer *peer = tls_store_peer(store, client, server->text, name, &err);
 		if (!peer)
-			report_field(builder, request, "server_name", -1, err.text);
+			report_field(builder, request, "server_name", -1, &err);
 		if (peer && !policy->unverified)
 			server->tls = tls_peer_ref(peer);
 		if (peer && config->health == HEALTH_TLS)
 			server->tls_check = tls_peer_ref(peer);
 	}
 	if (!client)
-		report_field(builder, request, "ca", -1, err.text);
+		report_field(builder, request, "ca", -1, &err);
 }
 
 static void backend_add_tls(

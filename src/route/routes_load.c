@@ -52,6 +52,13 @@ static bool has_other_of_type(const struct tls_policy *policy, const struct cred
 	return false;
 }
 
+static void report_failure(struct builder *builder, const struct route_config *config,
+	const char *field, int index, const struct err *err)
+{
+	route_config_error(config, builder->report, field, index, "%s", err->text);
+	report_cause(builder->report, err);
+}
+
 static void load_pair(struct builder *builder, const char *host, const struct route_config *config,
 	size_t index, struct tls_policy *policy)
 {
@@ -64,8 +71,8 @@ static void load_pair(struct builder *builder, const char *host, const struct ro
 	struct credential *credential =
 		tls_store_credential(builder->setup->store, cert, key, &at_fault, &err);
 	if (!credential) {
-		route_config_error(config, builder->report,
-			at_fault == CREDENTIAL_CERT ? "cert" : "key", shown, "%s", err.text);
+		report_failure(
+			builder, config, at_fault == CREDENTIAL_CERT ? "cert" : "key", shown, &err);
 		return;
 	}
 	if (has_other_of_type(policy, credential)) {
@@ -96,8 +103,8 @@ static void load_trust(
 	policy->trust = tls_store_trust(builder->setup->store, &files, &at_fault, &index, &err);
 	size_t listed = at_fault == TRUST_CA ? files.ca_count : files.crl_count;
 	if (!policy->trust)
-		route_config_error(config, builder->report, at_fault == TRUST_CA ? "ca" : "crl",
-			listed > 1 ? index : -1, "%s", err.text);
+		report_failure(builder, config, at_fault == TRUST_CA ? "ca" : "crl",
+			listed > 1 ? index : -1, &err);
 	else if (trust_has_expired_crl(policy->trust, time(NULL)))
 		route_config_warning(config, builder->report, "crl", -1, TRUST_EXPIRED_CRL "%s",
 			config->refuse_expired_crl ? ": clients are refused" : "");
@@ -126,7 +133,7 @@ static struct tls_context *load_context(
 	struct err err;
 	struct tls_context *context = tls_store_context(builder->setup->store, policy, &err);
 	if (!context)
-		route_config_error(config, builder->report, "cert", -1, "%s", err.text);
+		report_failure(builder, config, "cert", -1, &err);
 	else if (builder_add_once(builder, &builder->contexts, context))
 		builder->no_memory |=
 			!pointers_add(&builder->routes->contexts, tls_context_ref(context));
@@ -182,7 +189,7 @@ static struct acl *build_acl(struct builder *builder, const struct route_config 
 	struct err err;
 	struct acl *acl = acl_create(&config->acl, &err);
 	if (!acl)
-		route_config_error(config, builder->report, "acl", -1, "%s", err.text);
+		report_failure(builder, config, "acl", -1, &err);
 	else
 		builder->no_memory |= !pointers_add(&builder->routes->acls, acl);
 	return acl;
@@ -378,7 +385,7 @@ struct routes *routes_load(
 	struct builder builder = {
 		.setup = setup, .routes = routes, .paths = paths, .report = report};
 	if (!routes) {
-		report_error(report, "%s: out of memory", setup->path);
+		report_no_memory(report, setup->path);
 		return NULL;
 	}
 	routes->refs = 1;
@@ -397,7 +404,7 @@ struct routes *routes_load(
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);
 	if (builder.no_memory)
-		report_error(report, "%s: out of memory", setup->path);
+		report_no_memory(report, setup->path);
 	if (routes->config && report->errors == 0)
 		return routes;
 	tls_store_end(setup->store, false);

@@ -51,7 +51,7 @@ struct tickets *tickets_create(struct err *err)
 {
 	struct tickets *tickets = calloc(1, sizeof *tickets);
 	if (!tickets) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	pthread_rwlock_init(&tickets->lock, NULL);

@@ -69,7 +69,7 @@ struct tls_client *tls_client_create(const struct tls_client_policy *policy, str
 {
 	struct tls_client *client = calloc(1, sizeof *client);
 	if (!client) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	client->refs = 1;
@@ -127,7 +127,7 @@ struct tls_peer *tls_peer_create(struct tls_client *client, const char *name, st
 {
 	struct tls_peer *peer = calloc(1, sizeof *peer + strlen(name) + 1);
 	if (!peer) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	peer->refs = 1;

@@ -104,7 +104,7 @@ struct tls_context *tls_context_create(const struct tls_policy *policy, struct t
 {
 	struct tls_context *context = calloc(1, sizeof *context);
 	if (!context) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	context->refs = 1;

@@ -88,7 +88,7 @@ static void item_free(struct item *item)
 struct tls_store *tls_store_create(struct err *err)
 {
 	struct tls_store *store = calloc(1, sizeof *store);
-	err_set(err, "out of memory");
+	err_no_memory(err);
 	if (store && (store->readers.keys = key_reader_create()) != NULL &&
 		(store->tickets = tickets_create(err)) != NULL) {
 		tls_groups_find(&store->groups);
@@ -224,7 +224,7 @@ static void *store_add(
 	if (!item)
 		item = store_insert(store, kind, key);
 	if (!item) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		object_unref(kind, object);
 		return NULL;
 	}

@@ -68,7 +68,7 @@ static void assert_admits(
 
 static void assert_refused(const struct acl_config *config, const char *expected)
 {
-	struct err err = {""};
+	struct err err = {.text = ""};
 	assert_null(acl_create(config, &err));
 	assert_string_equal(err.text, expected);
 }

@@ -107,7 +107,7 @@ static int tear_down(void **state)
 static struct credential *load(const char *cert, const char *key)
 {
 	enum credential_part at_fault;
-	struct err err = {""};
+	struct err err = {.text = ""};
 	struct credential_readers readers = {.keys = key_reader_create()};
 	struct credential *credential =
 		credential_load(path(cert), path(key), &readers, &at_fault, &err);
@@ -121,7 +121,7 @@ static void refuses(
 	const char *cert, const char *key, enum credential_part wanted, const char *word)
 {
 	enum credential_part at_fault;
-	struct err err = {""};
+	struct err err = {.text = ""};
 	struct credential_readers readers = {.keys = key_reader_create()};
 	assert_null(credential_load(path(cert), path(key), &readers, &at_fault, &err));
 	key_reader_destroy(readers.keys);

@@ -32,7 +32,7 @@ static int setup(void **state)
 static struct listener *open_at(const char *host, unsigned workers)
 {
 	char text[64];
-	struct err err = {"none"};
+	struct err err = {.text = "none"};
 	snprintf(text, sizeof text, "%s:%u", host, (unsigned)port);
 	struct listener *listener = listener_open(text, workers, &err);
 	if (!listener)

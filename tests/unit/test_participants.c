@@ -68,9 +68,10 @@ static void on_unchanged(void *owner, uint64_t took_us)
 	note(owner, 'u');
 }
 
-static void on_refused(void *owner, const struct findings *findings)
+static void on_refused(void *owner, const struct findings *findings, unsigned retry_seconds)
 {
 	(void)findings;
+	assert_int_equal(retry_seconds, 4);
 	note(owner, 'f');
 }
 
@@ -190,7 +191,7 @@ static void notifications_reach_all_that_have_the_member(void **state)
 	calls[0] = '\0';
 	participants_reloaded(&participants, &(struct reload_event){0});
 	participants_reload_unchanged(&participants, 1);
-	participants_reload_refused(&participants, &(struct findings){0});
+	participants_reload_refused(&participants, &(struct findings){0}, 4);
 	participants_upgraded(&participants, 17);
 	participants_upgrade_failed(&participants, "why");
 	participants_stopping(&participants);

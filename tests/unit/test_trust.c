@@ -85,7 +85,7 @@ static struct trust *load(const char *ca_path, const char *crl_path, struct err 
 
 static void assert_refused(const char *ca_path, const char *crl_path, const char *why)
 {
-	struct err err = {""};
+	struct err err = {.text = ""};
 	assert_null(load(ca_path, crl_path, &err));
 	if (!strstr(err.text, why))
 		fail_msg("\"%s\" lacks \"%s\"", err.text, why);

@@ -1,7 +1,8 @@
 /*
  * Loading the configuration again, off the event loops: a thread of its own builds the new snapshot
  * beside the old one and validates all of it; the main loop is notified when it is done. A failure
- * changes nothing. A start while it loads makes it load once more afterwards.
+ * changes nothing. A start while it loads makes it load once more afterwards. Without a thread the
+ * failure is delivered within reload_start.
  */
 #ifndef GATEHOUSE_DAEMON_LOAD_RELOAD_H
 #define GATEHOUSE_DAEMON_LOAD_RELOAD_H
@@ -18,6 +19,7 @@ struct loaded {
 	struct routes *routes;
 	const struct path_set *paths;
 	const struct findings *findings;
+	bool is_passing; /* where there are no routes: what caused that passes (base/report.h) */
 	uint64_t took_us;
 };
 typedef void reload_done_fn(void *owner, const struct loaded *loaded);

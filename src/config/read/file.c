@@ -25,7 +25,7 @@ static bool read_all(int fd, size_t size, char **text, size_t *len, struct err *
 	*len = 0;
 	for (;;) {
 		if (*len == room && !text_grow(text, &room, room ? room * 2 : size + 1)) {
-			err_set(err, "cannot read: out of memory");
+			err_set_errno(err, ENOMEM, "cannot read");
 			return false;
 		}
 		ssize_t got = read(fd, *text + *len, room - *len);
@@ -34,7 +34,7 @@ static bool read_all(int fd, size_t size, char **text, size_t *len, struct err *
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0) {
-			err_set(err, "cannot read: %s", strerror(errno));
+			err_set_errno(err, errno, "cannot read");
 			return false;
 		}
 		*len += (size_t)got;
@@ -53,11 +53,11 @@ bool file_read(const char *path, char **text, size_t *len, struct err *err)
 	/* Without waiting at a FIFO that has no writer; one that has is then read to its end. */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &status) < 0)
-		err_set(err, "cannot read: %s", strerror(errno));
+		err_set_errno(err, errno, "cannot read");
 	else if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode))
 		err_set(err, "cannot read: not a file");
 	else if (fcntl(fd, F_SETFL, O_RDONLY) < 0)
-		err_set(err, "cannot read: %s", strerror(errno));
+		err_set_errno(err, errno, "cannot read");
 	else if (status.st_size > (off_t)CONFIG_SIZE_MAX)
 		err_set(err, "larger than 1 GiB");
 	else
@@ -144,13 +144,13 @@ bool files_match(const char *pattern, struct file_list *list, struct err *err)
 	errno = 0;
 	int result = glob(pattern, GLOB_NOSORT, on_glob_error, &found);
 	if (result == 0 && !(ok = file_list_add(list, &found)))
-		err_set(err, "out of memory");
+		err_no_memory(err);
 	else if (result == GLOB_NOMATCH && !(ok = has_wildcard(pattern)))
 		err_set(err, "no such file");
 	else if (result == GLOB_NOSPACE)
-		err_set(err, "out of memory");
+		err_no_memory(err);
 	else if (result == GLOB_ABORTED)
-		err_set(err, "cannot look for files: %s", strerror(errno));
+		err_set_errno(err, errno, "cannot look for files");
 	globfree(&found);
 	return ok;
 }

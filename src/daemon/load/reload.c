@@ -1,13 +1,11 @@
 #include "daemon/load/reload.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "daemon/worker/wakeup.h"
 #include "sandbox/sandbox.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -49,6 +47,7 @@ static void *loader_main(void *argument)
 	reload->loaded.routes = routes_load(&reload->setup, &reload->paths, &report);
 	if (!reload->loaded.routes)
 		explain_hidden(reload, &report);
+	reload->loaded.is_passing = report_is_passing(&report);
 	reload->loaded.took_us = clock_now_us() - started_us;
 	wakeup_send(&reload->done);
 	return NULL;
@@ -67,16 +66,34 @@ static void reload_clear(struct reload *reload)
 	reload->loaded = (struct loaded){0};
 }
 
+static void reload_deliver(struct reload *reload)
+{
+	reload->loaded.paths = &reload->paths;
+	reload->loaded.findings = &reload->findings;
+	reload->on_done(reload->owner, &reload->loaded);
+	reload_clear(reload);
+}
+
+/* There is no thread to be had now. */
+static void reload_refuse(struct reload *reload, int error)
+{
+	struct report report;
+	struct err err;
+	err_set_errno(&err, error, "cannot start a thread to load with");
+	findings_report(&reload->findings, &report);
+	report_error(&report, "%s: %s", reload->setup.path, err.text);
+	report_cause(&report, &err);
+	reload->loaded.is_passing = report_is_passing(&report);
+	reload_deliver(reload);
+}
+
 static void on_load_done(void *owner)
 {
 	struct reload *reload = owner;
 	if (!reload->running)
 		return;
 	join_loader(reload);
-	reload->loaded.paths = &reload->paths;
-	reload->loaded.findings = &reload->findings;
-	reload->on_done(reload->owner, &reload->loaded);
-	reload_clear(reload);
+	reload_deliver(reload);
 	if (reload->again) {
 		reload->again = false;
 		reload_start(reload);
@@ -107,11 +124,10 @@ void reload_start(struct reload *reload)
 		return;
 	}
 	int error = pthread_create(&reload->thread, NULL, loader_main, reload);
-	if (error) {
-		log_error("cannot reload: %s", strerror(error));
-		return;
-	}
-	reload->running = true;
+	if (error)
+		reload_refuse(reload, error);
+	else
+		reload->running = true;
 }
 
 bool reload_is_running(const struct reload *reload)

@@ -116,7 +116,7 @@ struct credential *client_key_load(const struct client_key_setup *setup, struct 
 {
 	struct credential *credential = calloc(1, sizeof *credential);
 	if (!credential) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	credential->refs = 1;

@@ -81,7 +81,7 @@ static bool parse_cert(struct credential *credential, uint8_t *data, size_t len,
 	const struct credential_readers *readers, struct err *err)
 {
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
-	err_set(err, "out of memory");
+	err_no_memory(err);
 	bool ok = pem && read_chain(credential, pem, readers->issuers, err);
 	BIO_free(pem);
 	return ok;
@@ -164,7 +164,7 @@ struct credential *credential_load(const char *cert_path, const char *key_path,
 	struct credential *credential = calloc(1, sizeof *credential);
 	*at_fault = CREDENTIAL_CERT;
 	if (!credential) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	credential->refs = 1;

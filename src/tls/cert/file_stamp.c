@@ -73,7 +73,7 @@ static bool read_open(
 {
 	struct stat st;
 	if (fstat(fd, &st) < 0) {
-		err_set(err, "%s", strerror(errno));
+		err_set_errno(err, errno, NULL);
 		return false;
 	}
 	if (!check_kind(&st, err))
@@ -81,7 +81,7 @@ static bool read_open(
 	size_t size = (size_t)st.st_size;
 	uint8_t *bytes = malloc(size + 1);
 	if (!bytes || !read_whole(fd, size, bytes, len)) {
-		err_set(err, "%s", bytes ? strerror(errno) : "out of memory");
+		err_set_errno(err, bytes ? errno : ENOMEM, NULL);
 		if (bytes)
 			OPENSSL_cleanse(bytes, size + 1);
 		free(bytes);
@@ -89,6 +89,7 @@ static bool read_open(
 	}
 	if (*len != size) {
 		err_set(err, "changed while it was read");
+		err_set_cause(err, EAGAIN);
 		OPENSSL_cleanse(bytes, size + 1);
 		free(bytes);
 		return false;
@@ -104,7 +105,10 @@ bool file_stamp_read(
 	*stamp = (struct file_stamp){0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		err_set(err, "%s", errno == ENOENT ? "no such file" : strerror(errno));
+		if (errno == ENOENT)
+			err_set(err, "no such file");
+		else
+			err_set_errno(err, errno, NULL);
 		return false;
 	}
 	bool ok = read_open(stamp, fd, data, len, err);
@@ -114,7 +118,7 @@ bool file_stamp_read(
 	stamp->path = strdup(path);
 	if (stamp->path && EVP_Digest(*data, *len, stamp->digest, NULL, EVP_sha256(), NULL) == 1)
 		return true;
-	err_set(err, "out of memory");
+	err_no_memory(err);
 	OPENSSL_cleanse(*data, *len);
 	free(*data);
 	file_stamp_finish(stamp);

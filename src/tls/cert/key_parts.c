@@ -47,7 +47,7 @@ static bool parts_read_pem(struct key_parts *parts, const uint8_t *data, size_t 
 	struct key_prompt *prompt, struct err *err)
 {
 	BIO *pem = BIO_new_mem_buf(data, (int)len);
-	err_set(err, "out of memory");
+	err_no_memory(err);
 	bool ok = pem && parts_read_certificates(parts, pem, err);
 	BIO_free(pem);
 	if (!ok || !memmem(data, len, key_label, sizeof key_label - 1))

@@ -46,7 +46,7 @@ struct keypair_check *keypair_check_create(struct err *err)
 	if (check)
 		err_set(err, "OpenSSL refuses a TLS context: %s", ossl_error_take());
 	else
-		err_set(err, "out of memory");
+		err_no_memory(err);
 	free(check);
 	return NULL;
 }

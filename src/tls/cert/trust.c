@@ -81,7 +81,7 @@ static bool add_crl(struct trust *trust, X509_CRL *crl, struct err *err)
 	}
 	struct trust_crl *more = realloc(trust->crls, (trust->crl_count + 1) * sizeof *more);
 	if (!more) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return false;
 	}
 	trust->crls = more;
@@ -178,7 +178,8 @@ static bool load_directory(
 	struct dirent **entries;
 	int count = scandir(path, &entries, is_certificate_name, alphasort);
 	if (count < 0) {
-		err_set(err, "\"%s\": %s", path, strerror(errno));
+		err_set_errno(err, errno, NULL);
+		err_prefix(err, "\"%s\": ", path);
 		return false;
 	}
 	bool ok = count > 0 && stamp_directory(trust, path, st);
@@ -223,7 +224,7 @@ struct trust *trust_load(
 {
 	struct trust *trust = calloc(1, sizeof *trust);
 	if (!trust) {
-		err_set(err, "out of memory");
+		err_no_memory(err);
 		return NULL;
 	}
 	trust->refs = 1;
