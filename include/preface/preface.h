@@ -141,6 +141,7 @@ struct preface {
 	 * to the end of TLS.
 	 */
 	bool ends_by_reset;
+	bool binds_channel; /* logins may prove that client and server see one certificate */
 	const char *
 		alpn; /* the id of a client that begins with TLS and speaks the protocol in it; NULL: none */
 	size_t heard_max; /* of one call, in bytes; 0: see preface_heard_max */

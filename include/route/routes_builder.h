@@ -53,6 +53,10 @@ void build_check_coalescing(
 	struct builder *builder, const struct route_config *config, const struct route *route);
 void build_coalescing_finish(struct builder *builder);
 
+/* routes_binding.c: warns where logins cannot prove that both ends see one certificate. */
+void build_check_binding(
+	struct builder *builder, const struct route_config *config, const struct route *route);
+
 /* routes_listeners.c: do listeners and hosts go together? When all hosts are known. */
 void build_check_listeners(struct builder *builder);
 

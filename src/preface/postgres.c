@@ -234,6 +234,7 @@ const struct preface postgres_preface = {
 	.title = "PostgreSQL",
 	.is_starttls = true,
 	.ends_by_reset = true,
+	.binds_channel = true,
 	.alpn = "postgresql",
 	.front = postgres_front,
 	.back = postgres_back,

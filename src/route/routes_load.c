@@ -238,6 +238,7 @@ static void build_route(struct builder *builder, const char *host,
 	if (config->mode == MODE_TERMINATE) {
 		build_tls(builder, host, config, route);
 		build_check_coalescing(builder, config, route);
+		build_check_binding(builder, config, route);
 	}
 	if (route->tls && !builder->routes->first_with_certificate)
 		builder->routes->first_with_certificate = route;

@@ -352,6 +352,13 @@ stop "$watcher_pid"
 like "pgbench -C: a connection for each transaction" "$(PGSSLMODE=verify-full PGSSLROOTCERT=$PKI/root.crt \
 	pgbench -n -C -t 20 -c 4 "host=plain.db.test hostaddr=127.0.0.1 port=$front user=alice dbname=postgres" \
 	-f <(echo 'select 1;') 2>&1)" 'actually processed: 80/80'
+warnings=$("$GATEHOUSE" check -c "$TMP/config.json" 2>&1)
+like "check warns where channel binding cannot hold" "$warnings" \
+	'hosts\["guarded.db.test"\].backend.starttls: .*not the certificate of "server.test"'
+unlike "and where there is no TLS behind it does not" "$warnings" 'plain.db.test'
+pki_cert root own '*.db.test' server.test
+site='"mode": "terminate", "cert": "pki/own.crt", "key": "pki/own.key"' write_config
+unlike "nor for a certificate of the server" "$("$GATEHOUSE" check -c "$TMP/config.json" 2>&1)" 'channel binding'
 ok "stops" stop_gatehouse
 unlike "nothing was a warning but what is" "$(grep level=warning "$TMP/gatehouse.err" | grep -v -e sni=gone -e sni=declined)" connection
 done_testing
