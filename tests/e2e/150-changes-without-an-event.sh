@@ -53,7 +53,7 @@ OBSERVE_WRAP=$inside observe seen "$TMP/conf" "$TMP/conf/fuse"
 
 is "the beginning" "$(ask a.test)" one
 config "$two" >"$TMP/source/config.json"
-observed source "source/config.json MODIFY"
+observed source "source/config.json CLOSE_WRITE"
 logs "written by its other name" msg=reloaded changed=1
 is "written by its other name: it counts" "$(ask a.test)" two
 config "$one" >"$TMP/source/config.json"
@@ -67,7 +67,7 @@ if [[ $has_fuse == 1 ]]; then
 	is "behind FUSE: the beginning" "$(ask b.test)" one
 	observe below "$TMP/below"
 	echo "{\"hosts\": $(hosts b.test "$two")}" >"$TMP/below/b.json"
-	observed below "below/b.json MODIFY"
+	observed below "below/b.json CLOSE_WRITE"
 	ok "behind FUSE: written below" wait_for "$PATIENCE" has_reloaded 3
 	is "behind FUSE: it counts" "$(ask b.test)" two
 	echo "{\"hosts\": $(hosts b.test "$one")}" >"$TMP/below/next"

@@ -37,6 +37,16 @@ has_reloaded() { # COUNT
 	(($(log_count msg=reloaded took_ms) >= $1))
 }
 
+refused() { # COUNT [PAIR...]: or more often
+	local count=$1
+	shift
+	(($(refusals "$@") >= count))
+}
+
+is_closed() {
+	! is_listening "127.0.0.1:$taken"
+}
+
 refusals() { # in the log
 	log_count "msg=reload refused, the running configuration stays" "$@"
 }
@@ -60,16 +70,16 @@ is "nothing is planned any more" "$(ctl --json status | jq .reload.retry_seconds
 limits=$(prlimit --pid "$gatehouse_pid" --nofile --output SOFT,HARD --noheadings --raw)
 prlimit --pid "$gatehouse_pid" --nofile="3:${limits#* }"
 config
-ok "no descriptors: refused" wait_for "$PATIENCE" eval '(($(refusals retrying) >= 3))'
+ok "no descriptors: refused" wait_for "$PATIENCE" refused 3 retrying
 like "no descriptors: the reason" "$(log_lines level=error msg=configuration | tail -n 1)" \
 	'Too many open files'
 prlimit --pid "$gatehouse_pid" --nofile="${limits/ /:}"
 ok "with descriptors it succeeds" wait_for "$PATIENCE" has_reloaded 2
-ok "the removed address is closed" wait_for "$PATIENCE" eval "! is_listening 127.0.0.1:$taken"
+ok "the removed address is closed" wait_for "$PATIENCE" is_closed
 
 # What is wrong in a file stays wrong.
 config '' ', "colour": "red"'
-ok "a wrong file: refused" wait_for "$PATIENCE" eval '(($(refusals) >= 4))'
+ok "a wrong file: refused" wait_for "$PATIENCE" refused 4
 is "a wrong file: not tried again" "$(refusals retrying)" 3
 is "a wrong file: nothing is planned" "$(ctl --json status | jq .reload.retry_seconds)" 0
 ok "it ends well" stop_gatehouse

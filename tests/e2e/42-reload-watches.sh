@@ -1,6 +1,7 @@
 #!/bin/bash
 # Whatever way a file is changed in, the change is noticed and told, new connections use it, and
-# those begun before it keep what they began with.
+# those begun before it keep what they began with. An observer beside gatehouse (inotifywait) shows that
+# each change is the one that is meant.
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
 
@@ -48,6 +49,7 @@ ln -s ..1 "$TMP/mounted/..data"
 ln -s ..data/hosts.json "$TMP/mounted/hosts.json"
 ln -s pki/other.crt "$TMP/link.crt"
 ln -s pki/other.key "$TMP/link.key"
+observe files "$TMP" "$TMP/hosts.d" "$TMP/mounted" "$PKI"
 start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 
 # "one" or "two": which server a name leads to.
@@ -100,20 +102,26 @@ ok "a connection is secured" wait_for "$PATIENCE" grep -q begun "$TMP/secured.ou
 
 config "$(passed "$two" a.test)" >"$TMP/next"
 cp "$TMP/next" "$TMP/config.json"
+observed files "^$TMP/config.json MODIFY"
+observed files "^$TMP/config.json CLOSE_WRITE"
 reloaded "cp over it" added=0 removed=0 changed=1
 is "cp over it: it leads elsewhere" "$(ask a.test)" two
 logs "cp over it: what changed is told" "msg=route changed" route=a.test
 
 config "$(passed "$two" a.test c.test)" >"$TMP/next"
 mv "$TMP/next" "$TMP/config.json"
+observed files "^$TMP/next MOVED_FROM"
+observed files "^$TMP/config.json MOVED_TO"
 reloaded "renamed over it" added=1 removed=0 changed=0
 is "renamed over it: the new name" "$(ask c.test)" two
 logs "renamed over it: what is new is told" "msg=route added" route=c.test
 
 rm "$TMP/config.json"
+observed files "^$TMP/config.json DELETE"
 logs "deleted: that is refused" "msg=reload refused, the running configuration stays"
 is "deleted: what runs runs on" "$(ask c.test)" two
 config "$(passed "$one" a.test)" >"$TMP/config.json"
+observed files "^$TMP/config.json CREATE"
 reloaded "made again" added=0 removed=1 changed=1
 is "made again: it counts" "$(ask a.test)" one
 logs "made again: what is gone is told" "msg=route removed" route=c.test
@@ -122,19 +130,31 @@ for i in {1..30}; do
 	config "$(passed "$two" a.test "burst$i.test")" >"$TMP/config.json"
 	wait_for 0 false
 done
+writes() { # of the configuration, since it was made again
+	grep -c "^$TMP/config.json CLOSE_WRITE" "$TMP/files.out"
+}
+has_written() { # COUNT
+	(($(writes) >= $1))
+}
+ok "the kernel reports: 30 writes more" wait_for "$PATIENCE" has_written 32
+# shellcheck disable=SC2034 # lib.sh's
+observed_lines[files]=$(wc -l <"$TMP/files.out")
 reloaded "a burst of writes" added=1 removed=0 changed=1
 
 # --- files that it includes ---
 
 included "$two" b.test >"$TMP/hosts.d/b.json"
+observed files "^$TMP/hosts.d/b.json CLOSE_WRITE"
 reloaded "an included file" added=0 removed=0 changed=1
 is "an included file: it counts" "$(ask b.test)" two
 
 included "$two" m.test >"$TMP/hosts.d/m.json"
+observed files "^$TMP/hosts.d/m.json CREATE"
 reloaded "a new file that the pattern matches" added=1 removed=0 changed=0
 is "a new file that the pattern matches: it counts" "$(ask m.test)" two
 
 rm "$TMP/hosts.d/m.json"
+observed files "^$TMP/hosts.d/m.json DELETE"
 reloaded "an included file that goes" added=0 removed=1 changed=0
 unlike "an included file that goes: its name too" "$(ask m.test)" two
 
@@ -142,13 +162,18 @@ mkdir "$TMP/hosts.new"
 included "$one" b.test n.test >"$TMP/hosts.new/all.json"
 mv "$TMP/hosts.d" "$TMP/hosts.old"
 mv "$TMP/hosts.new" "$TMP/hosts.d"
+observed files "^$TMP/hosts.d MOVED_FROM,ISDIR"
+observed files "^$TMP/hosts.d MOVED_TO,ISDIR"
+observe new "$TMP/hosts.d"
 reloaded "the whole directory exchanged" added=1 removed=0 changed=1
 is "the whole directory exchanged: it counts" "$(ask b.test) $(ask n.test)" "one one"
 included "$two" n.test >"$TMP/hosts.d/all.json"
+observed new "^$TMP/hosts.d/all.json CLOSE_WRITE"
 reloaded "a file in the new directory" added=0 removed=1 changed=1
 
 ln -s ..2 "$TMP/mounted/..next"
 mv -T "$TMP/mounted/..next" "$TMP/mounted/..data"
+observed files "^$TMP/mounted/..data MOVED_TO"
 reloaded "Kubernetes' change of a symbolic link" added=0 removed=0 changed=1
 is "Kubernetes' change of a symbolic link: it counts" "$(ask k.test)" two
 
@@ -159,6 +184,8 @@ old_other=$(serial other.test)
 pki_cert root renewed site.test
 cp "$PKI/renewed.key" "$PKI/site.key"
 cp "$PKI/renewed.crt" "$PKI/site.crt"
+observed files "^$PKI/site.key CLOSE_WRITE"
+observed files "^$PKI/site.crt CLOSE_WRITE"
 reloaded "a certificate renewed in place" changed=0 certificates_read=1 certificates_renewed=1
 is "a certificate renewed in place: it is served" "$(serial site.test)" \
 	"$(openssl x509 -noout -serial -in "$PKI/renewed.crt")"
@@ -167,12 +194,14 @@ isnt "a certificate renewed in place: it is another" "$(serial site.test)" "$bef
 pki_cert root another other.test
 ln -sf pki/another.key "$TMP/link.key"
 ln -sf pki/another.crt "$TMP/link.crt"
+observed files "^$TMP/link.crt (CREATE|MOVED_TO)"
 reloaded "links to another pair" changed=0 certificates_read=1 certificates_renewed=1
 isnt "links to another pair: it is served" "$(serial other.test)" "$old_other"
 
 # --- listeners ---
 
 config "$(passed "$two" a.test)" "[\"127.0.0.1:$front\", \"127.0.0.1:$second\"]" >"$TMP/config.json"
+observed files "^$TMP/config.json CLOSE_WRITE"
 reloaded "a listener more" removed=1
 is "a listener more: it listens" "$(ask a.test "$second")" two
 spawn by_second talk --hello "$TMP/a.test.hello" --skip 3 --timeout 100 "127.0.0.1:$second" \
@@ -193,6 +222,7 @@ logs "a listener less: the line says so" msg=reloaded listeners_opened=0 listene
 kill -HUP "$gatehouse_pid"
 logs "SIGHUP without a change" "msg=reloaded: nothing had changed"
 touch "$TMP/config.json"
+observed files "^$TMP/config.json ATTRIB"
 is_told_twice() {
 	(($(log_count "msg=reloaded: nothing had changed") >= 2))
 }

@@ -35,6 +35,7 @@ config() { # ADDRESS [MORE-FIELDS]
 
 mkdir "$TMP/more.d"
 config "$one" >"$TMP/config.json"
+observe files "$TMP" "$TMP/more.d" "$PKI"
 start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
 
 ask() {
@@ -55,7 +56,8 @@ has_refused() {
 }
 
 # After a change of a file: the refusal, its reason, and that all is as before.
-refuses() { # DESCRIPTION REASON: an extended regular expression
+refuses() { # DESCRIPTION REASON [FILE]: an extended regular expression; what was written
+	observed files "^$TMP/${3:-config.json} CLOSE_WRITE"
 	refusals=$((refusals + 1))
 	if ! wait_for "$PATIENCE" has_refused; then
 		fail "$1: refused" "$(tail -n 5 "$LOG")"
@@ -74,6 +76,7 @@ has_reloaded() {
 mend() { # DESCRIPTION
 	if [[ $running == one ]]; then running=two; else running=one; fi
 	config "${!running}" >"$TMP/config.json"
+	observed files "^$TMP/config.json CLOSE_WRITE"
 	reloads=$((reloads + 1))
 	ok "$1: mending it is enough" wait_for "$PATIENCE" has_reloaded
 	is "$1: and then it counts" "$(ask)" "$running"
@@ -100,8 +103,9 @@ refuses "the key of another" 'config.json:9: hosts\[\\"site.test\\"\].key: .*key
 mend "the key of another"
 
 echo '{"hosts": {"b.test": {"mode": "passthrough"}}}' >"$TMP/more.d/b.json"
-refuses "an included file" 'more.d/b.json:1: hosts\[\\"b.test\\"\].*backend'
+refuses "an included file" 'more.d/b.json:1: hosts\[\\"b.test\\"\].*backend' more.d/b.json
 rm "$TMP/more.d/b.json"
+observed files "^$TMP/more.d/b.json DELETE"
 logs "an included file that is gone again is no change" "msg=reloaded: nothing had changed"
 mend "an included file"
 
@@ -112,10 +116,11 @@ mend "an address in use"
 # The certificate alone: its file is watched though the configuration did not load.
 cp "$PKI/site.crt" "$TMP/site.crt"
 head -c 100 "$TMP/site.crt" >"$PKI/site.crt"
-refuses "half a certificate" 'config.json:8: hosts\[\\"site.test\\"\].cert: .*site.crt'
+refuses "half a certificate" 'config.json:8: hosts\[\\"site.test\\"\].cert: .*site.crt' pki/site.crt
 pki_cert root renewed site.test
 cp "$PKI/renewed.key" "$PKI/site.key"
 cp "$PKI/renewed.crt" "$PKI/site.crt"
+observed files "^$PKI/site.crt CLOSE_WRITE"
 reloads=$((reloads + 1))
 ok "half a certificate: mending it is enough" wait_for "$PATIENCE" has_reloaded
 is "half a certificate: the new one is served" "$(fingerprint)" \
@@ -125,8 +130,9 @@ served=$(fingerprint)
 # A key that comes before its certificate does.
 pki_cert root last site.test
 cp "$PKI/last.key" "$PKI/site.key"
-refuses "a key before its certificate" 'config.json:9: .*key of another certificate'
+refuses "a key before its certificate" 'config.json:9: .*key of another certificate' pki/site.key
 cp "$PKI/last.crt" "$PKI/site.crt"
+observed files "^$PKI/site.crt CLOSE_WRITE"
 reloads=$((reloads + 1))
 ok "a key before its certificate: then it comes" wait_for "$PATIENCE" has_reloaded
 

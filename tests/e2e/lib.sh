@@ -226,24 +226,32 @@ is_listening() { # HOST:PORT
 
 # --- files, as the kernel reports them -----------------------------------------------------------
 
-observe() { # NAME PATH...: events of these, from now on, by inotifywait, under $OBSERVE_WRAP
+declare -A observed_lines # of each observer: how many have been looked at
+
+# Events of files from now on, by inotifywait: of those in $TMP not what tests and servers print there.
+# Under $OBSERVE_WRAP, where gatehouse sees another tree.
+observe() { # NAME PATH...
 	local name=$1
 	shift
+	observed_lines[$name]=0
 	# shellcheck disable=SC2086 # the wrap is a command with its options
-	spawn "$name" ${OBSERVE_WRAP:-} inotifywait -m --format '%w%f %e' "$@"
+	spawn "$name" ${OBSERVE_WRAP:-} inotifywait -m --exclude '\.(out|err)$' --format '%w%f %e' "$@"
 	wait_for "$PATIENCE" grep -q 'Watches established' "$TMP/$name.err" ||
 		bail_out "inotifywait" "$(cat "$TMP/$name.err")"
 }
 
-has_observed() { # NAME REGEX: "PATH EVENT,..."
-	grep -qE -- "$2" "$TMP/$1.out"
+has_observed() { # NAME REGEX: after what was observed before; sets $observed_at
+	observed_at=$(tail -n "+$((observed_lines[$1] + 1))" "$TMP/$1.out" | grep -nE -m 1 -- "$2")
+	observed_at=${observed_at%%:*}
+	[[ -n $observed_at ]]
 }
 
-observed() { # NAME REGEX [DESCRIPTION]: such an event, now or soon
+observed() { # NAME "FILE EVENT[,EVENT...]": such an event, now or soon; a regular expression
 	if wait_for "$PATIENCE" has_observed "$1" "$2"; then
-		pass "${3:-the kernel reports $2}"
+		pass "the kernel reports: $2"
+		observed_lines[$1]=$((observed_lines[$1] + observed_at))
 	else
-		fail "${3:-the kernel reports $2}" "$(tail -n 20 "$TMP/$1.out")"
+		fail "the kernel reports: $2" "$(tail -n 20 "$TMP/$1.out")"
 	fi
 }
 
