@@ -5,12 +5,15 @@
 
 #include <ares.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { TRY_MS = 2000, TRIES = 2 };
+enum { ROOTED_MAX = 254 }; /* of a name with a final dot */
 
 struct dns_channel {
 	struct ev_loop *loop;
 	ares_channel ares;
+	ares_channel hosts; /* looks in /etc/hosts alone; NULL until a name needs that */
 	dns_idle_fn *on_idle;
 	void *owner;
 	ev_timer timeout; /* what c-ares waits for next */
@@ -28,6 +31,7 @@ struct dns_socket {
 
 struct dns_question {
 	struct dns_channel *channel;
+	const char *name; /* lent while it is put */
 	dns_answer_fn *on_answer;
 	void *owner;
 };
@@ -195,6 +199,8 @@ void dns_channel_destroy(struct dns_channel *channel)
 	if (!channel)
 		return;
 	channel->is_destroyed = true;
+	if (channel->hosts)
+		ares_destroy(channel->hosts);
 	ares_destroy(channel->ares); /* closes the sockets, which ends their watchers */
 	ev_timer_stop(channel->loop, &channel->timeout);
 	ev_timer_stop(channel->loop, &channel->check);
@@ -222,20 +228,58 @@ static void on_ares_answer(void *owner, int status, int timeouts, struct ares_ad
 	ares_freeaddrinfo(found);
 }
 
+static const struct ares_addrinfo_hints hints = {
+	.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+
+/* Not in /etc/hosts: the name as it is. */
+static void on_hosts_answer(void *owner, int status, int timeouts, struct ares_addrinfo *found)
+{
+	struct dns_question *question = owner;
+	if (status == ARES_SUCCESS) {
+		on_ares_answer(owner, status, timeouts, found);
+		return;
+	}
+	ares_freeaddrinfo(found);
+	ares_getaddrinfo(
+		question->channel->ares, question->name, NULL, &hints, on_ares_answer, question);
+}
+
+static bool open_hosts(struct dns_channel *channel)
+{
+	char lookups[] = "f";
+	struct ares_options options = {.lookups = lookups};
+	return channel->hosts ||
+		ares_init_options(&channel->hosts, &options, ARES_OPT_LOOKUPS) == ARES_SUCCESS;
+}
+
+/*
+ * The final dot of "localhost." says that no search domain is to be appended. Names in /etc/hosts have
+ * none, and c-ares compares with it.
+ */
+static void ask_rooted(struct dns_channel *channel, struct dns_question *question, size_t len)
+{
+	char name[ROOTED_MAX + 1];
+	memcpy(name, question->name, len - 1);
+	name[len - 1] = '\0';
+	ares_getaddrinfo(channel->hosts, name, NULL, &hints, on_hosts_answer, question);
+}
+
 void dns_channel_ask(
 	struct dns_channel *channel, const char *name, dns_answer_fn *on_answer, void *owner)
 {
-	static const struct ares_addrinfo_hints hints = {
-		.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct dns_question *question = malloc(sizeof *question);
+	size_t len = strlen(name);
 	if (!question) {
 		on_answer(owner, &(struct dns_answer){.error = dns_error_text(ARES_ENOMEM)});
 		return;
 	}
-	*question = (struct dns_question){channel, on_answer, owner};
+	*question = (struct dns_question){channel, name, on_answer, owner};
 	channel->pending++;
 	channel->is_asking = true;
-	ares_getaddrinfo(channel->ares, name, NULL, &hints, on_ares_answer, question);
+	if (len > 1 && len <= ROOTED_MAX && name[len - 1] == '.' && open_hosts(channel))
+		ask_rooted(channel, question, len);
+	else
+		ares_getaddrinfo(channel->ares, name, NULL, &hints, on_ares_answer, question);
 	channel->is_asking = false;
 	channel_arm_timeout(channel);
 }

@@ -535,6 +535,15 @@ static void test_bad_names(void **state)
 	assert_int_equal(bench->first.queries, 0);
 }
 
+static bool is_loopback(const struct asked *asked)
+{
+	for (size_t i = 0; i < asked->count; i++)
+		if (asked->addresses[i].any.sa_family == AF_INET &&
+			ntohl(asked->addresses[i].v4.sin_addr.s_addr) == INADDR_LOOPBACK)
+			return true;
+	return false;
+}
+
 static void test_literals_and_hosts_need_no_server(void **state)
 {
 	struct bench *bench = *state;
@@ -545,12 +554,25 @@ static void test_literals_and_hosts_need_no_server(void **state)
 	assert_address(&six, 0, "[2001:db8::7]:443");
 	assert_int_equal(resolver_names(bench->resolver), 0);
 	assert_null(look_up(bench, "LocalHost", &local));
-	bool is_found = false;
-	for (size_t i = 0; i < local.count; i++)
-		is_found |= local.addresses[i].any.sa_family == AF_INET &&
-			ntohl(local.addresses[i].v4.sin_addr.s_addr) == INADDR_LOOPBACK;
-	assert_true(is_found);
+	assert_true(is_loopback(&local));
 	assert_int_equal(bench->first.queries, 0);
+}
+
+/* The final dot is not in /etc/hosts; servers are asked only what is not there either. */
+static void test_final_dot(void **state)
+{
+	struct bench *bench = *state;
+	struct asked local = {0}, other = {0}, unknown = {0};
+	zone_add(bench, "one.test", A, 60, "192.0.2.1");
+	assert_null(look_up(bench, "LocalHost.", &local));
+	assert_true(is_loopback(&local));
+	assert_int_equal(bench->first.queries, 0);
+	look_up(bench, "one.test.", &other);
+	run(bench, &other.is_told, 5.0);
+	assert_address(&other, 0, "192.0.2.1:443");
+	look_up(bench, "none.test.", &unknown);
+	run(bench, &unknown.is_told, 5.0);
+	assert_string_equal(unknown.error, "no such name");
 }
 
 static void test_cancelled_is_never_told(void **state)
@@ -740,6 +762,7 @@ int main(void)
 		TEST(test_failures_are_told_and_kept),
 		TEST(test_bad_names),
 		TEST(test_literals_and_hosts_need_no_server),
+		TEST(test_final_dot),
 		TEST(test_cancelled_is_never_told),
 		TEST(test_callback_cancels_and_asks),
 		TEST(test_stale_answer_serves_while_servers_fail),
