@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "route/acl.h"
+#include "route/decision.h"
 #include "tls/cert/identity.h"
 
 #include <string.h>
@@ -46,9 +47,13 @@ static void log_route(struct log_line *line, const struct route *route)
 static void log_rules(
 	struct log_line *line, const struct route *route, const struct identity *identity)
 {
-	struct acl_verdict verdict;
+	struct client_facts facts = {.identity = identity};
+	struct admission admission;
 	char text[ACL_TEXT_MAX];
-	if (!route || !route->acl || acl_check(route->acl, identity, &verdict))
+	if (!route || !route->acl)
+		return;
+	route_admit(route, &facts, &admission);
+	if (admission.is_admitted)
 		return;
 	acl_text(route->acl, text);
 	log_text(line, "acl", text);

@@ -1,6 +1,6 @@
 #include "session/revalidate.h"
 
-#include "route/acl.h"
+#include "route/decision.h"
 #include "tls/cert/identity.h"
 #include "tls/tls_accept.h"
 
@@ -39,7 +39,8 @@ static struct route *route_now(const struct session *session)
 static const char *judge_session(
 	struct session *session, const struct route *route, const struct identity *identity)
 {
-	struct acl_verdict verdict;
+	struct client_facts facts = {.identity = identity};
+	struct admission admission;
 	if (!route)
 		return session->revalidates ? "the route is gone" : NULL;
 	session->revalidates = route->revalidate;
@@ -47,10 +48,11 @@ static const char *judge_session(
 		return NULL;
 	if (!route->tls || route->tls->policy.verify == TLS_VERIFY_NONE)
 		return NULL;
-	const char *why = tls_accept_revalidate(session->client, route->tls);
-	if (why)
-		return why;
-	return !route->acl || acl_check(route->acl, identity, &verdict) ? NULL : verdict.why;
+	facts.verify_error = tls_accept_revalidate(session->client, route->tls);
+	route_admit(route, &facts, &admission);
+	if (admission.is_admitted)
+		return NULL;
+	return facts.verify_error ? facts.verify_error : admission.why;
 }
 
 static void close_session(struct session *session, const char *why)
