@@ -3,6 +3,7 @@
 #include "admin/inventory.h"
 #include "admin/metrics.h"
 #include "admin/process.h"
+#include "config/config_names.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -127,9 +128,9 @@ static void write_route(struct json_out *out, const struct route_stats_row *row)
 	json_out_text(out, "route", row->host);
 	json_out_text(out, "alpn", row->alpn[0] ? row->alpn : NULL);
 	json_out_text(out, "mode",
-		row->host[0] == '_'          ? NULL
-			: row->is_terminated ? "terminate"
-					     : "passthrough");
+		row->host[0] == '_'
+			? NULL
+			: mode_name(row->is_terminated ? MODE_TERMINATE : MODE_PASSTHROUGH));
 	json_out_number(out, "active", row->active);
 	json_out_number(out, "connections", (long long)row->connections);
 	json_out_number(out, "up", (long long)row->up);
