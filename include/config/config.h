@@ -124,6 +124,7 @@ struct forward_config {
 struct admin_config {
 	bool enabled;
 	const char *where, *listen; /* "host:port" or "unix:/path" */
+	struct strings hosts;       /* what a Host header may name too; no final dot */
 };
 
 struct config {

@@ -49,3 +49,15 @@ bool host_rule_accepts(const char *host, const char *own)
 	return inet_pton(AF_INET, name, &address) == 1 || !strchr(name, '.') ||
 		is_below_localhost(name) || (*own && strcasecmp(name, own) == 0);
 }
+
+bool host_rule_names(const char *host, const char *const *names, size_t count)
+{
+	char name[NAME_SIZE];
+	bool is_bracketed;
+	if (!host || !take_name(host, name, &is_bracketed) || is_bracketed)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (strcasecmp(name, names[i]) == 0)
+			return true;
+	return false;
+}

@@ -127,12 +127,30 @@ static void note_activity(struct http *http, struct MHD_Connection *connection)
 		slot->active = ++http->turn;
 }
 
+/* By "hosts" of what is served here. */
+static bool is_configured_host(const struct http *http, const char *host)
+{
+	unsigned parts = atomic_load(&http->parts);
+	struct published_state published;
+	state_read(http->state, &published);
+	if (!published.routes)
+		return false;
+	const struct config *config = routes_config(published.routes);
+	const struct strings *health = &config->health.hosts, *metrics = &config->metrics.hosts;
+	bool is_named =
+		(parts & HTTP_HEALTH && host_rule_names(host, health->items, health->count)) ||
+		(parts & HTTP_METRICS && host_rule_names(host, metrics->items, metrics->count));
+	routes_unref(published.routes);
+	return is_named;
+}
+
 /* No page of a site reaches a unix socket. */
 static bool names_us(const struct http *http, struct MHD_Connection *connection)
 {
 	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
 	return strncmp(http->listener->text, "unix:", 5) == 0 ||
-		host_rule_accepts(host, state_host_name(http->state));
+		host_rule_accepts(host, state_host_name(http->state)) ||
+		is_configured_host(http, host);
 }
 
 /* Called for the head of a request, then for each part of its body, then at its end. */
@@ -155,8 +173,9 @@ static enum MHD_Result on_request(void *owner, struct MHD_Connection *connection
 	}
 	if (!names_us(http, connection))
 		return http_refuse(connection, 421,
-			"the Host header must be an IP address, a name without a dot, or this "
-			"machine's name: see HEALTH AND METRICS in gatehouse(8)",
+			"the Host header must be an IP address, a name without a dot, this "
+			"machine's name, or one of \"hosts\": see HEALTH AND METRICS in "
+			"gatehouse(8)",
 			NULL);
 	const struct page *page = page_find(http, path);
 	return page ? http_show_page(http, connection, page)

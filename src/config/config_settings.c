@@ -3,6 +3,7 @@
 #include "config/config_forward.h"
 #include "config/config_listen.h"
 #include "config/read/file.h"
+#include "wire/server_name.h"
 
 #include <string.h>
 
@@ -36,9 +37,24 @@ static const char *item_pattern(struct reader *reader, const struct place *place
 	return out;
 }
 
+/* Addresses are accepted in any case. */
+static const char *item_host_header(
+	struct reader *reader, const struct place *place, const char *text)
+{
+	struct server_name name;
+	const char *wrong = server_name_parse(span_of_string(text), &name);
+	if (!wrong && strpbrk(name.text, ":*"))
+		wrong = "holds a \":\" or a \"*\"";
+	if (!wrong)
+		return reader_copy(reader, name.text);
+	place_error(place, reader->report, "expected a host name: this one %s", wrong);
+	return NULL;
+}
+
 static const struct field admin_fields[] = {
 	{"enabled", field_flag, FIELD_AT(struct admin_config, enabled)},
 	{"listen", field_text, FIELD_AT(struct admin_config, listen), .item = item_admin_address},
+	{"hosts", field_strings, FIELD_AT(struct admin_config, hosts), .item = item_host_header},
 	{0},
 };
 

@@ -16,7 +16,7 @@ free_port other
 
 write_config() { # HEALTH METRICS [CERTIFICATE...]: the admin listeners' addresses, "" for none
 	local name hosts='' more=''
-	[[ -z $1 ]] || more+="\"health\": {\"enabled\": true, \"listen\": \"$1\"},"
+	[[ -z $1 ]] || more+="\"health\": {\"enabled\": true, \"listen\": \"$1\", \"hosts\": [\"Scrape.example\"]},"
 	[[ -z $2 ]] || more+="\"metrics\": {\"enabled\": true, \"listen\": \"$2\"},"
 	shift 2
 	for name in "${@:-good}"; do
@@ -69,6 +69,7 @@ is "a name that anybody may register" "$(host_status attacker.example)" 421
 like "and why" "$(cat "$TMP/body")" 'Host header must be an IP address'
 is "localhost" "$(host_status "localhost:$admin")" 200
 is "the machine's name" "$(host_status "$(hostname)")" 200
+is "a name of \"hosts\"" "$(host_status "scrape.EXAMPLE.:$admin")" 200
 is "HEAD" "$(curl -sI --max-time 5 "http://127.0.0.1:$admin/healthz" | head -n 1)" $'HTTP/1.1 200 OK\r'
 is "one connection for two questions" \
 	"$(curl -s --max-time 5 -w '%{num_connects} ' -o /dev/null "http://127.0.0.1:$admin/healthz" \

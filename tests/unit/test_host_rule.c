@@ -34,11 +34,26 @@ static void names_that_anybody_may_register_are_not(void **state)
 	assert_false(host_rule_accepts("a.b", ""));
 }
 
+static void names_that_are_configured_are(void **state)
+{
+	static const char *const names[] = {"gw.internal", "other.example"};
+	(void)state;
+	assert_true(host_rule_names("gw.internal", names, 2));
+	assert_true(host_rule_names("GW.Internal.:9000", names, 2));
+	assert_true(host_rule_names("other.example:1", names, 2));
+	assert_false(host_rule_names("a.gw.internal", names, 2));
+	assert_false(host_rule_names("gw.internal", names, 0));
+	assert_false(host_rule_names("[gw.internal]", names, 2));
+	assert_false(host_rule_names(NULL, names, 2));
+	assert_false(host_rule_names("", names, 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_and_own_names_are_accepted),
 		cmocka_unit_test(names_that_anybody_may_register_are_not),
+		cmocka_unit_test(names_that_are_configured_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,9 @@ static bool proxy_equal(const struct config *one, const struct config *other)
 static bool admin_equal(const struct admin_config *one, const struct admin_config *other)
 {
 	return one->enabled == other->enabled &&
-		(!one->enabled || text_equal(one->listen, other->listen));
+		(!one->enabled ||
+			(text_equal(one->listen, other->listen) &&
+				strings_equal(&one->hosts, &other->hosts)));
 }
 
 static bool process_equal(const struct config *one, const struct config *other)
