@@ -1,6 +1,6 @@
 #include "client/private_listener.h"
 
-#include "net/tcp_peer_uid.h"
+#include "net/owner/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>

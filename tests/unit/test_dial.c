@@ -1,6 +1,6 @@
 /* Dialling over loopback, and whose the other end of such a connection is. */
 #include "dial/dial.h"
-#include "net/tcp_peer_uid.h"
+#include "net/owner/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The user at the other end of a connection over loopback. */
-#ifndef GATEHOUSE_NET_TCP_PEER_UID_H
-#define GATEHOUSE_NET_TCP_PEER_UID_H
+#ifndef GATEHOUSE_NET_OWNER_TCP_PEER_UID_H
+#define GATEHOUSE_NET_OWNER_TCP_PEER_UID_H
 
 #include "net/address.h"
 

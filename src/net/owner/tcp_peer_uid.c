@@ -1,4 +1,4 @@
-#include "net/tcp_peer_uid.h"
+#include "net/owner/tcp_peer_uid.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>
