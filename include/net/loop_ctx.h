@@ -33,6 +33,9 @@
 #define TURN_COST_MAX     800
 #define CALLBACK_COST_MAX 256
 
+/* Where much is moved: spliced, or as TLS records. */
+#define LOOP_BYTES_PER_UNIT 4096
+
 struct pipes;
 
 struct loop_ctx {
@@ -83,6 +86,8 @@ static inline ev_tstamp loop_ctx_now(const struct loop_ctx *ctx)
 	return ctx->far.at - ev_timer_remaining(ctx->loop, (ev_timer *)&ctx->far);
 }
 
+void loop_ctx_check_soon(struct loop_ctx *ctx);
+
 /*
  * A descriptor begins to be watched in this turn. Where epoll_ctl(2) fails, for want of memory or at the
  * limit of /proc/sys/fs/epoll, libev stops the watcher and says so (EV_ERROR) at the next event of the
@@ -91,6 +96,8 @@ static inline ev_tstamp loop_ctx_now(const struct loop_ctx *ctx)
 static inline void loop_ctx_watches_new(struct loop_ctx *ctx)
 {
 	ctx->has_new_watch = true;
+	if (!ev_is_active(&ctx->check))
+		loop_ctx_check_soon(ctx);
 }
 
 /*

@@ -67,6 +67,7 @@ struct connector {
 	struct connector_talk *talk; /* PHASE_PREFACE, PHASE_GREETING */
 	bool is_by_name; /* the target is a name: `address` says what was connected to */
 	bool is_timeout, is_unresolved;
+	unsigned round;        /* of loop_ctx_has_to_wait */
 	int error;             /* CONNECT_DIAL: an errno; 0: unresolved, or too late */
 	uint64_t connected_us; /* clock_now_us, once it was */
 	struct address

@@ -12,10 +12,25 @@
 
 #define CHECK_SECONDS 0.1
 
-/* They are there to be started. */
-static void on_nothing(struct ev_loop *loop, ev_timer *timer, int events)
+static void on_far(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)timer, (void)events;
+}
+
+void loop_ctx_check_soon(struct loop_ctx *ctx)
+{
+	ev_timer_set(&ctx->check, CHECK_SECONDS, 0.);
+	ev_timer_start(ctx->loop, &ctx->check);
+}
+
+/* What has begun since its start the kernel may have been told of in this turn, or will be in the next. */
+static void on_check(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct loop_ctx *ctx = timer->data;
+	(void)loop, (void)events;
+	if (ctx->has_new_watch)
+		loop_ctx_check_soon(ctx);
+	ctx->has_new_watch = false;
 }
 
 /* Nobody waits in a turn that is none. */
@@ -26,16 +41,6 @@ static void begin_after_busy_turn(struct loop_ctx *ctx)
 	ctx->has_waiting = false;
 }
 
-/* What fails in this turn is reported by the timer that runs already, too. */
-static void check_soon(struct loop_ctx *ctx)
-{
-	ctx->has_new_watch = false;
-	if (ev_is_active(&ctx->check))
-		return;
-	ev_timer_set(&ctx->check, CHECK_SECONDS, 0.);
-	ev_timer_start(ctx->loop, &ctx->check);
-}
-
 static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 {
 	struct loop_ctx *ctx = prepare->data;
@@ -44,8 +49,6 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 	ctx->turn_cost = 0;
 	if (was_busy)
 		begin_after_busy_turn(ctx);
-	if (ctx->has_new_watch)
-		check_soon(ctx);
 	if (ctx->on_turn_end)
 		ctx->on_turn_end();
 }
@@ -53,8 +56,9 @@ static void on_turn(struct ev_loop *loop, ev_prepare *prepare, int events)
 /* They do not count as reasons to keep the loop running. */
 static void start_watchers(struct loop_ctx *ctx)
 {
-	ev_timer_init(&ctx->check, on_nothing, CHECK_SECONDS, 0.);
-	ev_timer_init(&ctx->far, on_nothing, FAR_SECONDS, 0.);
+	ev_timer_init(&ctx->check, on_check, CHECK_SECONDS, 0.);
+	ctx->check.data = ctx;
+	ev_timer_init(&ctx->far, on_far, FAR_SECONDS, 0.);
 	ev_timer_start(ctx->loop, &ctx->far);
 	ev_unref(ctx->loop);
 	ev_prepare_init(&ctx->turn, on_turn);

@@ -223,6 +223,7 @@ static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 	if (n < 0)
 		return splice_failed(pump, ctx);
 	pipe->used = (size_t)n;
+	ctx->turn_cost += (unsigned)n / LOOP_BYTES_PER_UNIT;
 	bool filled = pipe->used == pipe->capacity;
 	pump->bulk = pipe->used >= SMALL_SIZE;
 	if (!drain_pipe(pump, ctx))
@@ -241,7 +242,10 @@ static bool pump_move(struct pump *pump, struct loop_ctx *ctx)
 		return pump_copy(pump, ctx, SMALL_SIZE);
 	if (!pump->pipe)
 		pump->pipe = pipes_take(ctx->pipes);
-	return pump->pipe ? splice_through(pump, ctx) : pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
+	if (pump->pipe)
+		return splice_through(pump, ctx);
+	ctx->turn_cost += LOOP_PLAIN_SIZE / LOOP_BYTES_PER_UNIT;
+	return pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 }
 
 /* Another round is for what is cheap, and in a busy turn for what costs nothing. */

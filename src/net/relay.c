@@ -79,6 +79,9 @@ static void run_pump(struct pump *pump, const struct pump *other, struct loop_ct
 /* A callback's own cost, of some system calls. */
 #define CALLBACK_COST 4
 
+/* Of one that moves a few bytes. */
+#define SHORT_COST (2 * CALLBACK_COST)
+
 static double clamp_credit(double credit)
 {
 	return credit > CREDIT_MAX ? CREDIT_MAX : credit < -CREDIT_MAX ? -CREDIT_MAX : credit;
@@ -93,6 +96,8 @@ static void relay_charge(struct relay *relay, unsigned cost)
 	relay->paid = bytes;
 	relay->paid_at = relay->active_at;
 	relay->credit = (int)clamp_credit(clamp_credit(relay->credit + earned) - cost);
+	if (cost > SHORT_COST && relay->credit >= 0) /* it moves much, and comes in rounds */
+		relay->credit = -1;
 }
 
 /*
@@ -106,7 +111,8 @@ static bool has_to_wait(struct relay *relay, const struct stream *stream)
 	return loop_ctx_has_to_wait(relay->ctx, &relay->round);
 }
 
-static void relay_unwatched(struct relay *relay, struct stream *stream)
+__attribute__((cold, noinline)) static void relay_unwatched(
+	struct relay *relay, struct stream *stream)
 {
 	relay->is_unwatched = true;
 	stream->error = STREAM_UNWATCHED;

@@ -1,6 +1,7 @@
 #include "tls/record_io.h"
 
 #include <errno.h>
+#include <openssl/ssl3.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,6 +30,13 @@ void record_io_open(struct record_io *io)
 	io->gathered = 0;
 }
 
+/* In a busy turn what two records take at most: what is not opened would be copied to the heap. */
+static size_t receive_size(const struct record_io *io)
+{
+	bool is_busy = io->reads_max == RECORD_IO_READS_MAX_BUSY;
+	return is_busy ? (size_t)2 * SSL3_RT_MAX_ENCRYPTED_LENGTH : LOOP_RECORDS_IN_SIZE;
+}
+
 /* A read that came back short emptied the socket: no second call is made to hear EAGAIN. */
 static bool record_io_refill(struct record_io *io)
 {
@@ -36,7 +44,7 @@ static bool record_io_refill(struct record_io *io)
 		free(io->in.data);
 		io->in_on_heap = false;
 	}
-	io->in = (struct buf){.data = io->ctx->records_in, .size = LOOP_RECORDS_IN_SIZE};
+	io->in = (struct buf){.data = io->ctx->records_in, .size = receive_size(io)};
 	if (io->drained || io->eof || io->error || io->refills == REFILLS_MAX)
 		return false;
 	io->refills++;
@@ -48,6 +56,7 @@ static bool record_io_refill(struct record_io *io)
 	else if (errno != EAGAIN && errno != EINTR)
 		io->error = errno;
 	io->drained = n < (ssize_t)io->in.size;
+	io->ctx->turn_cost += (unsigned)io->in.end / LOOP_BYTES_PER_UNIT;
 	return n > 0;
 }
 
@@ -207,7 +216,7 @@ static bool send_gathered(struct record_io *io)
 
 enum io record_io_close(struct record_io *io)
 {
-	io->ctx->turn_cost += io->reads;
+	io->ctx->turn_cost += io->reads + (unsigned)io->gathered / LOOP_BYTES_PER_UNIT;
 	if (!keep_input(io))
 		io->error = ENOMEM;
 	if (!io->error && record_io_has_output(io))

@@ -118,14 +118,26 @@ static void on_limit(struct ev_loop *loop, ev_timer *timer, int events)
 	connector_settle(connector);
 }
 
+static bool connector_has_to_wait(struct connector *connector)
+{
+	return loop_ctx_has_to_wait(connector->setup.ctx, &connector->round);
+}
+
+/* Of one event: some system calls. A handshake adds its own. */
+#define EVENT_COST 4
+
 static void on_ready(void *owner, struct stream *stream, int events)
 {
 	struct connector *connector = owner;
 	(void)stream;
-	if (events & EV_ERROR)
+	if (events & EV_ERROR) {
 		connector_fail(connector, CONNECT_DIAL, STREAM_UNWATCHED);
-	else
+	} else {
+		if (connector_has_to_wait(connector))
+			return;
+		connector->setup.ctx->turn_cost += EVENT_COST;
 		connector_advance(connector);
+	}
 	connector_settle(connector);
 }
 
@@ -358,6 +370,11 @@ static void on_dialled(void *owner, const struct dial_result *result)
 	} else {
 		connector->address = result->address;
 		adopt_socket(connector, result->fd);
+		if (connector_has_to_wait(connector)) {
+			connector->phase = PHASE_CONNECT;
+			stream_watch(connector->stream, EV_WRITE);
+			return;
+		}
 		connector_connected(connector);
 	}
 	connector_settle(connector);
@@ -411,6 +428,7 @@ void connector_init(struct connector *connector)
 	connector->dial = NULL;
 	connector->stream = NULL;
 	connector->talk = NULL;
+	connector->round = 0;
 	ev_timer_init(&connector->limit, on_limit, 0., 0.);
 	connector->limit.data = connector;
 }

@@ -83,7 +83,7 @@ for name in old new good; do
 		"$(https "https://$name.front.test/" "127.0.0.1:$front" -k 2>&1)" "^$name https HTTP/1.1 localhost "
 done
 refused() { # NAME WHY
-	like "refused: $1" "$(https "https://$1.front.test/" "127.0.0.1:$front" -k 2>&1)" '^curl: \((52|56)\)'
+	like "refused: $1" "$(https "https://$1.front.test/" "127.0.0.1:$front" -k 2>&1)" '^curl: \((52|55|56)\)'
 	ok "and the log is clear" wait_for 5 grep -q "route=$1.*handshake: .*$2" "$LOG"
 }
 refused cbc 'handshake failure'

@@ -40,7 +40,7 @@ ask() { # HOST
 	https "https://$1.front.test/" "127.0.0.1:$front" -k 2>&1
 }
 refused() { # HOST WHY
-	like "$1: refused" "$(ask "$1")" '^curl: \((52|56)\)'
+	like "$1: refused" "$(ask "$1")" '^curl: \((52|55|56)\)'
 	ok "$1: $2" wait_for "$PATIENCE" grep -q "route=$1.*handshake: server certificate: $2" "$LOG"
 }
 like "one that is not revoked" "$(ask good)" '^good https'

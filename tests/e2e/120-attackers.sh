@@ -9,7 +9,7 @@
 limit_us=20000
 [[ -z ${GATEHOUSE_SANITIZER:-} ]] || limit_us=$((limit_us * 10))
 [[ -z $GATEHOUSE_WRAP ]] || limit_us=$((limit_us * 60))
-forms=${FORMS:-handshakes records keyupdates unknown tickets hellos segments proxy ldap pop3}
+forms=${FORMS:-handshakes records keyupdates unknown tickets hellos flights bulk segments proxy ldap pop3}
 
 pki_ca root
 pki_cert root site '*.test' server.test
@@ -55,16 +55,16 @@ start_neighbour() { # NAME SNI [OPTION...]
 	spawn "$1" $first neighbour --pid "$gatehouse_pid" --sni "$2" --every 10 --seconds 60 "${@:3}" "unix:$TMP/near.sock"
 	wait_for "$PATIENCE" grep -q ready "$TMP/$1.out" || bail_out "$1: no echo" "$(cat "$TMP/$1.err")"
 }
-launch() { # FORM COUNT SECONDS
-	local options=(--count "$2" --seconds "$3")
+launch() { # FORM COUNT MS
+	local options=(--count "$2" --ms "$3")
 	case $1 in
-	handshakes | records | keyupdates) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$front" ;;
+	handshakes | records | keyupdates | bulk_records) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$front" ;;
 	unknown) attack "${options[@]}" --sni none.test keyupdates "127.0.0.1:$front" ;;
-	tickets | hellos)
+	tickets | hellos | flights)
 		attack "${options[@]}" --serve "127.0.0.1:$server" --cert "$PKI/site.crt" --key "$PKI/site.key" \
 			"$1" "127.0.0.1:$forward"
 		;;
-	segments) attack "${options[@]}" --sni passed-sink.test "$1" "127.0.0.1:$front" ;;
+	bulk | segments) attack "${options[@]}" --sni passed-sink.test "$1" "127.0.0.1:$front" ;;
 	proxy) attack "${options[@]}" --sni passed-sink.test "$1" "127.0.0.1:$proxied" ;;
 	ldap) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$ldap" ;;
 	pop3) attack "${options[@]}" --sni mail.test "$1" "127.0.0.1:$pop3" ;;
@@ -81,7 +81,7 @@ judge() { # NAME DESCRIPTION
 	is "$2: every echo is right" "$STATUS $(cat "$TMP/$1.err")" "0 "
 	ok "$2: the worker's CPU time for an echo: ${cpu_us:-no} us" test "${cpu_us:-$limit_us}" -lt "$limit_us"
 }
-beside() { # FORM COUNT SECONDS
+beside() { # FORM COUNT MS
 	start_neighbour passed passed.test
 	start_neighbour ended ended.test --tls
 	launch "$@" >"$TMP/attack.out" || fail "$1, $2: no attack"
@@ -92,8 +92,8 @@ beside() { # FORM COUNT SECONDS
 
 spawn health poll_health
 for form in $forms; do
-	beside "$form" 1 1
-	beside "$form" 400 1
+	beside "$form" 1 400
+	beside "$form" 400 800
 done
 stop "$health_pid"
 is "/healthz was always good" "$(sort -u "$TMP/health.out")" 200

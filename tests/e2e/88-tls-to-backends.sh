@@ -90,7 +90,7 @@ is "in TLS 1.2 again and again" "$(for i in 1 2 3 4; do ask old /reused; done | 
 refused() { # HOST WHY
 	local name=$1 answer
 	answer=$(ask "$1")
-	like "$1: the client gets nothing" "$answer" '^curl: \((52|56)\)'
+	like "$1: the client gets nothing" "$answer" '^curl: \((52|55|56)\)'
 	logs "$1: the log is clear" level=warning "route=$1.back.test" "end=upstream ${3:-${!1}}: handshake: $2"
 }
 refused wrongname 'server certificate: not for \"wrong.test\"; its names: inner.test, second.inner.test' "$good"
@@ -102,10 +102,10 @@ refused clientonly 'server certificate: unsuitable certificate purpose'
 expired_at=$(date -u -d "$(openssl x509 -in "$PKI/expired.own.crt" -noout -enddate | sed 's/.*=//')" \
 	+%Y-%m-%dT%H:%M:%SZ)
 refused expired "server certificate: expired at $expired_at"
-like "notyet: the client gets nothing" "$(ask notyet)" '^curl: \((52|56)\)'
+like "notyet: the client gets nothing" "$(ask notyet)" '^curl: \((52|55|56)\)'
 ok "notyet: the log is clear" wait_for 5 grep -q 'route=notyet.*server certificate: not valid before 20' "$LOG"
 refused silent timeout
-like "too old: the client gets nothing" "$(ask new)" '^curl: \((52|56)\)'
+like "too old: the client gets nothing" "$(ask new)" '^curl: \((52|55|56)\)'
 ok "too old: the log is clear" wait_for 5 grep -q 'route=new.*handshake: .*protocol version' "$LOG"
 
 # Words before the handshake are no answer of the backend's.

@@ -391,6 +391,34 @@ static void a_name_is_resolved(void **state)
 	assert_int_equal(bench->connector.address.len, 0);
 }
 
+/* Before the events of each turn: it has cost enough already. */
+static void on_turn_begun(struct ev_loop *loop, ev_check *check, int events)
+{
+	struct bench *bench = check->data;
+	(void)loop, (void)events;
+	bench->ctx.turn_cost = TURN_COST_MAX + 1;
+}
+
+static void what_comes_in_an_exhausted_turn_waits(void **state)
+{
+	struct bench *bench = bench_of(state);
+	uint16_t port = bind_server(bench, 8);
+	ev_check check;
+	ev_check_init(&check, on_turn_begun);
+	ev_set_priority(&check, EV_MAXPRI);
+	check.data = bench;
+	ev_check_start(bench->loop, &check);
+	set_target(bench, "localhost", port);
+	bench->setup.family = AF_INET;
+	assert_int_equal(start(bench), CONNECT_WAIT);
+	run_until(bench, bench->connector.stream); /* it is connected */
+	run_turns(bench, 20);
+	assert_int_equal(bench->done, 0);
+	ev_check_stop(bench->loop, &check);
+	settle(bench, CONNECT_WAIT);
+	assert_ready(bench);
+}
+
 static void a_name_may_have_no_address_of_the_family(void **state)
 {
 	struct bench *bench = bench_of(state);
@@ -931,6 +959,7 @@ int main(void)
 		TEST(an_address_may_not_answer),
 		TEST(without_a_limit_it_waits),
 		TEST(a_name_is_resolved),
+		TEST(what_comes_in_an_exhausted_turn_waits),
 		TEST(a_name_may_have_no_address_of_the_family),
 		TEST(a_name_that_hangs_in_connecting_names_its_addresses),
 		TEST(a_name_server_may_not_answer),

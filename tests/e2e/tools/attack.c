@@ -7,15 +7,17 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#define RECORDS_MAX  1500 /* of one byte in a volley: more than one turn of a loop */
-#define CONTROLS_MAX 40   /* messages that are not data: more than are accepted */
-#define HOPELESS     20   /* connections in a row that fail */
-#define PATIENCE_S   5
+#define RECORDS_MAX   1500 /* of one byte in a volley: more than one turn of a loop */
+#define CONTROLS_MAX  40   /* messages that are not data: more than are accepted */
+#define HOPELESS      20   /* connections in a row that fail */
+#define PATIENCE_S    5
+#define LARGE_RECORDS 8            /* in a volley */
+#define BULK_SIZE     (256 * 1024) /* for each connection in a volley */
 
 static const char help[] =
 	"usage: attack [options] FORM ADDRESS\n"
 	"  --count N       connections, 1 to 2000 (default 1)\n"
-	"  --seconds S     about so long, 1 to 60 (default 1)\n"
+	"  --ms N          about so long, 1 to 60000 (default 1000)\n"
 	"  --sni NAME      the server name of the hellos (default localhost)\n"
 	"  --serve ADDRESS --cert FILE --key FILE    we are also the TLS server behind ADDRESS\n"
 	"Forms:\n"
@@ -24,21 +26,39 @@ static const char help[] =
 	"  keyupdates      a KeyUpdate, a byte, a KeyUpdate, a byte\n"
 	"  tickets         as the server: a NewSessionTicket, a byte, a NewSessionTicket, a byte\n"
 	"  hellos          as the server, TLS 1.2: a HelloRequest, a byte, a HelloRequest, a byte\n"
+	"  flights         as the server: the answers to TLS handshakes, which all come at the same time\n"
+	"  bulk_records    records of 16 KiB, as many as the other side takes\n"
+	"  bulk            a ClientHello, and then as many bytes as the other side takes\n"
 	"  segments        a ClientHello in segments of one byte\n"
 	"  proxy           PROXY headers, of both versions, whole and in segments of one byte, and a ClientHello\n"
 	"  ldap  pop3      commands and a request for TLS, whole and in segments of one byte, and a ClientHello\n"
 	"Prints \"volleys N connections N failed N refused N bytes N\". Exit status 1 if there was no volley.\n";
 
-enum form { HANDSHAKES, RECORDS, KEYUPDATES, TICKETS, HELLOS, SEGMENTS, PROXY, LDAP, POP3, FORMS };
+enum form {
+	HANDSHAKES,
+	RECORDS,
+	KEYUPDATES,
+	TICKETS,
+	HELLOS,
+	BULK_RECORDS,
+	FLIGHTS,
+	BULK,
+	SEGMENTS,
+	PROXY,
+	LDAP,
+	POP3,
+	FORMS
+};
 
 static const char *const form_names[FORMS] = {"handshakes", "records", "keyupdates", "tickets",
-	"hellos", "segments", "proxy", "ldap", "pop3"};
+	"hellos", "bulk_records", "flights", "bulk", "segments", "proxy", "ldap", "pop3"};
 
 struct connection {
 	int fd, client_fd; /* 0 or less: none; client_fd: where we are the server */
 	SSL *ssl;
 	size_t sent;
 	bool is_open, is_in_segments;
+	bool has_begun; /* BULK: its ClientHello is sent */
 };
 
 static struct attack {
@@ -48,16 +68,21 @@ static struct attack {
 	const char *sni, *serve, *cert, *key;
 	int listener;
 	size_t count;
-	uint64_t deadline, seconds;
+	uint64_t deadline, ms;
 	struct connection *all;
 	unsigned long volleys, connections, failed, refused;
 	unsigned long long bytes;
-} attack = {.sni = "localhost", .listener = -1, .count = 1, .seconds = 1};
+} attack = {.sni = "localhost", .listener = -1, .count = 1, .ms = 1000};
 
 /* What is to be sent lies in the memory that OpenSSL writes to. */
 
 static size_t volley_data(const struct connection *connection, char **data)
 {
+	static char zeros[BULK_SIZE];
+	if (connection->has_begun) {
+		*data = zeros;
+		return sizeof zeros;
+	}
 	return (size_t)BIO_get_mem_data(SSL_get_wbio(connection->ssl), data);
 }
 
@@ -140,6 +165,13 @@ static void put_records(struct connection *connection)
 	}
 }
 
+static void put_large_records(struct connection *connection)
+{
+	static const char zeros[SSL3_RT_MAX_PLAIN_LENGTH];
+	for (int i = 0; i < LARGE_RECORDS; i++)
+		SSL_write(connection->ssl, zeros, sizeof zeros);
+}
+
 static void load_volley(struct connection *connection, size_t index)
 {
 	connection->is_in_segments = attack.form == SEGMENTS || (attack.form >= PROXY && index & 1);
@@ -150,6 +182,9 @@ static void load_volley(struct connection *connection, size_t index)
 	case HELLOS:
 		put_records(connection);
 		return;
+	case BULK_RECORDS:
+		put_large_records(connection);
+		return;
 	case PROXY:
 		put_proxy_header(connection, index & 2);
 		break;
@@ -159,17 +194,24 @@ static void load_volley(struct connection *connection, size_t index)
 	case POP3:
 		put_pop3(connection);
 		return;
+	case FLIGHTS:
+		hear(connection);
+		break;
+	case BULK:
+		if (connection->has_begun)
+			return;
+		break;
 	case HANDSHAKES:
 	case SEGMENTS:
 	case FORMS:
 		break;
 	}
-	SSL_do_handshake(connection->ssl); /* the hello */
+	SSL_do_handshake(connection->ssl); /* the hello, or what answers one */
 }
 
 static bool is_within_tls(void)
 {
-	return attack.form >= RECORDS && attack.form <= HELLOS;
+	return attack.form >= RECORDS && attack.form <= BULK_RECORDS;
 }
 
 /* Connections. */
@@ -276,7 +318,8 @@ static void conclude(struct connection *connection)
 	if (!connection->is_open)
 		return;
 	BIO_reset(SSL_get_wbio(connection->ssl));
-	if (is_within_tls())
+	connection->has_begun = attack.form == BULK;
+	if (is_within_tls() || attack.form == BULK)
 		return;
 	bool is_late = now_us() >= attack.deadline;
 	if (!is_late && (attack.form == LDAP || attack.form == POP3)) {
@@ -293,7 +336,7 @@ static void run(void)
 {
 	attack.deadline = now_us() + PATIENCE_S * 1000000;
 	prepare_all();
-	attack.deadline = now_us() + attack.seconds * 1000000;
+	attack.deadline = now_us() + attack.ms * 1000;
 	while (now_us() < attack.deadline) {
 		fire_all();
 		for (size_t i = 0; i < attack.count; i++)
@@ -339,7 +382,7 @@ static enum form form_of(const char *name)
 
 static const struct option options[] = {
 	{"count", required_argument, NULL, 'n'},
-	{"seconds", required_argument, NULL, 's'},
+	{"ms", required_argument, NULL, 'm'},
 	{"sni", required_argument, NULL, 'i'},
 	{"serve", required_argument, NULL, 'l'},
 	{"cert", required_argument, NULL, 'c'},
@@ -355,8 +398,8 @@ static void parse(int argc, char **argv)
 		case 'n':
 			attack.count = (size_t)number(optarg, 1, 2000);
 			break;
-		case 's':
-			attack.seconds = (uint64_t)number(optarg, 1, 60);
+		case 'm':
+			attack.ms = (uint64_t)number(optarg, 1, 60000);
 			break;
 		case 'i':
 			attack.sni = optarg;
