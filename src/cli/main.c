@@ -1,8 +1,10 @@
+#include "base/reserve.h"
 #include "base/version.h"
 #include "cli/commands.h"
 #include "client/connect.h"
 #include "client/run.h"
 
+#include <ev.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +36,7 @@ static const struct command {
 
 int main(int argc, char **argv)
 {
+	ev_set_allocator(reserve_resize);
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
 		fputs(help, stdout);
 		return 0;
