@@ -1,5 +1,6 @@
 #include "sandbox/sandbox.h"
 
+#include "sandbox/filter.h"
 #include "sandbox/user.h"
 
 #include <errno.h>
@@ -216,10 +217,12 @@ static int allow_limited_calls_of_workers(scmp_filter_ctx filter)
 	return error;
 }
 
+static pid_t this_pid; /* of which the child that compiles is none */
+
 /* abort(3) signals its own thread; no other process may be signalled. */
 static int filter_add_abort(scmp_filter_ctx filter)
 {
-	struct scmp_arg_cmp this_process = {0, SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0};
+	struct scmp_arg_cmp this_process = {0, SCMP_CMP_EQ, (scmp_datum_t)this_pid, 0};
 	return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &this_process);
 }
 
@@ -232,32 +235,20 @@ static int filter_add_absent(scmp_filter_ctx filter)
 	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 }
 
-/* Older kernels cannot log refusals, and older libraries search linearly. */
-static int filter_load(scmp_filter_ctx filter)
-{
-	seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
-	seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	return seccomp_load(filter);
-}
-
 static int limit_all(scmp_filter_ctx filter)
 {
 	int error = allow_calls(filter, worker_calls, COUNT(worker_calls));
 	error = error ? error : allow_calls(filter, main_calls, COUNT(main_calls));
 	error = error ? error : allow_limited_calls(filter);
 	error = error ? error : filter_add_abort(filter);
-	error = error ? error : filter_add_absent(filter);
-	return error ? error : filter_load(filter);
+	return error ? error : filter_add_absent(filter);
 }
 
-/* No new privileges are there to be had: the filter of all threads has seen to that. */
 static int limit_worker(scmp_filter_ctx filter)
 {
-	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
-	error = error ? error : allow_calls(filter, worker_calls, COUNT(worker_calls));
+	int error = allow_calls(filter, worker_calls, COUNT(worker_calls));
 	error = error ? error : allow_limited_calls_of_workers(filter);
-	error = error ? error : filter_add_abort(filter);
-	return error ? error : filter_load(filter);
+	return error ? error : filter_add_abort(filter);
 }
 
 /* What a program that is started may need is not known here: a list of what it does not. */
@@ -274,50 +265,45 @@ static const char *const launcher_refused[] = {
 };
 /* clang-format on */
 
-/*
- * Without capabilities there are none that the program's file would bring: no new privileges then, without which
- * the kernel takes a filter from root alone.
- */
 static int limit_launcher(scmp_filter_ctx filter)
 {
-	if (!user_has_capabilities())
-		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	int error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 0);
+	int error = 0;
 	for (size_t i = 0; i < COUNT(launcher_refused) && error == 0; i++) {
 		int number = seccomp_syscall_resolve_name(launcher_refused[i]);
 		if (number >= 0)
 			error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), number, 0);
 	}
-	return error ? error : filter_load(filter);
+	return error;
 }
 
-static bool limit_by(int (*limit)(scmp_filter_ctx filter), uint32_t otherwise, struct err *err)
-{
-	scmp_filter_ctx filter = seccomp_init(otherwise);
-	if (!filter) {
-		err_set(err, "out of memory");
-		return false;
-	}
-	int error = limit(filter);
-	if (error == -EINVAL || error == -ECANCELED)
-		err_set(err, "the kernel has no seccomp filters");
-	else if (error != 0)
-		err_set(err, "%s", strerror(-error));
-	seccomp_release(filter);
-	return error == 0;
-}
+/* Compiled with the one of all threads: a worker may start no process, and needs no memory. */
+static struct filter worker_filter;
 
 bool sandbox_limit_calls(struct err *err)
 {
-	return limit_by(limit_all, SCMP_ACT_ERRNO(EPERM), err);
+	static struct filter filter;
+	struct err no_worker_filter;
+	this_pid = getpid();
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	filter_compile(&worker_filter, limit_worker, SCMP_ACT_ERRNO(EPERM), &no_worker_filter);
+	return filter_compile(&filter, limit_all, SCMP_ACT_ERRNO(EPERM), err) &&
+		filter_load(&filter, err);
 }
 
 bool sandbox_limit_worker_calls(struct err *err)
 {
-	return limit_by(limit_worker, SCMP_ACT_ERRNO(EPERM), err);
+	return filter_load(&worker_filter, err);
 }
 
+/*
+ * Without capabilities there are none that the program's file would bring: no new privileges then, without which
+ * the kernel takes a filter from root alone.
+ */
 bool sandbox_limit_launcher_calls(struct err *err)
 {
-	return limit_by(limit_launcher, SCMP_ACT_ALLOW, err);
+	static struct filter filter;
+	if (!user_has_capabilities())
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return filter_compile(&filter, limit_launcher, SCMP_ACT_ALLOW, err) &&
+		filter_load(&filter, err);
 }
