@@ -18,7 +18,7 @@ struct tls_groups {
 typedef bool tls_group_test_fn(void *owner, const char *group);
 void tls_groups_select(struct tls_groups *groups, tls_group_test_fn *has, void *owner);
 
-/* What OpenSSL says of each, with the providers that it has now. Leaves no OpenSSL error. */
-void tls_groups_find(struct tls_groups *groups);
+/* What OpenSSL says of each, with the providers that it has now. False: no memory. Leaves no OpenSSL error. */
+bool tls_groups_find(struct tls_groups *groups);
 
 #endif

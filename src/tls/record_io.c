@@ -2,7 +2,7 @@
 
 #include <errno.h>
 #include <openssl/ssl3.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -136,23 +136,36 @@ static long on_control(BIO *bio, int command, long number, void *pointer)
 	}
 }
 
-static BIO_METHOD *method;
-
-static void make_method(void)
+static BIO_METHOD *make_method(void)
 {
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "records");
+	int index = BIO_get_new_index();
+	BIO_METHOD *method =
+		index > 0 ? BIO_meth_new(index | BIO_TYPE_SOURCE_SINK, "records") : NULL;
 	if (!method)
-		abort();
+		return NULL;
 	BIO_meth_set_read_ex(method, on_read);
 	BIO_meth_set_write_ex(method, on_write);
 	BIO_meth_set_ctrl(method, on_control);
+	return method;
+}
+
+/* Where there is no memory for it, the next connection tries again. */
+static const BIO_METHOD *record_io_method(void)
+{
+	static BIO_METHOD *_Atomic method;
+	BIO_METHOD *there = atomic_load(&method), *made;
+	if (there || !(made = make_method()))
+		return there;
+	if (atomic_compare_exchange_strong(&method, &there, made))
+		return made;
+	BIO_meth_free(made);
+	return there;
 }
 
 BIO *record_io_bio(struct record_io *io)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, make_method);
-	BIO *bio = BIO_new(method);
+	const BIO_METHOD *method = record_io_method();
+	BIO *bio = method ? BIO_new(method) : NULL;
 	if (!bio)
 		return NULL;
 	BIO_set_data(bio, io);

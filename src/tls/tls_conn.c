@@ -17,7 +17,7 @@ const char *tls_conn_format(struct tls_conn *conn, const char *format, ...)
 	if (!conn->text)
 		conn->text = malloc(TEXT_MAX);
 	if (!conn->text)
-		return format;
+		return "out of memory";
 	va_list args;
 	va_start(args, format);
 	vsnprintf(conn->text, TEXT_MAX, format, args);

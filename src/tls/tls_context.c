@@ -73,7 +73,6 @@ static bool use_credentials(SSL_CTX *ctx, const struct tls_policy *policy)
 static bool tls_context_configure(SSL_CTX *ctx, struct tls_context *context)
 {
 	const struct tls_policy *policy = &context->policy;
-	SSL_CTX_set_app_data(ctx, context);
 	SSL_CTX_set_options(ctx,
 		SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
 			SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
@@ -81,7 +80,8 @@ static bool tls_context_configure(SSL_CTX *ctx, struct tls_context *context)
 	SSL_CTX_set_tlsext_servername_callback(ctx, tls_conn_on_server_name);
 	SSL_CTX_set_alpn_select_cb(ctx, tls_conn_on_alpn, NULL);
 	use_tickets(ctx, policy->tickets);
-	if (SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
+	if (SSL_CTX_set_app_data(ctx, context) != 1 ||
+		SSL_CTX_set_min_proto_version(ctx, policy->min_version) != 1 ||
 		SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1 ||
 		SSL_CTX_set_cipher_list(ctx, TLS12_CIPHERS) != 1 ||
 		SSL_CTX_set1_groups_list(ctx, context->groups) != 1 ||

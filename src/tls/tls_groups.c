@@ -2,6 +2,7 @@
 
 #include "tls/cert/ossl_error.h"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
 
@@ -26,10 +27,23 @@ static bool openssl_has(void *ctx, const char *group)
 	return ctx && SSL_CTX_set1_groups_list(ctx, group) == 1;
 }
 
-void tls_groups_find(struct tls_groups *groups)
+/* That a group is missing is known only while there is memory to find it out. */
+static bool is_out_of_memory(void)
 {
+	unsigned long code;
+	bool found = false;
+	while ((code = ERR_get_error()) != 0)
+		found |= ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+	return found;
+}
+
+bool tls_groups_find(struct tls_groups *groups)
+{
+	ERR_clear_error();
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	tls_groups_select(groups, openssl_has, ctx);
+	bool ok = ctx && !is_out_of_memory();
 	SSL_CTX_free(ctx);
 	ossl_error_clear();
+	return ok;
 }

@@ -91,8 +91,9 @@ struct tls_store *tls_store_create(struct err *err)
 	err_no_memory(err);
 	if (store && (store->readers.keys = key_reader_create()) != NULL &&
 		(store->tickets = tickets_create(err)) != NULL) {
-		tls_groups_find(&store->groups);
-		return store;
+		if (tls_groups_find(&store->groups))
+			return store;
+		err_no_memory(err);
 	}
 	tls_store_destroy(store);
 	return NULL;

@@ -329,8 +329,10 @@ struct tls_stream *tls_stream_create(
 	struct loop_ctx *ctx, struct stream *lower, SSL *ssl, struct err *err)
 {
 	struct tls_stream *tls = calloc(1, sizeof *tls);
-	BIO *bio = tls && ssl ? record_io_bio(&tls->io) : NULL;
+	BIO *bio = tls && ssl && SSL_set_app_data(ssl, &tls->conn) == 1 ? record_io_bio(&tls->io)
+									: NULL;
 	if (!bio) {
+		ossl_error_clear();
 		err_set(err, "out of memory");
 		SSL_free(ssl);
 		free(tls);
@@ -343,6 +345,5 @@ struct tls_stream *tls_stream_create(
 	stream_set_driver(lower, on_lower_ready, tls);
 	tls->conn.ssl = ssl;
 	SSL_set_bio(ssl, bio, bio);
-	SSL_set_app_data(ssl, &tls->conn);
 	return tls;
 }

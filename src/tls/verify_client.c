@@ -18,9 +18,8 @@ static bool set_up_store(X509_STORE_CTX *store, struct tls_context *context)
 {
 	SSL_CTX *ssl_ctx = tls_context_ssl(context);
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(store);
-	if (!ssl_ctx)
+	if (!ssl_ctx || X509_STORE_CTX_set_app_data(store, (void *)&context->policy) != 1)
 		return false;
-	X509_STORE_CTX_set_app_data(store, (void *)&context->policy);
 	X509_VERIFY_PARAM_set_auth_level(param, SSL_CTX_get_security_level(ssl_ctx));
 	X509_STORE_CTX_set_verify_cb(store, on_verify);
 	return X509_STORE_CTX_set_default(store, "ssl_client") == 1 &&

@@ -64,9 +64,17 @@ static bool read_chain(
 		X509_free(leaf);
 		return false;
 	}
-	while ((next = issuers_read(issuers, pem)) != NULL)
-		sk_X509_push(chain, next);
+	bool is_kept = true;
+	while (is_kept && (next = issuers_read(issuers, pem)) != NULL) {
+		is_kept = sk_X509_push(chain, next) > 0;
+		if (!is_kept)
+			X509_free(next);
+	}
 	credential_set_leaf(credential, leaf, chain);
+	if (!is_kept) {
+		err_no_memory(err);
+		return false;
+	}
 	unsigned long code = ERR_peek_last_error();
 	if (ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE) {
 		ERR_clear_error();

@@ -17,12 +17,20 @@ struct collector {
 	struct identity *out;
 	uint8_t *free;
 	size_t count, bytes;
+	size_t count_max, bytes_max; /* what there is room for */
 };
+
+/* Without memory a value may be longer than it was before: its text is not converted. */
+static bool has_room(const struct collector *to, size_t len)
+{
+	return to->count < to->count_max && to->bytes <= to->bytes_max &&
+		len <= to->bytes_max - to->bytes;
+}
 
 static void collect_value(
 	struct collector *to, enum identity_kind kind, const void *data, size_t len, bool is_valid)
 {
-	if (to->out) {
+	if (to->out && has_room(to, len)) {
 		if (len > 0)
 			memcpy(to->free, data, len);
 		to->out->values[to->count] = (struct identity_value){
@@ -149,12 +157,16 @@ static struct identity *identity_collect(const X509 *certificate, const GENERAL_
 	struct identity *identity = calloc(1, table + all.bytes);
 	if (!identity)
 		return NULL;
-	struct collector to = {.out = identity, .free = (uint8_t *)identity + table};
+	struct collector to = {.out = identity,
+		.free = (uint8_t *)identity + table,
+		.count_max = all.count,
+		.bytes_max = all.bytes};
 	collect_subject(&to, subject);
 	collect_sans(&to, sans);
 	identity->count = to.count;
 	identity->not_after = seconds_of(X509_get0_notAfter(certificate));
-	if (take_fingerprints(identity, certificate))
+	if (to.count == all.count && to.bytes == all.bytes &&
+		take_fingerprints(identity, certificate))
 		return identity;
 	identity_free(identity);
 	return NULL;
@@ -162,7 +174,7 @@ static struct identity *identity_collect(const X509 *certificate, const GENERAL_
 
 /*
  * A SAN extension that does not parse, or stands there twice, is as none;
- * verification refuses it.
+ * verification refuses it. So is one without the memory for it: rules admit what they find.
  */
 struct identity *identity_of(const struct x509_st *certificate)
 {

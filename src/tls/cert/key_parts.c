@@ -20,9 +20,14 @@ static bool parts_read_certificates(struct key_parts *parts, BIO *pem, struct er
 	ERR_clear_error();
 	parts->chain = sk_X509_new_null();
 	parts->leaf = PEM_read_bio_X509_AUX(pem, NULL, NULL, NULL);
-	while (parts->leaf && (next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL)
-		sk_X509_push(parts->chain, next);
-	bool ok = is_end_of_pem();
+	bool is_kept = parts->chain != NULL;
+	while (parts->leaf && is_kept &&
+		(next = PEM_read_bio_X509(pem, NULL, NULL, NULL)) != NULL) {
+		is_kept = sk_X509_push(parts->chain, next) > 0;
+		if (!is_kept)
+			X509_free(next);
+	}
+	bool ok = is_kept && is_end_of_pem();
 	if (!ok)
 		err_set(err, "a certificate in it cannot be read (%s)", ossl_error_take());
 	ERR_clear_error();

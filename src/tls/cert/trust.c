@@ -16,22 +16,25 @@ static time_t time_of(const ASN1_TIME *asn1)
 	return asn1 && ASN1_TIME_to_tm(asn1, &parts) == 1 ? timegm(&parts) : 0;
 }
 
-static bool keep_stamp(struct trust *trust, const struct file_stamp *stamp)
+/* Takes it over, also where it fails. */
+static bool keep_stamp(struct trust *trust, struct file_stamp *stamp)
 {
 	struct file_stamp *more =
 		realloc(trust->stamps, (trust->stamp_count + 1) * sizeof *trust->stamps);
 	if (!more)
-		return false;
+		goto finish;
 	trust->stamps = more;
 	trust->stamps[trust->stamp_count++] = *stamp;
 	return true;
+finish:
+	file_stamp_finish(stamp);
+	return false;
 }
 
 static bool is_end_of_pem(void)
 {
-	unsigned long code = ERR_peek_last_error();
-	return code == 0 ||
-		(ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE);
+	unsigned long code = ERR_peek_last_error(); /* 0: there was no memory to keep an error in */
+	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
 }
 
 static bool add_ca(struct trust *trust, X509 *ca, struct err *err)
@@ -41,8 +44,9 @@ static bool add_ca(struct trust *trust, X509 *ca, struct err *err)
 		return false;
 	}
 	X509_NAME *name = X509_NAME_dup(X509_get_subject_name(ca));
-	trust->has_root |= X509_self_signed(ca, 0) == 1;
-	if (X509_STORE_add_cert(trust->store, ca) == 1 && name &&
+	int is_root = X509_self_signed(ca, 0); /* -1: cannot be found out */
+	trust->has_root |= is_root == 1;
+	if (is_root >= 0 && X509_STORE_add_cert(trust->store, ca) == 1 && name &&
 		sk_X509_NAME_push(trust->names, name) > 0)
 		return true;
 	X509_NAME_free(name);
@@ -132,7 +136,8 @@ static bool load_file(struct trust *trust, const char *path, parse_fn *parse, st
 	if (ok) {
 		BIO *bio = BIO_new_mem_buf(data, (int)len);
 		ERR_clear_error();
-		ok = keep_stamp(trust, &stamp) && bio && parse(trust, bio, err);
+		err_no_memory(err);
+		ok = bio && keep_stamp(trust, &stamp) && parse(trust, bio, err);
 		BIO_free(bio);
 		free(data);
 	}
@@ -182,9 +187,13 @@ static bool load_directory(
 		err_prefix(err, "\"%s\": ", path);
 		return false;
 	}
-	bool ok = count > 0 && stamp_directory(trust, path, st);
+	bool ok = count > 0;
 	if (!ok)
 		err_set(err, "\"%s\": no .pem, .crt or .cer file in this directory", path);
+	if (ok && !stamp_directory(trust, path, st)) {
+		err_set(err, "\"%s\": out of memory", path);
+		ok = false;
+	}
 	for (int i = 0; i < count; i++) {
 		ok = ok && load_directory_entry(trust, path, entries[i]->d_name, err);
 		free(entries[i]);
@@ -223,10 +232,11 @@ struct trust *trust_load(
 	const struct trust_files *files, enum trust_part *at_fault, int *index, struct err *err)
 {
 	struct trust *trust = calloc(1, sizeof *trust);
-	if (!trust) {
-		err_no_memory(err);
+	*at_fault = TRUST_CA;
+	*index = 0;
+	err_no_memory(err);
+	if (!trust)
 		return NULL;
-	}
 	trust->refs = 1;
 	trust->store = X509_STORE_new();
 	trust->names = sk_X509_NAME_new_null();
