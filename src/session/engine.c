@@ -211,12 +211,16 @@ void session_start(struct service *service, const struct session_start *start)
 
 /* The end. */
 
+static char words_lost[] = "unknown (out of memory)";
+
 void session_decide_end(struct session *session, enum end_reason reason, const char *words)
 {
 	if (session->end_words)
 		return;
 	session->end_reason = reason;
 	session->end_words = strdup(words ? words : "unknown");
+	if (!session->end_words) /* the reason holds nevertheless */
+		session->end_words = words_lost;
 }
 
 /* Something failed, was refused, or took too long: a peer must not take that for an end. */
@@ -246,7 +250,7 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 		reason = session->end_reason;
 		words = session->end_words;
 	}
-	if (!words) /* decided on before, and there was no memory to keep them */
+	if (!words)
 		words = "unknown";
 	service->ctx.turn_cost += END_COST;
 	ev_timer_stop(service->ctx.loop, &session->timer);
@@ -266,7 +270,8 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 	free(session->upstream_text);
 	free(session->forwarding);
 	free(session->hello);
-	free(session->end_words);
+	if (session->end_words != words_lost)
+		free(session->end_words);
 	free(session);
 	service->on_session_gone(service);
 	return STEP_END;

@@ -305,6 +305,8 @@ enum step_result step_connect_upstream(struct session *session)
 
 void cancel_connect_upstream(struct session *session)
 {
+	if (!session->forwarding) /* there was no memory to begin */
+		return;
 	connector_cancel(connector_of(session));
 	free(session->at.connect.failure);
 	session->at.connect.failure = NULL;
