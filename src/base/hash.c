@@ -1,16 +1,12 @@
 #include "base/hash.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-
-struct hash_key hash_key_random(void)
-{
-	struct hash_key key;
-	if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key)
-		abort(); /* without entropy nothing this program does is safe */
-	return key;
-}
 
 static inline uint64_t rotate(uint64_t x, int bits)
 {
@@ -61,4 +57,36 @@ uint64_t hash_bytes(struct hash_key key, const void *data, size_t len)
 	for (int i = 0; i < 3; i++)
 		round_once(&s);
 	return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+static struct hash_key seed; /* drawn once, at the start */
+
+static bool draw_key(struct hash_key *key)
+{
+	return getrandom(key, sizeof *key, 0) == (ssize_t)sizeof *key;
+}
+
+/* Without entropy nothing that this program does is safe. */
+static void draw_seed(void)
+{
+	if (draw_key(&seed))
+		return;
+	fputs("gatehouse: the kernel gives no random bytes\n", stderr);
+	exit(1);
+}
+
+/* A process that has a seed does not need the kernel any more. */
+struct hash_key hash_key_random(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static atomic_ullong count;
+	struct hash_key key;
+	pthread_once(&once, draw_seed);
+	if (draw_key(&key))
+		return key;
+	uint64_t number[2] = {atomic_fetch_add(&count, 2)};
+	key.k0 = hash_bytes(seed, number, sizeof number);
+	number[1] = 1;
+	key.k1 = hash_bytes(seed, number, sizeof number);
+	return key;
 }
