@@ -23,9 +23,10 @@ struct tls_stream {
 	size_t payload;   /* of the peer, since the last was earned */
 	bool is_secured; /* the handshake was done: OpenSSL forgets that when it fails later */
 	bool is_failed, is_close_sent;
-	bool is_record_open; /* OpenSSL holds bytes of a record that it was not asked for yet */
-	int type_of_types;   /* OpenSSL's word for what says whether a record is data */
-	int reason;          /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
+	bool has_counted_record; /* its first message is paid for */
+	bool is_record_open;     /* OpenSSL holds bytes of a record that it was not asked for yet */
+	int type_of_types;       /* OpenSSL's word for what says whether a record is data */
+	int reason;              /* OpenSSL's, of the failure; 0: none, or it came from elsewhere */
 };
 
 static inline struct tls_stream *tls_stream_of(const struct stream *stream)

@@ -236,13 +236,11 @@ static bool splice_through(struct pump *pump, struct loop_ctx *ctx)
 static bool pump_move(struct pump *pump, struct loop_ctx *ctx)
 {
 	bool raw = stream_raw_in(pump->from) >= 0 && stream_raw_out(pump->to) >= 0;
-	if (!raw)
-		return pump_copy(pump, ctx, LOOP_PLAIN_SIZE);
 	if (!pump->bulk)
-		return pump_copy(pump, ctx, SMALL_SIZE);
-	if (!pump->pipe)
+		return pump_copy(pump, ctx, raw ? SMALL_SIZE : LOOP_PLAIN_SIZE);
+	if (raw && !pump->pipe)
 		pump->pipe = pipes_take(ctx->pipes);
-	if (pump->pipe)
+	if (raw && pump->pipe)
 		return splice_through(pump, ctx);
 	ctx->turn_cost += LOOP_PLAIN_SIZE / LOOP_BYTES_PER_UNIT;
 	return pump_copy(pump, ctx, LOOP_PLAIN_SIZE);

@@ -229,7 +229,7 @@ static bool send_gathered(struct record_io *io)
 
 enum io record_io_close(struct record_io *io)
 {
-	io->ctx->turn_cost += io->reads + (unsigned)io->gathered / LOOP_BYTES_PER_UNIT;
+	io->ctx->turn_cost += io->reads;
 	if (!keep_input(io))
 		io->error = ENOMEM;
 	if (!io->error && record_io_has_output(io))

@@ -78,13 +78,16 @@ static enum io tls_outcome(struct tls_stream *tls, int result)
 	case SSL_ERROR_WANT_WRITE:
 		return IO_AGAIN;
 	case SSL_ERROR_ZERO_RETURN:
-		return IO_EOF;
+		return tls->conn.refusal ? tls_fail(tls) : IO_EOF;
 	default:
 		return tls_fail(tls);
 	}
 }
 
-/* OpenSSL works off whatever there is before it returns to us; without input it must return. */
+/*
+ * OpenSSL works off whatever there is before it returns to us. Without input it must return; within a record,
+ * which may hold thousands of messages, it stops for a peer that has shut down.
+ */
 static void refuse_controls(struct tls_stream *tls)
 {
 	tls->io.reads += CONTROL_READS;
@@ -92,17 +95,32 @@ static void refuse_controls(struct tls_stream *tls)
 		return;
 	tls->conn.refusal = "too many control messages from the peer";
 	tls->io.error = EPROTO;
+	SSL_set_shutdown(tls->conn.ssl, SSL_RECEIVED_SHUTDOWN);
 }
 
-/* TLS 1.3 hides the type of a record inside; below it is in the header. */
+/*
+ * A record of any other type than data counts, and each message in it behind the first. TLS 1.3 hides the type
+ * of a record inside; below it is in the header.
+ */
+__attribute__((noinline)) static void on_control(struct tls_stream *tls, bool is_record)
+{
+	if (is_record || !tls->has_counted_record)
+		refuse_controls(tls);
+	tls->has_counted_record = is_record;
+}
+
 static void on_message(
 	int is_ours, int version, int type, const void *data, size_t len, SSL *ssl, void *owner)
 {
 	struct tls_stream *tls = owner;
 	(void)version, (void)ssl;
-	if (!is_ours && type == tls->type_of_types && len > 0 &&
+	if (is_ours)
+		return;
+	if (type == SSL3_RT_HANDSHAKE)
+		on_control(tls, false);
+	else if (type == tls->type_of_types && len > 0 &&
 		*(const uint8_t *)data != SSL3_RT_APPLICATION_DATA)
-		refuse_controls(tls);
+		on_control(tls, true);
 }
 
 /* Data earns the right to control messages, in proportion. */

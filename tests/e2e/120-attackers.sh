@@ -9,7 +9,7 @@
 limit_us=20000
 [[ -z ${GATEHOUSE_SANITIZER:-} ]] || limit_us=$((limit_us * 10))
 [[ -z $GATEHOUSE_WRAP ]] || limit_us=$((limit_us * 60))
-forms=${FORMS:-handshakes records keyupdates unknown tickets hellos flights bulk segments proxy ldap pop3}
+forms=${FORMS:-handshakes records keyupdates unknown tickets hellos renegotiations flights bulk segments proxy ldap pop3}
 
 pki_ca root
 pki_cert root site '*.test' server.test
@@ -58,7 +58,7 @@ start_neighbour() { # NAME SNI [OPTION...]
 launch() { # FORM COUNT MS
 	local options=(--count "$2" --ms "$3")
 	case $1 in
-	handshakes | records | keyupdates | bulk_records) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$front" ;;
+	handshakes | records | keyupdates | renegotiations | bulk_records) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$front" ;;
 	unknown) attack "${options[@]}" --sni none.test keyupdates "127.0.0.1:$front" ;;
 	tickets | hellos | flights)
 		attack "${options[@]}" --serve "127.0.0.1:$server" --cert "$PKI/site.crt" --key "$PKI/site.key" \

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../e2e/tools/seal.h"
 #include "made_certificate.h"
 #include "net/plain_stream.h"
 #include "tls/tls_accept.h"
@@ -484,6 +485,29 @@ static void fails_with(struct rig *rig, const char *words)
 	rig_close(rig);
 }
 
+/* Each asks for a renegotiation, and is answered with an alert, before OpenSSL asks for input again. */
+static void test_a_record_full_of_hellos(void **state)
+{
+	static uint8_t hellos[SSL3_RT_MAX_PLAIN_LENGTH], record[sizeof hellos + SEAL_OVERHEAD];
+	struct rig rig;
+	struct seal seal;
+	size_t total = 0;
+	(void)state;
+	rig_open(&rig);
+	SSL_set_max_proto_version(rig.client, TLS1_2_VERSION);
+	SSL_set_cipher_list(rig.client, SEAL_CIPHERS);
+	assert_int_equal(shake_hands(&rig), IO_DONE);
+	for (size_t i = 0; i < sizeof hellos; i += 4)
+		hellos[i] = SSL3_MT_CLIENT_HELLO;
+	assert_true(seal_begin(&seal, rig.client));
+	size_t len = seal_record(&seal, SSL3_RT_HANDSHAKE, hellos, sizeof hellos, record);
+	assert_int_equal(BIO_write(rig.out, record, (int)len), len);
+	assert_int_equal(read_all(&rig, &total), IO_FAIL);
+	assert_string_equal(rig.stream->error, "too many control messages from the peer");
+	assert_true(BIO_pending(rig.in) < 4096); /* of 4,096 alerts a few */
+	rig_close(&rig);
+}
+
 static void test_another_name_than_was_routed(void **state)
 {
 	struct rig rig;
@@ -668,6 +692,7 @@ int main(void)
 		cmocka_unit_test(test_key_updates),
 		cmocka_unit_test(test_a_flood_of_key_updates),
 		cmocka_unit_test(test_a_byte_does_not_pay_for_key_updates),
+		cmocka_unit_test(test_a_record_full_of_hellos),
 		cmocka_unit_test(test_another_name_than_was_routed),
 		cmocka_unit_test(test_alpn),
 		cmocka_unit_test(test_a_client_that_refuses),

