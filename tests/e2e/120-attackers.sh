@@ -9,7 +9,7 @@
 limit_us=20000
 [[ -z ${GATEHOUSE_SANITIZER:-} ]] || limit_us=$((limit_us * 10))
 [[ -z $GATEHOUSE_WRAP ]] || limit_us=$((limit_us * 60))
-forms=${FORMS:-handshakes records keyupdates unknown tickets hellos renegotiations flights bulk segments proxy ldap pop3}
+forms=${FORMS:-handshakes records keyupdates unknown tickets hellos renegotiations flights bulk segments proxy ldap pop3 postgres}
 
 pki_ca root
 pki_cert root site '*.test' server.test
@@ -20,7 +20,7 @@ first=
 echo=unix:$TMP/echo.sock
 spawn echo $first echod "$echo"
 start_echo sink --sink
-for port in front proxied ldap pop3 forward server admin; do free_port "$port"; done
+for port in front proxied ldap pop3 postgres forward server admin; do free_port "$port"; done
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
 cat >"$TMP/config.json" <<-CONFIG
 	{
@@ -28,7 +28,8 @@ cat >"$TMP/config.json" <<-CONFIG
 		"listen": ["127.0.0.1:$front", "unix:$TMP/near.sock",
 			{"address": "127.0.0.1:$proxied", "accept_proxy": ["127.0.0.0/8"]},
 			{"address": "127.0.0.1:$ldap", "starttls": "ldap"},
-			{"address": "127.0.0.1:$pop3", "starttls": "pop3"}],
+			{"address": "127.0.0.1:$pop3", "starttls": "pop3"},
+			{"address": "127.0.0.1:$postgres", "starttls": "postgres"}],
 		"forwards": [{"listen": "127.0.0.1:$forward", "target": "127.0.0.1:$server",
 			"server_name": "server.test", "ca": "pki/root.crt"}],
 		"hosts": {
@@ -67,6 +68,7 @@ launch() { # FORM COUNT MS
 	bulk | segments) attack "${options[@]}" --sni passed-sink.test "$1" "127.0.0.1:$front" ;;
 	proxy) attack "${options[@]}" --sni passed-sink.test "$1" "127.0.0.1:$proxied" ;;
 	ldap) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$ldap" ;;
+	postgres) attack "${options[@]}" --sni sink.test "$1" "127.0.0.1:$postgres" ;;
 	pop3) attack "${options[@]}" --sni mail.test "$1" "127.0.0.1:$pop3" ;;
 	esac
 }

@@ -59,9 +59,9 @@ serves() {
 		rawclient --file "$TMP/hello" --until 2 "127.0.0.1:$front" >/dev/null
 }
 
+idle=$(sockets)
 ok "it serves" serves
 before=$(memory)
-idle=$(sockets)
 spawn silent holdmany --count "$count" --file "$TMP/hello" --first 100 --hold 120 "127.0.0.1:$front"
 ok "$count clients say half a hello" wait_for 60 grep -q "^holding $count failed 0" "$TMP/silent.out"
 ok "it has them all" wait_for "$PATIENCE" has_sockets $((idle + count))

@@ -34,7 +34,7 @@ static const char help[] =
 	"  bulk            a ClientHello, and then as many bytes as the other side takes\n"
 	"  segments        a ClientHello in segments of one byte\n"
 	"  proxy           PROXY headers, of both versions, whole and in segments of one byte, and a ClientHello\n"
-	"  ldap  pop3      commands and a request for TLS, whole and in segments of one byte, and a ClientHello\n"
+	"  ldap  pop3  postgres    commands and a request for TLS, whole and in segments, and a ClientHello\n"
 	"Prints \"volleys N connections N failed N refused N bytes N\". Exit status 1 if there was no volley.\n";
 
 enum form {
@@ -51,12 +51,13 @@ enum form {
 	PROXY,
 	LDAP,
 	POP3,
+	POSTGRES,
 	FORMS
 };
 
 static const char *const form_names[FORMS] = {"handshakes", "records", "keyupdates", "tickets",
 	"hellos", "renegotiations", "bulk_records", "flights", "bulk", "segments", "proxy", "ldap",
-	"pop3"};
+	"pop3", "postgres"};
 
 struct connection {
 	int fd, client_fd; /* 0 or less: none; client_fd: where we are the server */
@@ -221,6 +222,9 @@ static void load_volley(struct connection *connection, size_t index)
 	case POP3:
 		put_pop3(connection);
 		return;
+	case POSTGRES:
+		put(connection, "\0\0\0\x08\x04\xd2\x16\x2f", 8); /* SSLRequest */
+		return;
 	case FLIGHTS:
 		hear(connection);
 		break;
@@ -349,7 +353,7 @@ static void conclude(struct connection *connection)
 	if (is_within_tls() || attack.form == BULK)
 		return;
 	bool is_late = now_us() >= attack.deadline;
-	if (!is_late && (attack.form == LDAP || attack.form == POP3)) {
+	if (!is_late && attack.form >= LDAP) {
 		if (recv(connection->fd, answer, sizeof answer, 0) > 0)
 			SSL_do_handshake(connection->ssl);
 		flush(connection);
