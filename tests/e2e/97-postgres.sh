@@ -60,6 +60,7 @@ free_port named
 free_port nameless
 free_port few
 free_port direct
+free_port proxied
 free_port to_server
 free_port to_gateway
 claim_metrics
@@ -73,6 +74,7 @@ write_config() { # [HOSTS]
 				{"address": "127.0.0.1:$nameless", "starttls": "postgres", "default_host": "raw.db.test",
 					"cancel": "forward"},
 				{"address": "127.0.0.1:$few", "starttls": "postgres", "hosts": ["plain.db.test"]},
+				{"address": "127.0.0.1:$proxied", "starttls": "postgres", "accept_proxy": ["127.0.0.0/8"]},
 				"127.0.0.1:$direct"],
 			"forwards": [
 				{"listen": "127.0.0.1:$to_server", "target": {"servers": ["$guarded"], "starttls": "postgres"},
@@ -90,6 +92,10 @@ write_config() { # [HOSTS]
 						"cert": "pki/inside.crt", "key": "pki/inside.key"}}},
 				"declined.db.test": {$site, "backend": {"servers": ["$plain"], $inner}},
 				"full.db.test": {$site, "max_connections": 1, "backend": "$plain"},
+				"chain.db.test": {$site, "backend": {"servers": ["127.0.0.1:$proxied"], "starttls": "postgres",
+					"proxy_protocol": "v2", "tls": {"ca": "pki/root.crt", "server_name": "plain.db.test"}}},
+				"pool.db.test": {$site, "backend": {"servers": ["$plain", "$guarded"], "balance": "round_robin",
+					"health_check": {"type": "tls", "interval": "200ms", "fall": 1, "rise": 1}, $inner}},
 				"gone.db.test": {$site, "backend": "127.0.0.1:1"}
 			},
 			"proxy": {"hello_timeout": "2s"},
@@ -312,6 +318,24 @@ for forward in to_server to_gateway; do
 	like "$forward: sslmode=require, which no forward has" \
 		"$(sql 127.0.0.1 "${!forward}" sslmode=require "$who")" 'server does not support SSL'
 done
+
+# --- two of us, one behind the other, with the PROXY protocol between ---
+
+is "a chain" "$(sql chain.db.test "$front" "$verified" "$who")" plain
+logs "the second knows the client" msg=connection "listener=127.0.0.1:$proxied" sni=plain.db.test preface=postgres
+like "Ctrl-C through both" "$(cancels chain.db.test "$front" "$verified")" "$canceled"
+logs "the second passes it on, too" msg=connection "listener=127.0.0.1:$proxied" sni=plain.db.test \
+	"end=PostgreSQL: the request to cancel was passed on"
+
+# --- a server that declines TLS is passed over, and a health check finds it ---
+
+served=0
+for _ in {1..6}; do
+	[[ $(sql pool.db.test "$front" "$verified channel_binding=disable" "$who") != guarded ]] || served=$((served + 1))
+done
+is "six of six clients are served" "$served" 6
+logs "the health check speaks PostgreSQL" "msg=server marked down" "server=$plain"
+logs_not "and the other is up" "msg=server marked down" "server=$guarded"
 
 # --- bytes ---
 
