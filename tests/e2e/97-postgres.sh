@@ -188,7 +188,11 @@ sleeps_are() {
 ok "one is connected" wait_for "$PATIENCE" sleeps_are 1
 like "a full host" "$(sql full.db.test "$front" "$verified" "$who")" 'FATAL:.*max_connections'
 logs "the log: full" msg=connection sni=full.db.test reason=limit
-at_plain 'select pg_terminate_backend(pid) from pg_stat_activity where query like '"'select pg_sleep%'" >/dev/null
+end_sleeps() {
+	at_plain 'select pg_terminate_backend(pid) from pg_stat_activity where query like '"'select pg_sleep%'" >/dev/null
+	wait_for "$PATIENCE" sleeps_are 0
+}
+end_sleeps
 wait "$sleeper"
 
 # --- cancelling ---
@@ -307,6 +311,7 @@ is "to a server that has no direct TLS" "$(direct guarded.db.test ask)" '8 []'
 like "a request to cancel as the first message within TLS" "$(direct plain.db.test cancel)" 'canceling statement'
 like "TLS behind" "$(direct guarded.db.test cancel)" 'canceling statement'
 like "not on another route: it may have other rules" "$(direct plain.db.test cancel guarded.db.test 1)" 'it goes on'
+end_sleeps
 like "an unknown name reads a sentence, too" "$(CA=$PKI/root.crt direct no.db.test ask)" "08004 unknown server name"
 
 # --- by a forward: the client is in the clear, and need not know ---
