@@ -42,10 +42,18 @@ struct explain_facts {
 	bool is_drained;                              /* the administrator drains every host */
 	const struct preface *preface; /* the STARTTLS that the client begins with; NULL: none */
 	bool is_preface_known;         /* else any backend's STARTTLS fits the client's */
+	const struct listener_config *listener; /* that it connects to; NULL: no matter which */
 };
 
 /* From the name of a STARTTLS, or "" for none; NULL: not known. False: no such name. */
 bool explain_set_starttls(struct explain_facts *facts, const char *name, struct err *err);
+
+/*
+ * The listener of that address in the configuration; NULL: no matter which. After explain_set_starttls, which it
+ * completes: on some listeners there is one way to begin. False: no such listener, or it has not that STARTTLS.
+ */
+bool explain_set_listen(struct explain_facts *facts, const struct routes *routes,
+	const char *listen, struct err *err);
 
 /* "route"; and where the client is refused "why" and the "answer" that it gets. */
 void explain_route(struct out *out, const struct routes *routes, const struct explain_input *input,

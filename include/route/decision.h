@@ -50,6 +50,9 @@ struct decision {
 void route_decide(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out);
 
+/* The name that a whole hello counts for: its own, or that of the listener. May be empty. */
+const struct server_name *decision_name(const struct route_facts *facts);
+
 /* The protocol that the clients of a route speak for certain, as its backend has it; NULL: unknown. */
 const struct preface *decision_protocol_behind(const struct route *route);
 

@@ -28,7 +28,8 @@ static const char help[] =
 	"  routes [--route HOST]  the live table, with what each route has carried\n"
 	"  servers                backend servers: up or down, connections\n"
 	"  certs                  certificates, by date of expiry\n"
-	"  explain --sni NAME [--alpn A,B] [--from ADDRESS] [--starttls NAME]\n"
+	"  explain --sni NAME [--alpn A,B] [--from ADDRESS] [--listen ADDRESS]\n"
+	"          [--starttls NAME]\n"
 	"                         which route the live table gives such a client, and why\n"
 	"  reload                 loads the configuration now; prints the outcome and the changes\n"
 	"  upgrade                starts the program that is now at its path, which takes over\n"
@@ -78,6 +79,7 @@ static const struct option options[] = {
 	{"limit", required_argument, NULL, 'm'},
 	{"sni", required_argument, NULL, 'm'},
 	{"alpn", required_argument, NULL, 'm'},
+	{"listen", required_argument, NULL, 'm'},
 	{"starttls", required_argument, NULL, 'm'},
 	{0},
 };

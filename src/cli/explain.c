@@ -27,6 +27,7 @@ static const char help[] =
 	"                       Prints one JSON object with what it holds, with -c also the route\n"
 	"      --cert FILE      the certificate it shows (PEM), with intermediates behind it\n"
 	"      --from ADDRESS   the IP address it comes from\n"
+	"      --listen ADDRESS the listener it connects to, as in the configuration\n"
 	"      --starttls NAME  the STARTTLS it begins with; \"\": none\n"
 	"      --json           one JSON object on one line\n"
 	"  -h, --help\n"
@@ -34,7 +35,7 @@ static const char help[] =
 	"Exit status: 0 explained, whatever the answer; 1 a file cannot be read; 2 usage.\n";
 
 struct question {
-	const char *config, *sni, *alpn, *hello, *cert, *from, *starttls;
+	const char *config, *sni, *alpn, *hello, *cert, *from, *listen, *starttls;
 	bool is_json;
 };
 
@@ -94,15 +95,22 @@ static int print_text(const struct strbuf *text)
 }
 
 static int explain_with(const struct question *question, const struct explain_input *input,
-	const struct explain_facts *facts)
+	struct explain_facts *facts)
 {
 	struct report report = {.on_finding = on_finding};
 	struct offline offline = {0};
 	struct strbuf text = {0};
+	struct err err;
 	int status = 1;
-	if (!question->config || offline_open(&offline, question->config, &report)) {
+	if (question->config && !offline_open(&offline, question->config, &report)) {
+		offline_close(&offline);
+		return 1;
+	}
+	if (explain_set_listen(facts, offline.routes, question->listen, &err)) {
 		write_explanation(&text, question, input, offline.routes, facts);
 		status = print_text(&text);
+	} else {
+		print_diagnostic("gatehouse explain", err.text);
 	}
 	strbuf_finish(&text);
 	offline_close(&offline);
@@ -149,6 +157,7 @@ enum {
 	OPTION_HELLO,
 	OPTION_CERT,
 	OPTION_FROM,
+	OPTION_LISTEN,
 	OPTION_STARTTLS,
 	OPTION_JSON
 };
@@ -160,6 +169,7 @@ static const struct option options[] = {
 	{"hello", required_argument, NULL, OPTION_HELLO},
 	{"cert", required_argument, NULL, OPTION_CERT},
 	{"from", required_argument, NULL, OPTION_FROM},
+	{"listen", required_argument, NULL, OPTION_LISTEN},
 	{"starttls", required_argument, NULL, OPTION_STARTTLS},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, 'h'},
@@ -187,6 +197,9 @@ static bool take_option(struct question *question, int option)
 	case OPTION_FROM:
 		question->from = optarg;
 		return true;
+	case OPTION_LISTEN:
+		question->listen = optarg;
+		return true;
 	case OPTION_STARTTLS:
 		question->starttls = optarg;
 		return true;
@@ -208,8 +221,9 @@ static const char *usage_error(const struct question *question, bool has_more)
 		return "expected --sni NAME (\"\" for a client that sends none) or --hello FILE";
 	if (question->hello && (question->sni || question->alpn))
 		return "--hello already says what --sni and --alpn would";
-	if (!question->config && (question->cert || question->from || question->starttls))
-		return "--cert, --from and --starttls need -c FILE";
+	if (!question->config &&
+		(question->cert || question->from || question->listen || question->starttls))
+		return "--cert, --from, --listen and --starttls need -c FILE";
 	return NULL;
 }
 

@@ -53,7 +53,8 @@ void command_explain(const struct routes *routes, bool is_drained, struct contro
 	if (input &&
 		explain_input_make(input, sni ? sni : "", request_text(request, "alpn"), &err) &&
 		(!from || parse_source(from, &source, &err)) &&
-		explain_set_starttls(&facts, request_text(request, "starttls"), &err)) {
+		explain_set_starttls(&facts, request_text(request, "starttls"), &err) &&
+		explain_set_listen(&facts, routes, request_text(request, "listen"), &err)) {
 		facts.source = from ? &source : NULL;
 		explain_to(&text, routes, input, &facts, is_json);
 	}

@@ -33,10 +33,10 @@ static void print_answer(struct out *out, const struct decision *decision)
 }
 
 static void print_refusal(
-	struct out *out, const struct decision *decision, const struct client_hello *hello)
+	struct out *out, const struct decision *decision, const struct server_name *name)
 {
 	char words[DECISION_TEXT_MAX], why[256];
-	bool has_no_name = decision->reason == END_NO_HOST && hello->sni.len == 0;
+	bool has_no_name = decision->reason == END_NO_HOST && name->len == 0;
 	decision_text(decision, words);
 	snprintf(why, sizeof why, "%s%s", words,
 		has_no_name ? " (the client sends none, and there is no \"*\")" : "");
@@ -51,9 +51,9 @@ static void print_closest(struct out *out, const struct decision *decision)
 }
 
 static void print_protocols(
-	struct out *out, const struct routes *routes, const struct client_hello *hello)
+	struct out *out, const struct routes *routes, const struct server_name *name)
 {
-	const struct host *host = routes_host_of(routes, &hello->sni);
+	const struct host *host = routes_host_of(routes, name);
 	char text[ALPN_TEXT_MAX];
 	out_text(out, "host", host->name);
 	out_list(out, "protocols");
@@ -77,11 +77,14 @@ static const char *match_of(const struct route *route)
 	return route->host[0] == '*' ? "wildcard" : "exact";
 }
 
-static const char *why_host(const struct route *route, const struct client_hello *hello)
+static const char *why_host(const struct route *route, const struct route_facts *known)
 {
+	const struct server_name *name = decision_name(known);
+	if (name != &known->hello->sni)
+		return name == known->listener->host ? "the \"host\" of the listener"
+						     : "the \"default_host\" of the listener";
 	if (strcmp(route->host, "*") == 0)
-		return hello->sni.len > 0 ? "no other host has this name"
-					  : "the client sends no name";
+		return name->len > 0 ? "no other host has this name" : "the client sends no name";
 	return route->host[0] == '*' ? "the longest wildcard that the name is below"
 				     : "the host of exactly this name";
 }
@@ -105,11 +108,12 @@ static void print_id(struct out *out, const char *key, struct span id)
 }
 
 static void print_choice(struct out *out, const struct routes *routes,
-	const struct client_hello *hello, const struct route *route)
+	const struct route_facts *known, const struct route *route)
 {
 	char why[256];
-	const struct host *host = routes_host_of(routes, &hello->sni);
-	snprintf(why, sizeof why, "%s; %s", why_host(route, hello), why_alpn(host, route, hello));
+	const struct host *host = routes_host_of(routes, decision_name(known));
+	snprintf(why, sizeof why, "%s; %s", why_host(route, known),
+		why_alpn(host, route, known->hello));
 	out_text(out, "host", route->host);
 	out_text(out, "match", match_of(route));
 	print_id(out, "alpn", route->alpn);
@@ -134,15 +138,15 @@ static void print_termination(struct out *out, const struct decision *decision,
 }
 
 static void print_route(struct out *out, const struct routes *routes,
-	const struct decision *decision, const struct client_hello *hello,
+	const struct decision *decision, const struct route_facts *known,
 	const struct explain_facts *facts)
 {
 	const struct route *route = decision->route;
 	out_object(out, "route");
-	print_choice(out, routes, hello, route);
+	print_choice(out, routes, known, route);
 	out_text(out, "mode", route_mode_name(route));
 	if (route->tls)
-		print_termination(out, decision, hello, facts);
+		print_termination(out, decision, known->hello, facts);
 	else if (facts->certificate)
 		explain_unseen(out, facts->certificate);
 	explain_backend(out, route->backend, facts);
@@ -167,27 +171,60 @@ bool explain_set_starttls(struct explain_facts *facts, const char *name, struct 
 	return false;
 }
 
+static bool has_preface(const struct listener_config *listener, const struct preface *preface)
+{
+	for (size_t i = 0; listener->prefaces && listener->prefaces[i]; i++)
+		if (listener->prefaces[i] == preface)
+			return true;
+	return false;
+}
+
+bool explain_set_listen(struct explain_facts *facts, const struct routes *routes,
+	const char *listen, struct err *err)
+{
+	struct route *forward;
+	if (!listen)
+		return true;
+	facts->listener = routes_listener(routes, listen, &forward);
+	if (!facts->listener || forward) {
+		err_set(err,
+			"listen: expected an address of \"listen\" as it stands there, got \"%s\"",
+			listen);
+		return false;
+	}
+	const struct preface *const *prefaces = facts->listener->prefaces;
+	if (facts->preface && !has_preface(facts->listener, facts->preface)) {
+		err_set(err, "starttls: the listener %s has no \"%s\"", listen,
+			facts->preface->name);
+		return false;
+	}
+	if (prefaces && prefaces[0]->speaks_first)
+		facts->preface = prefaces[0];
+	facts->is_preface_known |= !prefaces || prefaces[0]->speaks_first;
+	return true;
+}
+
 void explain_route(struct out *out, const struct routes *routes, const struct explain_input *input,
 	const struct explain_facts *facts)
 {
-	const struct client_hello *hello = &input->hello;
 	struct route_facts known = {.verdict = input->verdict,
-		.hello = hello,
+		.hello = &input->hello,
 		.is_drained = facts->is_drained,
 		.preface = facts->preface,
-		.is_preface_unknown = !facts->is_preface_known};
+		.is_preface_unknown = !facts->is_preface_known,
+		.listener = facts->listener};
 	struct decision decision;
 	route_decide(routes, &known, &decision);
 	if (decision.outcome == OUTCOME_ROUTE && route_is_full(decision.route))
 		decision_refuse_full(&decision);
 	if (decision.route)
-		print_route(out, routes, &decision, hello, facts);
+		print_route(out, routes, &decision, &known, facts);
 	else
 		out_text(out, "route", NULL);
 	if (decision.outcome != OUTCOME_ROUTE)
-		print_refusal(out, &decision, hello);
+		print_refusal(out, &decision, decision_name(&known));
 	if (decision.reason == END_NO_PROTOCOL)
-		print_protocols(out, routes, hello);
+		print_protocols(out, routes, decision_name(&known));
 	if (decision.closest)
 		print_closest(out, &decision);
 }

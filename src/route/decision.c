@@ -218,10 +218,12 @@ static void decide_route(
 }
 
 /* "host" of a listener: all clients are for it; "default_host": those that send no name. */
-static const struct server_name *name_of(const struct route_facts *facts)
+const struct server_name *decision_name(const struct route_facts *facts)
 {
 	const struct listener_config *listener = facts->listener;
 	const struct server_name *sent = &facts->hello->sni;
+	if (!listener)
+		return sent;
 	if (listener->host)
 		return listener->host;
 	return listener->default_host && sent->len == 0 ? listener->default_host : sent;
@@ -241,7 +243,7 @@ static void decide_whole(
 		return;
 	}
 	bool is_restricted = facts->listener && facts->listener->names_hosts;
-	const struct server_name *name = is_restricted ? name_of(facts) : &hello->sni;
+	const struct server_name *name = is_restricted ? decision_name(facts) : &hello->sni;
 	const struct host *host = routes_host_of(routes, name);
 	if (host && (!is_restricted || is_served(facts, host)))
 		decide_route(host, facts, out);

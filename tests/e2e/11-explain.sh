@@ -206,8 +206,48 @@ mail "another in front does not" .route null --starttls ldap
 mail "no page for a mail client" .answer '"alert unrecognized_name"' \
 	--sni other.test --starttls pop3
 
+# --- on a listener ---
+
+cat >listen.json <<CONFIG
+{
+	"listen": [":1", {"address": ":2", "host": "app.test"}, {"address": ":3", "default_host": "app.test"},
+		{"address": ":4", "hosts": ["app.test", "mail.test"]}, {"address": ":5", "starttls": "pop3"},
+		{"address": ":6", "starttls": ["ldap", "postgres"]}],
+	"forwards": [{"listen": "127.0.0.1:7", "target": "a.test:1"}],
+	"hosts": {
+		"app.test": {"mode": "passthrough", "backend": "127.0.0.1:1", "alpn": {"x": {"backend": "127.0.0.1:1"}}},
+		"own.test": {"mode": "terminate", "cert": "pki/app.crt", "key": "pki/app.key", "backend": "127.0.0.1:1"},
+		"mail.test": {"mode": "passthrough", "backend": {"servers": ["127.0.0.1:1"], "starttls": "pop3"}}
+	}
+}
+CONFIG
+on() { # ADDRESS SNI JQ-FILTER EXPECTED ARGUMENT...
+	explain -c listen.json --json --listen "$1" --sni "$2" "${@:5}"
+	is "on $1, a client that sends \"$2\" ${*:5}" "$(jq -c "$3" "$TMP/out" 2>&1)$ERR" "$4"
+}
+on :1 own.test .route.host '"own.test"'
+on :1 '' .why '"unknown server name (the client sends none, and there is no \"*\")"'
+on :2 own.test '[.route.host, .route.why]' \
+	'["app.test","the \"host\" of the listener; the client offers no protocol"]'
+on :2 no.test .route.host '"app.test"'
+on :3 '' '[.route.host, .route.why]' \
+	'["app.test","the \"default_host\" of the listener; no protocol offered has an \"alpn\" entry there"]' --alpn h2
+on :3 own.test '[.route.host, .route.why]' \
+	'["own.test","the host of exactly this name; it has no \"alpn\" entries"]'
+on :4 app.test .route.host '"app.test"'
+on :4 own.test '[.route, .closest_host]' '[null,null]'
+on :1 mail.test .why '"the greeting of the listener is not that of the backend"'
+on :5 mail.test .route.host '"mail.test"'
+on :5 app.test .why '"the greeting of the listener is not that of the backend"'
+on :6 app.test .route.host '"app.test"' --starttls postgres
+
 # --- what cannot be explained ---
 
+for listen in ':8' '127.0.0.1:7'; do
+	on "$listen" a.test . \
+		"gatehouse explain: listen: expected an address of \"listen\" as it stands there, got \"$listen\""
+done
+on :6 a.test . 'gatehouse explain: starttls: the listener :6 has no "pop3"' --starttls pop3
 for arguments in "-c none.json --sni a.test" "-c config.json --sni a.test --cert none.crt" \
 	"-c config.json --sni a.test --cert config.json" "-c config.json --sni a.test --from here" \
 	"-c config.json --sni a.test --alpn a,,b" "-c config.json --sni a.test --alpn %2" \
@@ -218,7 +258,7 @@ for arguments in "-c none.json --sni a.test" "-c config.json --sni a.test --cert
 	like "and why" "$ERR" '(none.json|none.crt|config.json|--from|--alpn|starttls): |": '
 done
 for arguments in "" "-c config.json" "--sni a.test" "-c config.json --sni a.test more" "--colour" \
-	"-c config.json --sni a.test --hello x" "--hello x --cert y" "--hello x --starttls pop3"; do
+	"-c config.json --sni a.test --hello x" "--hello x --cert y" "--hello x --starttls pop3" "--hello x --listen :1"; do
 	# shellcheck disable=SC2086
 	explain $arguments
 	is "usage: explain $arguments" "$STATUS $OUT" '2 '

@@ -80,6 +80,8 @@ like "servers" "$(ctl servers)" "$back +not watched"
 
 is "explain says what the command of that name does" "$(ctl explain --sni app.test)" \
 	"$("$GATEHOUSE" explain -c "$TMP/config.json" --sni app.test)"
+like "on a listener" "$(ctl explain --sni no.test --listen :1)" \
+	'listen: expected an address of "listen" as it stands there, got ":1"'
 like "of a client that begins with STARTTLS" "$(ctl explain --sni no.test --starttls pop3)" \
 	'answer: an error of POP3, after the handshake'
 like "and as JSON" "$(ctl explain --sni no.test --json)" '"explained":\{"sni":"no.test".*"why":"unknown server name"'
