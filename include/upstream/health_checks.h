@@ -3,6 +3,9 @@
  * as a session would connect (PROXY header and STARTTLS included), and marked down after `fall` failures in
  * a row, up after `rise` answers. A reload goes on with those that stay. The workers see the outcome in the
  * server's shared state.
+ *
+ * At most HEALTH_CHECKS_AT_ONCE connect at the same time; others that are due wait, first come, first served.
+ * An interval runs from the end of one check to the next, so that checks stay spread.
  */
 #ifndef GATEHOUSE_UPSTREAM_HEALTH_CHECKS_H
 #define GATEHOUSE_UPSTREAM_HEALTH_CHECKS_H
@@ -10,6 +13,8 @@
 #include "upstream/backend.h"
 
 #include <ev.h>
+
+#define HEALTH_CHECKS_AT_ONCE 64u
 
 struct health_checks;
 

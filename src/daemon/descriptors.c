@@ -3,11 +3,11 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-#define KEPT_MAX        64 /* for files that a reload reads, name servers, health checks */
-#define OF_EACH_WORKER  4  /* its loop's, its resolver's */
-#define PIPES_PART      32 /* one pipe, which is two descriptors, for so many */
-#define DIALING_PART    64 /* one further attempt of a dial for so many */
-#define ASSUMED_OPEN    64 /* where /proc is not to be seen */
+#define KEPT_MAX        128 /* for files that a reload reads, name servers, health checks */
+#define OF_EACH_WORKER  4   /* its loop's, its resolver's */
+#define PIPES_PART      32  /* one pipe, which is two descriptors, for so many */
+#define DIALING_PART    64  /* one further attempt of a dial for so many */
+#define ASSUMED_OPEN    64  /* where /proc is not to be seen */
 #define LIMIT_UNBOUNDED 0x40000000
 
 void descriptors_raise_limit(void)

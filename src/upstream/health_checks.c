@@ -8,6 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum try_state {
+	TRY_LATER,   /* the timer runs */
+	TRY_WAITING, /* it is due: in checks->waiting */
+	TRY_RUNNING, /* it connects */
+};
+
 /* One server's check. */
 struct check {
 	struct health_checks *checks;
@@ -19,7 +25,9 @@ struct check {
 	struct tls_peer *tls;      /* a reference; NULL: connecting is enough */
 	struct plain_stream plain; /* memory of the connector's stream */
 	struct connector connector;
-	ev_timer timer;  /* to the next try */
+	ev_timer timer;                         /* to the next try */
+	struct check *waits_next, **waits_link; /* in checks->waiting */
+	enum try_state try;
 	unsigned streak; /* of answers that speak against the state */
 	bool wanted;
 };
@@ -32,11 +40,57 @@ struct health_checks {
 	struct loop_ctx ctx;
 	struct resolver *resolver;
 	struct check *first;
-	void *by_state; /* a tree (tsearch) of all */
+	void *by_state;                       /* a tree (tsearch) of all */
+	struct check *waiting, **waiting_end; /* due and not begun, the longest wait first */
+	unsigned running;                     /* those that connect */
+	ev_timer begins;                      /* in the next turn of the loop */
 };
+
+static void begin_soon(struct health_checks *checks)
+{
+	if (ev_is_active(&checks->begins))
+		return;
+	ev_timer_set(&checks->begins, 0., 0.);
+	ev_timer_start(checks->loop, &checks->begins);
+}
+
+static void waiting_add(struct health_checks *checks, struct check *check)
+{
+	check->waits_next = NULL;
+	check->waits_link = checks->waiting_end;
+	*check->waits_link = check;
+	checks->waiting_end = &check->waits_next;
+}
+
+static void waiting_remove(struct health_checks *checks, struct check *check)
+{
+	*check->waits_link = check->waits_next;
+	if (check->waits_next)
+		check->waits_next->waits_link = check->waits_link;
+	else
+		checks->waiting_end = check->waits_link;
+}
+
+/* Leaves the state before, and enters the other. */
+static void check_set_try(struct check *check, enum try_state state)
+{
+	struct health_checks *checks = check->checks;
+	if (check->try == TRY_WAITING)
+		waiting_remove(checks, check);
+	if (check->try == TRY_RUNNING)
+		checks->running--;
+	check->try = state;
+	if (state == TRY_WAITING)
+		waiting_add(checks, check);
+	if (state == TRY_RUNNING)
+		checks->running++;
+	if (checks->waiting && checks->running < HEALTH_CHECKS_AT_ONCE)
+		begin_soon(checks);
+}
 
 static void set_timer(struct check *check, uint64_t ms)
 {
+	check_set_try(check, TRY_LATER);
 	ev_timer_stop(check->checks->loop, &check->timer);
 	ev_timer_set(&check->timer, (double)ms / 1000, 0.);
 	ev_timer_start(check->checks->loop, &check->timer);
@@ -123,7 +177,19 @@ static void begin_try(struct check *check)
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	(void)loop, (void)events;
-	begin_try(timer->data);
+	check_set_try(timer->data, TRY_WAITING);
+}
+
+/* What concludes at once counts in this turn, too: the main thread has other work. */
+static void on_begin(struct ev_loop *loop, ev_timer *timer, int events)
+{
+	struct health_checks *checks = timer->data;
+	(void)loop, (void)events;
+	for (unsigned i = checks->running; checks->waiting && i < HEALTH_CHECKS_AT_ONCE; i++) {
+		struct check *check = checks->waiting;
+		check_set_try(check, TRY_RUNNING);
+		begin_try(check);
+	}
 }
 
 static int compare_checks(const void *a, const void *b)
@@ -135,6 +201,7 @@ static int compare_checks(const void *a, const void *b)
 static void check_free(struct check *check)
 {
 	tdelete(check, &check->checks->by_state, compare_checks);
+	check_set_try(check, TRY_LATER);
 	ev_timer_stop(check->checks->loop, &check->timer);
 	connector_cancel(&check->connector);
 	tls_peer_unref(check->tls);
@@ -149,6 +216,9 @@ struct health_checks *health_checks_create(struct ev_loop *loop, struct err *err
 		return NULL;
 	}
 	checks->loop = loop;
+	checks->waiting_end = &checks->waiting;
+	ev_timer_init(&checks->begins, on_begin, 0., 0.);
+	checks->begins.data = checks;
 	if (loop_ctx_init(&checks->ctx, loop, err) &&
 		(checks->resolver = resolver_create(loop, NULL, err)) != NULL) {
 		checks->ctx.spare_sockets = SPARE_SOCKETS;
@@ -254,6 +324,7 @@ void health_checks_destroy(struct health_checks *checks)
 		checks->first = check->next;
 		check_free(check);
 	}
+	ev_timer_stop(checks->loop, &checks->begins);
 	resolver_destroy(checks->resolver);
 	loop_ctx_finish(&checks->ctx);
 	free(checks);
