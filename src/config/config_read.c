@@ -63,11 +63,12 @@ static cJSON *parse_value(struct file *file, const struct place *place, size_t e
 	return value;
 }
 
-static const char *decode_name(struct reader *reader, const struct json_member *member)
+static const char *decode_name(struct reading *reading, const struct json_member *member)
 {
-	char *name = reader_alloc(reader, member->name_len + 1, 1);
+	char *name = reader_alloc(&reading->for_host, member->name_len + 1, 1);
 	if (name)
 		json_decode(member->name, member->name_len, name);
+	reading->reader.out_of_memory |= name == NULL;
 	return name;
 }
 
@@ -109,7 +110,7 @@ static void read_hosts(struct file *file, const struct place *hosts)
 	json_enter(&file->json);
 	while (json_next(&file->json, &member)) {
 		size_t value_at = file->json.at;
-		const char *name = decode_name(&file->reading->for_host, &member);
+		const char *name = decode_name(file->reading, &member);
 		if (!name || !json_skip(&file->json, &end))
 			return;
 		struct place place = known_place(hosts, name, &member, value_at);
@@ -149,7 +150,7 @@ static void read_member(
 	struct file *file, const struct place *root, const struct json_member *member)
 {
 	size_t end;
-	const char *name = decode_name(&file->reading->for_host, member);
+	const char *name = decode_name(file->reading, member);
 	if (!name)
 		return;
 	const struct field *field = field_find(file->fields, name);
@@ -312,7 +313,7 @@ static void read_files(struct reading *reading, const char *path)
 		return;
 	read_text(&file);
 	find_included(&file, &included);
-	if (file.is_object && !file.json.failed)
+	if (file.is_object && !file.json.failed && !reading->reader.out_of_memory)
 		check_whole(&file);
 	close_file(&file);
 	for (size_t i = 0; i < included.count && !reading->reader.out_of_memory; i++)

@@ -311,9 +311,9 @@ static void on_host(void *owner, const struct host_config *config)
 		host_config_error(config, builder->report,
 			"there is a host of this name already, at %s:%u",
 			(const char *)builder->files.items[other->file], other->line);
-	else if (!builder->no_memory)
-		builder->no_memory =
-			!note_file(builder, config->file) || !build_host(builder, config);
+	else if (!builder->no_memory &&
+		(!note_file(builder, config->file) || !build_host(builder, config)))
+		builder->no_memory = true;
 }
 
 static void note_config_paths(struct builder *builder, const char *path)

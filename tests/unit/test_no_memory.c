@@ -1,8 +1,9 @@
 /*
- * What is read of certificates and revocation lists while one allocation of OpenSSL fails: all of it, or an error.
- * A list that is read in part would let a revoked certificate in.
+ * What is read of certificates, revocation lists and the configuration while one allocation fails: all of it, or an
+ * error. A list that is read in part would let a revoked certificate in, a route without its backend crashes.
  */
 #include "made_certificate.h"
+#include "route/routes.h"
 #include "tls/cert/identity.h"
 #include "tls/cert/trust.h"
 
@@ -17,7 +18,8 @@
 
 #include <cmocka.h>
 
-static unsigned long failing; /* counts down to the allocation that fails; 0: none does */
+static _Thread_local unsigned long
+	failing; /* counts down to the allocation that fails; 0: none does */
 static bool has_failed;
 
 static bool fails(void)
@@ -27,16 +29,40 @@ static bool fails(void)
 	return now;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true /* its own functions are in the place of these */
+#else
+#define IS_SANITIZED false
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *at, size_t size);
+
+__attribute__((visibility("default"))) void *malloc(size_t size)
+{
+	return fails() ? NULL : __libc_malloc(size);
+}
+
+__attribute__((visibility("default"))) void *calloc(size_t count, size_t size)
+{
+	return fails() ? NULL : __libc_calloc(count, size);
+}
+
+__attribute__((visibility("default"))) void *realloc(void *at, size_t size)
+{
+	return fails() ? NULL : __libc_realloc(at, size);
+}
+#endif
+
 static void *allocate(size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
-	return fails() ? NULL : malloc(size);
+	return IS_SANITIZED && fails() ? NULL : malloc(size);
 }
 
 static void *reallocate(void *at, size_t size, const char *file, int line)
 {
 	(void)file, (void)line;
-	return fails() ? NULL : realloc(at, size);
+	return IS_SANITIZED && fails() ? NULL : realloc(at, size);
 }
 
 static void release(void *at, const char *file, int line)
@@ -151,6 +177,69 @@ static void trust_is_whole_or_none(void **state)
 	trust_unref(seen);
 }
 
+static const char config[] =
+	"{\"listen\": \"127.0.0.1:1\", \"hosts\": {\"a.test\": {\"mode\": \"passthrough\",\n"
+	"\"backend\": \"127.0.0.1:2\", \"max_connections\": 9,\n"
+	"\"alpn\": {\"h2\": {\"backend\": \"127.0.0.1:3\"}}}},\n"
+	"\"forwards\": [{\"listen\": \"127.0.0.1:4\", \"target\": \"127.0.0.1:5\", \"alpn\": [\"x\", \"y\"]}]}\n";
+
+/* Whoever reads of it is to know that it passes. */
+static void on_finding(struct report *report, enum severity severity, const char *text)
+{
+	(void)severity;
+	if (report->passing + 1 < report->errors)
+		fail_msg("as if it lasted, before: %s", text);
+}
+
+static void assert_whole(const struct routes *routes)
+{
+	struct route *forward = NULL;
+	const struct route *own = routes_find(routes, span_of_string("a.test"), span_of(NULL, 0));
+	const struct route *h2 =
+		routes_find(routes, span_of_string("a.test"), span_of_string("h2"));
+	assert_non_null(routes_listener(routes, "127.0.0.1:4", &forward));
+	assert_non_null(forward);
+	assert_int_equal(forward->offer_alpn.count, 2);
+	assert_non_null(own);
+	assert_non_null(own->slots);
+	assert_non_null(own->backend);
+	assert_non_null(h2);
+	assert_non_null(h2->backend);
+	assert_non_null(forward->backend);
+}
+
+static void a_snapshot_is_whole_or_none(void **state)
+{
+	struct err err;
+	unsigned long number = 0, refusals = 0;
+	struct routes_setup setup = {path, tls_store_create(&err), servers_create()};
+	FILE *file = fopen(path, "w");
+	(void)state;
+	assert_non_null(file);
+	fputs(config, file);
+	fclose(file);
+	do {
+		struct report report = {.on_finding = on_finding};
+		struct path_set paths = {0};
+		fail_at(++number);
+		struct routes *routes = routes_load(&setup, &paths, &report);
+		failing = 0;
+		refusals += routes == NULL;
+		if (routes) {
+			assert_whole(routes);
+			tls_store_end(setup.store, true);
+		} else {
+			assert_true(report.errors > 0);
+			assert_true(report_is_passing(&report));
+		}
+		path_set_finish(&paths);
+		routes_unref(routes);
+	} while (has_failed);
+	assert_true(IS_SANITIZED || refusals > 20);
+	tls_store_destroy(setup.store);
+	servers_destroy(setup.servers);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -181,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_identity_is_whole_or_none),
 		cmocka_unit_test(trust_is_whole_or_none),
+		cmocka_unit_test(a_snapshot_is_whole_or_none),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
