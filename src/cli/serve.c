@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "control/admin.h"
 #include "daemon/daemon.h"
+#include "tls/cert/ossl_start.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -48,7 +49,13 @@ static bool serve(struct daemon *daemon, struct err *err)
 {
 	struct report report = {.on_finding = on_finding, .owner = daemon};
 	err->text[0] = '\0'; /* findings are printed as they come */
-	if (!daemon_load(daemon, &report) || !daemon_start(daemon, err))
+	if (!daemon_load(daemon, &report))
+		return false;
+	if (ossl_has_lacked_memory()) {
+		report_no_memory(&report, daemon_path(daemon));
+		return false;
+	}
+	if (!daemon_start(daemon, err))
 		return false;
 	daemon_run(daemon);
 	return true;
@@ -56,7 +63,8 @@ static bool serve(struct daemon *daemon, struct err *err)
 
 static bool serve_administered(const char *path, struct err *err)
 {
-	struct daemon *daemon = daemon_create(path, err);
+	err_no_memory(err);
+	struct daemon *daemon = ossl_start() ? daemon_create(path, err) : NULL;
 	if (!daemon)
 		return false;
 	struct admin *admin = admin_create(daemon, err);
