@@ -103,6 +103,7 @@ void loop_ctx_finish(struct loop_ctx *ctx)
 	free(ctx->plain);
 	free(ctx->records_in);
 	free(ctx->records_out);
+	*ctx = (struct loop_ctx){0}; /* once more, by an owner whose init failed, is no harm */
 }
 
 bool loop_ctx_waits_for_round(struct loop_ctx *ctx, unsigned *round)
