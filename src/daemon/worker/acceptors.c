@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/reserve.h"
 #include "net/accept.h"
 #include "net/pipes.h"
 #include "session/steps/steps.h"
@@ -236,16 +237,11 @@ static struct acceptor *acceptor_of(struct acceptors *all, const struct listener
 	return NULL;
 }
 
+/* The kernel queues clients on every socket: none may be left alone for lack of memory. */
 static void acceptor_add(struct acceptors *all, struct listener *listener, unsigned slot)
 {
-	struct acceptor *acceptor = calloc(1, sizeof *acceptor);
-	if (!acceptor) {
-		log_error("out of memory: a worker does not listen on %s", listener->text);
-		return;
-	}
-	acceptor->all = all;
-	acceptor->listener = listener;
-	acceptor->slot = slot;
+	struct acceptor *acceptor = reserve_resize(NULL, sizeof *acceptor);
+	*acceptor = (struct acceptor){.all = all, .listener = listener, .slot = slot};
 	ev_io_init(&acceptor->io, on_connection, listener->fds[slot], EV_READ);
 	acceptor->io.data = acceptor;
 	/* In each turn of the loop live connections come first. */
@@ -278,7 +274,7 @@ static void acceptor_close(struct acceptors *all, struct acceptor *acceptor)
 			break;
 	close(acceptor->io.fd);
 	acceptor->listener->fds[acceptor->slot] = -1;
-	free(acceptor);
+	reserve_resize(acceptor, 0);
 }
 
 /* Listeners that stay are not touched: closing one would drop what is queued on it. */
