@@ -396,7 +396,7 @@ struct routes *routes_load(
 	tls_store_begin(setup->store);
 	routes->config = config_read(setup->path, on_host, &builder, report);
 	note_config_paths(&builder, setup->path);
-	if (routes->config) {
+	if (routes->config && !builder.no_memory) {
 		build_check_listeners(&builder);
 		build_forwards(&builder);
 	}
