@@ -28,6 +28,9 @@ void report_warning(struct report *report, const char *format, ...)
 /* After report_error: `err` is what caused it. */
 void report_cause(struct report *report, const struct err *err);
 
+/* Whatever its errors say: what caused them all passes. */
+void report_all_passing(struct report *report);
+
 /* The error "WHERE: out of memory"; `where` may be NULL. */
 void report_no_memory(struct report *report, const char *where);
 

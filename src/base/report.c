@@ -36,6 +36,11 @@ void report_cause(struct report *report, const struct err *err)
 	report->passing += err->is_passing;
 }
 
+void report_all_passing(struct report *report)
+{
+	report->passing = report->errors;
+}
+
 void report_no_memory(struct report *report, const char *where)
 {
 	report_error(report, "%s%sout of memory", where ? where : "", where ? ": " : "");

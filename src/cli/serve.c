@@ -51,7 +51,7 @@ static bool serve(struct daemon *daemon, struct err *err)
 	err->text[0] = '\0'; /* findings are printed as they come */
 	if (!daemon_load(daemon, &report))
 		return false;
-	if (ossl_has_lacked_memory()) {
+	if (ossl_failed_allocations() > 0) {
 		report_no_memory(&report, daemon_path(daemon));
 		return false;
 	}

@@ -5,6 +5,7 @@
 #include "route/routes.h"
 #include "route/routes_builder.h"
 #include "tls/cert/credential_check.h"
+#include "tls/cert/ossl_start.h"
 
 #include <search.h>
 #include <stdio.h>
@@ -379,12 +380,23 @@ static void builder_finish(struct builder *builder)
 	free(builder->files.items);
 }
 
+/* OpenSSL's errors seldom say that memory lacked, and without it a warning may be wrong. */
+static void report_lacks(const struct builder *builder, unsigned failed_before)
+{
+	bool ossl_lacks = ossl_failed_allocations() != failed_before;
+	if (builder->no_memory || (ossl_lacks && builder->report->errors == 0))
+		report_no_memory(builder->report, builder->setup->path);
+	if (ossl_lacks)
+		report_all_passing(builder->report);
+}
+
 struct routes *routes_load(
 	const struct routes_setup *setup, struct path_set *paths, struct report *report)
 {
 	struct routes *routes = calloc(1, sizeof *routes);
 	struct builder builder = {
 		.setup = setup, .routes = routes, .paths = paths, .report = report};
+	unsigned failed_before = ossl_failed_allocations();
 	if (!routes) {
 		report_no_memory(report, setup->path);
 		return NULL;
@@ -404,8 +416,7 @@ struct routes *routes_load(
 	warn_of_groups(&builder);
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);
-	if (builder.no_memory)
-		report_no_memory(report, setup->path);
+	report_lacks(&builder, failed_before);
 	if (routes->config && report->errors == 0)
 		return routes;
 	tls_store_end(setup->store, false);

@@ -11,7 +11,7 @@
 /* Before any other use of OpenSSL, once. False: no memory. */
 bool ossl_start(void);
 
-/* Has an allocation of OpenSSL failed since ossl_start? Then what it has loaded may be incomplete. */
-bool ossl_has_lacked_memory(void);
+/* Allocations of OpenSSL that have failed since. Not every function of OpenSSL reports that in what it returns. */
+unsigned ossl_failed_allocations(void);
 
 #endif

@@ -9,12 +9,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-static atomic_bool has_lacked;
+static atomic_uint failed;
 
 static void *note_allocation(void *at)
 {
 	if (!at)
-		atomic_store_explicit(&has_lacked, true, memory_order_relaxed);
+		atomic_fetch_add_explicit(&failed, 1, memory_order_relaxed);
 	return at;
 }
 
@@ -65,10 +65,10 @@ bool ossl_start(void)
 	if (!OSSL_LIB_CTX_get0_global_default() || OPENSSL_init_ssl(0, NULL) != 1)
 		return false;
 	load_algorithms();
-	return !ossl_has_lacked_memory();
+	return ossl_failed_allocations() == 0;
 }
 
-bool ossl_has_lacked_memory(void)
+unsigned ossl_failed_allocations(void)
 {
-	return atomic_load_explicit(&has_lacked, memory_order_relaxed);
+	return atomic_load_explicit(&failed, memory_order_relaxed);
 }
