@@ -22,6 +22,9 @@ struct listener **listening_items(const struct listening *listening, unsigned *c
 /* "127.0.0.1:443,:8443" as far as it fits; returns how many there are. */
 unsigned listening_text(const struct listening *listening, char *out, size_t size);
 
+/* By its text, as long as its name is kept; NULL: there is none. */
+struct listener *listening_find(const struct listening *listening, const char *text);
+
 /* New connections by a unix socket's path find another process, if any. */
 void listening_hide(struct listening *listening);
 

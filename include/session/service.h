@@ -21,8 +21,15 @@ struct limits {
 	atomic_uint connections;
 	unsigned connections_max;        /* by the descriptors */
 	unsigned pipes_max, dialing_max; /* of each worker: pipes; further attempts of dials */
-	bool is_sandboxed;               /* then each worker gives up more (sandbox/sandbox.h) */
-	atomic_bool drained;             /* by the administrator: no host takes new connections */
+	/*
+	 * Returns a connection of that listener to the process before this one, which drains
+	 * (daemon/older_process). Takes the descriptor; false: no memory. Only if has_older_process.
+	 */
+	bool (*return_connection)(void *older_process, int fd, const char *listener);
+	void *older_process;
+	atomic_bool has_older_process;
+	bool is_sandboxed;   /* then each worker gives up more (sandbox/sandbox.h) */
+	atomic_bool drained; /* by the administrator: no host takes new connections */
 	struct sources *sources;
 	struct cancel_keys *cancel_keys;
 	struct route_stats_table *route_stats;

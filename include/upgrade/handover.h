@@ -3,7 +3,8 @@
  * sockets, and waits at the other end of a channel for the outcome of the start. An error's text and
  * the end of the channel: the start failed. HANDOVER_READY: the new process serves; then the old one
  * sends HANDOVER_TOKEN, and from now on systemd takes notifications from the new one. The end of the
- * channel without the token: the old one has given the upgrade up and continues, so the new one ends.
+ * channel without the token: the old one has given the upgrade up and continues, so the new one ends. After
+ * the token the channel stays, as long as the old one drains, for connections that are returned to it.
  */
 #ifndef GATEHOUSE_UPGRADE_HANDOVER_H
 #define GATEHOUSE_UPGRADE_HANDOVER_H
@@ -16,12 +17,19 @@
 #define HANDOVER_READY    "ready\n"
 #define HANDOVER_TOKEN    "yours\n"
 
+/* What follows handover_ready: the first two exclude each other. */
+struct handover_events {
+	void (*on_released)(void *owner);  /* the old process hands over, and drains */
+	void (*on_abandoned)(void *owner); /* it does not, or has ended */
+	void (*on_gone)(void *owner);      /* after on_released: it has ended */
+	void *owner;
+};
+
 struct handover {
 	struct steady_io io;
 	int fd; /* -1 when no process waits */
-	void (*on_released)(void *owner);
-	void (*on_abandoned)(void *owner);
-	void *owner;
+	struct handover_events events;
+	bool is_released; /* the token has come */
 };
 
 /* Reads the environment and clears it. */
@@ -33,8 +41,11 @@ bool handover_is_abandoned(const struct handover *handover);
 
 void handover_failed(const struct handover *handover, const char *text);
 
-/* One of the callbacks follows: the old process hands over; or it does not, or has ended. */
-void handover_ready(struct handover *handover, struct ev_loop *loop,
-	void (*on_released)(void *owner), void (*on_abandoned)(void *owner), void *owner);
+/* One of its events follows. */
+void handover_ready(
+	struct handover *handover, struct ev_loop *loop, const struct handover_events *events);
+
+/* To the old process, which drains (upgrade/returned.h); what it does not take is lost. */
+void handover_return(const struct handover *handover, int fd, const char *listener);
 
 #endif

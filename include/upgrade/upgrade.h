@@ -11,6 +11,7 @@
  *     reads it  <------------------------- HANDOVER_READY; both accept
  *     on_succeeded: MAINPID= to systemd
  *     sends HANDOVER_TOKEN --------------> READY=1 to systemd
+ *     serves them <----------------------- connections that concern one of the old process
  *     drains, ends
  */
 #ifndef GATEHOUSE_UPGRADE_UPGRADE_H
@@ -35,6 +36,8 @@ struct upgrade_setup {
 		void *visitor);
 	/* Process `pid` serves. It takes over for good when this returns. */
 	void (*on_succeeded)(void *owner, pid_t pid);
+	/* While this process drains: the new one returns a connection, whose descriptor is the owner's. */
+	void (*on_returned)(void *owner, int fd, const char *listener);
 	/* Everything is as before. The log has the line already. */
 	void (*on_failed)(void *owner, const char *error);
 	void *owner;

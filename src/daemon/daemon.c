@@ -11,6 +11,7 @@
 #include "daemon/load/reload.h"
 #include "daemon/load/watched_files.h"
 #include "daemon/log_settings.h"
+#include "daemon/older_process.h"
 #include "daemon/publish.h"
 #include "daemon/shutdown.h"
 #include "daemon/signals.h"
@@ -53,6 +54,7 @@ struct daemon {
 	struct launcher launcher;
 	struct upgrade *upgrade;
 	struct handover handover;
+	struct older_process older;
 	struct health_checks *health_checks;
 	struct crl_watch *crl_watch;
 	struct clock_watch *clock_watch;
@@ -247,6 +249,12 @@ static void on_upgraded(void *owner, pid_t pid)
 		request_reload(daemon);
 }
 
+static void on_returned(void *owner, int fd, const char *listener)
+{
+	struct daemon *daemon = owner;
+	older_process_serve(daemon->workers, daemon->listening, fd, listener);
+}
+
 static void on_upgrade_failed(void *owner, const char *error)
 {
 	struct daemon *daemon = owner;
@@ -347,6 +355,7 @@ static bool create_parts(struct daemon *daemon, struct err *err)
 		.timeout_seconds = UPGRADE_TIMEOUT_SECONDS,
 		.each_listener = visit_listeners,
 		.on_succeeded = on_upgraded,
+		.on_returned = on_returned,
 		.on_failed = on_upgrade_failed,
 		.owner = daemon};
 	return (daemon->snapshots = snapshots_create()) &&
@@ -356,6 +365,8 @@ static bool create_parts(struct daemon *daemon, struct err *err)
 		(daemon->health_checks = health_checks_create(daemon->loop, err)) &&
 		(daemon->crl_watch = crl_watch_create(daemon->loop, err)) &&
 		create_clock_watch(daemon, err) &&
+		older_process_open(
+			&daemon->older, daemon->loop, &daemon->handover, &daemon->limits, err) &&
 		(daemon->reload = reload_create(daemon->loop, &setup, on_loaded, daemon, err)) &&
 		signals_open(&daemon->signals, daemon->loop, on_signal, daemon, err) &&
 		(daemon->upgrade = upgrade_create(&upgrade));
@@ -474,12 +485,24 @@ static void log_ready(const struct daemon *daemon)
 	log_flush();
 }
 
-static void notify_ready(void *owner)
+static void notify_ready(const struct daemon *daemon)
 {
-	const struct daemon *daemon = owner;
 	inherited_settle();
 	systemd_notify(
 		"READY=1\nSTATUS=serving %zu hosts", routes_summary(daemon_routes(daemon)).hosts);
+}
+
+static void on_released(void *owner)
+{
+	struct daemon *daemon = owner;
+	notify_ready(daemon);
+	older_process_begin(&daemon->older);
+}
+
+static void on_older_gone(void *owner)
+{
+	struct daemon *daemon = owner;
+	older_process_end(&daemon->older);
 }
 
 /* The old process continues: nothing of what it passed is ours. */
@@ -494,8 +517,12 @@ static void on_abandoned(void *owner)
 /* In an upgrade systemd hears of it when the old process has named the new one to it. */
 static void report_ready(struct daemon *daemon)
 {
+	const struct handover_events events = {.on_released = on_released,
+		.on_abandoned = on_abandoned,
+		.on_gone = on_older_gone,
+		.owner = daemon};
 	if (handover_is_awaited(&daemon->handover))
-		handover_ready(&daemon->handover, daemon->loop, notify_ready, on_abandoned, daemon);
+		handover_ready(&daemon->handover, daemon->loop, &events);
 	else
 		notify_ready(daemon);
 }
@@ -515,6 +542,7 @@ static void destroy_parts(struct daemon *daemon)
 	upgrade_destroy(daemon->upgrade);
 	worker_orders_destroy(daemon->orders);
 	workers_destroy(daemon->workers);
+	older_process_close(&daemon->older);
 	watched_files_destroy(daemon->files);
 	clock_watch_destroy(daemon->clock_watch);
 	health_checks_destroy(daemon->health_checks);

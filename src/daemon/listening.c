@@ -36,6 +36,12 @@ static struct listener *listener_of_text(const struct listener_list *list, const
 	return NULL;
 }
 
+struct listener *listening_find(const struct listening *listening, const char *text)
+{
+	struct listener *listener = listener_of_text(&listening->current, text);
+	return listener ? listener : listener_of_text(&listening->retired, text);
+}
+
 static bool list_contains(const struct listener_list *list, const struct listener *listener)
 {
 	for (unsigned i = 0; i < list->count; i++)

@@ -94,7 +94,8 @@ static const char *const worker_calls[] = { /* every thread's */
 static const char *const main_calls[] = {
 	"bind",               /* a reload's new listeners */
 	"listen",             /* a reload's new listeners */
-	"sendmsg",            /* sockets to the launcher; libmicrohttpd's answers */
+	"sendmsg",            /* sockets to the launcher, connections to the process before; libmicrohttpd's answers */
+	"recvmsg",            /* connections that the process after an upgrade returns */
 	"faccessat2",         /* is it the sandbox that hides it */
 	"getcwd",             /* relative paths */
 	"inotify_add_watch",  /* the watch follows the configuration */

@@ -1,5 +1,7 @@
 #include "upgrade/handover.h"
 
+#include "upgrade/returned.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -28,7 +30,7 @@ void handover_init(struct handover *handover)
 
 bool handover_is_awaited(const struct handover *handover)
 {
-	return handover->fd >= 0;
+	return handover->fd >= 0 && !handover->is_released;
 }
 
 static void handover_send(const struct handover *handover, const char *text)
@@ -50,30 +52,45 @@ bool handover_is_abandoned(const struct handover *handover)
 		recv(handover->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
+static void close_channel(struct handover *handover)
+{
+	steady_io_stop(&handover->io);
+	close(handover->fd);
+	handover->fd = -1;
+}
+
 static void on_channel(void *owner)
 {
 	struct handover *handover = owner;
+	const struct handover_events *events = &handover->events;
 	char token[sizeof HANDOVER_TOKEN];
 	ssize_t len = recv(handover->fd, token, sizeof token, MSG_DONTWAIT);
 	if (len < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	steady_io_stop(&handover->io);
-	close(handover->fd);
-	handover->fd = -1;
-	if (len == (ssize_t)strlen(HANDOVER_TOKEN) &&
-		memcmp(token, HANDOVER_TOKEN, (size_t)len) == 0)
-		handover->on_released(handover->owner);
-	else
-		handover->on_abandoned(handover->owner);
+	if (handover->is_released) {
+		close_channel(handover);
+		events->on_gone(events->owner);
+	} else if (len == (ssize_t)strlen(HANDOVER_TOKEN) &&
+		memcmp(token, HANDOVER_TOKEN, (size_t)len) == 0) {
+		handover->is_released = true;
+		events->on_released(events->owner);
+	} else {
+		close_channel(handover);
+		events->on_abandoned(events->owner);
+	}
 }
 
-void handover_ready(struct handover *handover, struct ev_loop *loop,
-	void (*on_released)(void *owner), void (*on_abandoned)(void *owner), void *owner)
+void handover_ready(
+	struct handover *handover, struct ev_loop *loop, const struct handover_events *events)
 {
-	handover->on_released = on_released;
-	handover->on_abandoned = on_abandoned;
-	handover->owner = owner;
+	handover->events = *events;
 	steady_io_init(&handover->io, loop, handover->fd, on_channel, handover);
 	handover_send(handover, HANDOVER_READY);
 	steady_io_start(&handover->io, handover->fd);
+}
+
+void handover_return(const struct handover *handover, int fd, const char *listener)
+{
+	if (handover->fd >= 0 && handover->is_released)
+		returned_send(handover->fd, fd, listener);
 }

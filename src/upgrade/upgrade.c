@@ -4,6 +4,7 @@
 #include "net/inherited.h"
 #include "net/steady_io.h"
 #include "upgrade/handover.h"
+#include "upgrade/returned.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,10 +16,11 @@
 
 struct upgrade {
 	struct upgrade_setup setup;
-	struct steady_io on_answer;  /* the launcher's */
-	struct steady_io on_message; /* the new process's channel */
-	ev_timer timeout;            /* active: an upgrade is running */
-	pid_t pid;                   /* of the new process; 0: not known yet */
+	struct steady_io on_answer;   /* the launcher's */
+	struct steady_io on_message;  /* the new process's channel */
+	struct steady_io on_returned; /* the same, once it serves; io.fd -1: not yet */
+	ev_timer timeout;             /* active: an upgrade is running */
+	pid_t pid;                    /* of the new process; 0: not known yet */
 	char message[1024];
 	size_t message_len;
 };
@@ -108,9 +110,39 @@ static void upgrade_succeed(struct upgrade *upgrade)
 	log_end(&line);
 	upgrade->setup.each_listener(upgrade->setup.owner, keep_path, NULL);
 	upgrade->setup.on_succeeded(upgrade->setup.owner, upgrade->pid);
-	(void)!send(upgrade->on_message.io.fd, HANDOVER_TOKEN, strlen(HANDOVER_TOKEN),
-		MSG_NOSIGNAL | MSG_DONTWAIT);
-	upgrade_end(upgrade);
+	int channel = upgrade->on_message.io.fd;
+	(void)!send(channel, HANDOVER_TOKEN, strlen(HANDOVER_TOKEN), MSG_NOSIGNAL | MSG_DONTWAIT);
+	steady_io_stop(&upgrade->on_message);
+	ev_timer_stop(upgrade->setup.loop, &upgrade->timeout);
+	upgrade->pid = 0;
+	steady_io_start(&upgrade->on_returned, channel);
+}
+
+static void close_returned(struct upgrade *upgrade)
+{
+	if (upgrade->on_returned.io.fd < 0)
+		return;
+	steady_io_stop(&upgrade->on_returned);
+	close(upgrade->on_returned.io.fd);
+	ev_io_set(&upgrade->on_returned.io, -1, EV_READ);
+}
+
+/* One connection in a callback: a flood of them must not keep the loop from other things. */
+static void on_returned(void *owner)
+{
+	struct upgrade *upgrade = owner;
+	char listener[RETURNED_LISTENER_MAX];
+	int fd;
+	switch (returned_receive(upgrade->on_returned.io.fd, &fd, listener)) {
+	case RETURNED_ONE:
+		upgrade->setup.on_returned(upgrade->setup.owner, fd, listener);
+		return;
+	case RETURNED_NONE:
+		return;
+	case RETURNED_END:
+		close_returned(upgrade);
+		return;
+	}
 }
 
 /* The errors that the new process reported, as one line. */
@@ -219,6 +251,7 @@ struct upgrade *upgrade_create(const struct upgrade_setup *setup)
 	upgrade->setup = *setup;
 	steady_io_init(&upgrade->on_answer, setup->loop, setup->launcher->fd, on_answer, upgrade);
 	steady_io_init(&upgrade->on_message, setup->loop, -1, on_message, upgrade);
+	steady_io_init(&upgrade->on_returned, setup->loop, -1, on_returned, upgrade);
 	ev_timer_init(&upgrade->timeout, on_timeout, 0., 0.);
 	upgrade->timeout.data = upgrade;
 	if (setup->launcher->fd >= 0)
@@ -295,6 +328,7 @@ void upgrade_destroy(struct upgrade *upgrade)
 		return;
 	if (upgrade_is_running(upgrade))
 		upgrade_end(upgrade);
+	close_returned(upgrade);
 	steady_io_stop(&upgrade->on_answer);
 	free(upgrade);
 }

@@ -20,6 +20,7 @@ chmod 666 "$TMP/local.sock"
 hello --sni streamed.test >"$TMP/hello"
 free_port front
 free_port later
+free_port postgres
 free_port forward
 free_port health
 head -c 20000000 /dev/zero >"$TMP/secure.d/files/much"
@@ -40,7 +41,8 @@ fi
 config() { # [MORE]: "sandbox" is what it is by default
 	cat >"$TMP/next" <<-CONFIG
 		{
-			"listen": ["127.0.0.1:$front", "unix:$TMP/run/front.sock"${1:-}],
+			"listen": ["127.0.0.1:$front", "unix:$TMP/run/front.sock",
+				{"address": "127.0.0.1:$postgres", "starttls": "postgres"}${1:-}],
 			"include": "hosts.d/*.json",
 			"workers": 2,
 			$user
@@ -187,9 +189,12 @@ else
 	like "and the log tells it" "$(cat "$LOG")" 'no right to make a socket there .with the sandbox'
 	config
 	sed 's|../../pki/|'"$elsewhere"'/|g' "$TMP/other.json" >"$TMP/conf/hosts.d/other.json"
+	# A connection of the old process: it drains, and the new one returns to it what concerns it.
+	exec 5<>"/dev/tcp/127.0.0.1/$front"
 	ok "an upgrade makes it readable" "$GATEHOUSE" ctl -s "$TMP/run/control.sock" upgrade
 	is_another() { [[ $(now) != "$serving" ]]; }
 	ok "another process serves" wait_for "$PATIENCE" is_another
+	PORT=$postgres send_hex 0000001004d2162e0102030461626364 --half-close >/dev/null
 	like "with it" "$(https https://other.test/ "127.0.0.1:$front" --cacert "$PKI/root.crt" 2>&1)" \
 		'^plain http'
 	serving=$(now)

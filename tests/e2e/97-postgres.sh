@@ -381,6 +381,29 @@ stop "$watcher_pid"
 like "pgbench -C: a connection for each transaction" "$(PGSSLMODE=verify-full PGSSLROOTCERT=$PKI/root.crt \
 	pgbench -n -C -t 20 -c 4 "host=plain.db.test hostaddr=127.0.0.1 port=$front user=alice dbname=postgres" \
 	-f <(echo 'select 1;') 2>&1)" 'actually processed: 80/80'
+# --- an upgrade: the old process drains, and has the connection; the new one is asked to cancel ---
+
+PGPASSWORD=secret psql -X -q "host=plain.db.test hostaddr=127.0.0.1 port=$front user=alice dbname=postgres $verified" \
+	-c 'select pg_sleep(60)' >"$TMP/cancelled" 2>&1 &
+sleeper=$!
+identity "$sleeper" >>"$TMP/.processes"
+ok "a query runs" wait_for "$PATIENCE" sleeps_are 1
+kill -USR2 "$gatehouse_pid"
+logs "an upgrade" msg=upgraded
+identity "$(log_value pid msg=ready)" >>"$TMP/.processes"
+kill -s INT "$sleeper"
+wait_for 5 is_over "$sleeper" || kill -s KILL "$sleeper"
+wait "$sleeper"
+ends_canceled "Ctrl-C after an upgrade" "$(cat "$TMP/cancelled")"
+logs "the log: it was returned" msg=connection \
+	"end=PostgreSQL: a request to cancel, returned to the process before"
+logs "the log: and passed on" msg=connection route=plain.db.test preface=postgres \
+	"end=PostgreSQL: the request to cancel was passed on"
+ok "the old process ends" wait_for "$PATIENCE" is_over "$gatehouse_pid"
+is "the new one serves" "$(sql plain.db.test "$front" "$verified" "$who")" plain
+stop "$(log_value pid msg=ready)"
+start_gatehouse "$TMP/config.json" || bail_out "no gatehouse"
+
 warnings=$("$GATEHOUSE" check -c "$TMP/config.json" 2>&1)
 like "check warns where channel binding cannot hold" "$warnings" \
 	'hosts\["guarded.db.test"\].backend.starttls: .*not the certificate of "server.test"'

@@ -2,6 +2,7 @@
  * Upgrades: the old process's side against a launcher that the test plays, and then with the real
  * launcher, which runs this program again: with HANDOVER_VARIABLE it is the new process.
  */
+#include "upgrade/returned.h"
 #include "upgrade/upgrade.h"
 
 #include "net/inherited.h"
@@ -38,6 +39,7 @@ struct fixture {
 	pid_t succeeded;
 	unsigned failures;
 	char error[256];
+	char returned[RETURNED_LISTENER_MAX]; /* of the last connection that was returned */
 };
 
 static void each_listener(
@@ -61,6 +63,13 @@ static void on_failed(void *owner, const char *error)
 	fixture->failures++;
 	snprintf(fixture->error, sizeof fixture->error, "%s", error);
 	ev_break(fixture->loop, EVBREAK_ALL);
+}
+
+static void on_returned(void *owner, int fd, const char *listener)
+{
+	struct fixture *fixture = owner;
+	snprintf(fixture->returned, sizeof fixture->returned, "%s", listener);
+	close(fd);
 }
 
 static void on_patience_over(struct ev_loop *loop, ev_timer *timer, int events)
@@ -87,6 +96,7 @@ static void create(struct fixture *fixture, double timeout_seconds)
 		.timeout_seconds = timeout_seconds,
 		.each_listener = each_listener,
 		.on_succeeded = on_succeeded,
+		.on_returned = on_returned,
 		.on_failed = on_failed,
 		.owner = fixture});
 	assert_non_null(fixture->upgrade);
@@ -164,7 +174,11 @@ static void assert_succeeded(struct fixture *fixture)
 	assert_int_equal(recv(fixture->channel, token, sizeof token, MSG_DONTWAIT),
 		(int)strlen(HANDOVER_TOKEN));
 	assert_string_equal(token, HANDOVER_TOKEN);
-	assert_int_equal(recv(fixture->channel, token, 1, MSG_DONTWAIT), 0); /* closed */
+	/* The channel stays, for what is returned. */
+	assert_int_equal(recv(fixture->channel, token, 1, MSG_DONTWAIT), -1);
+	assert_true(returned_send(fixture->channel, STDIN_FILENO, ":5432"));
+	ev_run(fixture->loop, EVRUN_ONCE);
+	assert_string_equal(fixture->returned, ":5432");
 }
 
 static void assert_failed(struct fixture *fixture, const char *error)
@@ -405,6 +419,11 @@ static void on_abandoned(void *owner)
 	ev_break(owner, EVBREAK_ALL);
 }
 
+static void on_gone(void *owner)
+{
+	ev_break(owner, EVBREAK_ALL);
+}
+
 /* What the new process makes of a channel that says this and ends. */
 static bool is_abandoned_after(const char *text)
 {
@@ -416,13 +435,48 @@ static bool is_abandoned_after(const char *text)
 	handover.fd = pair[0];
 	assert_false(handover_is_abandoned(&handover));
 	was_abandoned = false;
-	handover_ready(&handover, loop, on_released, on_abandoned, loop);
+	const struct handover_events events = {on_released, on_abandoned, on_gone, loop};
+	handover_ready(&handover, loop, &events);
 	assert_int_equal(write(pair[1], text, strlen(text)), (int)strlen(text));
 	close(pair[1]);
 	ev_run(loop, 0);
+	if (!was_abandoned) {
+		assert_false(handover_is_awaited(&handover));
+		ev_run(loop, 0); /* the old process drains, and ends */
+	}
 	assert_int_equal(handover.fd, -1);
 	ev_loop_destroy(loop);
 	return was_abandoned;
+}
+
+/* What the new process returns while the old one drains: a descriptor, and where it came in. */
+static void connections_are_returned(void **state)
+{
+	char listener[RETURNED_LISTENER_MAX], byte = 'x';
+	int channel[2], connection[2], fd = -1;
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, connection), 0);
+	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_NONE);
+	assert_true(returned_send(channel[1], connection[1], "127.0.0.1:5432"));
+	assert_true(returned_send(channel[1], connection[0], ":5433"));
+	close(connection[1]);
+	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_ONE);
+	assert_string_equal(listener, "127.0.0.1:5432");
+	assert_int_equal(write(fd, &byte, 1), 1);
+	byte = 0;
+	assert_int_equal(read(connection[0], &byte, 1), 1);
+	assert_int_equal(byte, 'x');
+	close(fd);
+	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_ONE);
+	assert_string_equal(listener, ":5433");
+	close(fd);
+	close(connection[0]);
+	assert_int_equal(write(channel[1], "short", 5), 5); /* no such message */
+	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_END);
+	close(channel[1]);
+	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_END);
+	close(channel[0]);
 }
 
 static void only_the_token_hands_over(void **state)
@@ -465,7 +519,8 @@ static int be_new_process(const char *role)
 		return 1;
 	}
 	struct ev_loop *loop = loop_ctx_loop_create(&err);
-	handover_ready(&handover, loop, on_released, on_abandoned, loop);
+	const struct handover_events events = {on_released, on_abandoned, on_gone, loop};
+	handover_ready(&handover, loop, &events);
 	ev_run(loop, 0);
 	ev_loop_destroy(loop);
 	return 0;
@@ -487,6 +542,7 @@ int main(void)
 		cmocka_unit_test(sockets_are_passed_and_their_files_left),
 		cmocka_unit_test(a_real_process_takes_over),
 		cmocka_unit_test(a_real_process_fails_and_says_why),
+		cmocka_unit_test(connections_are_returned),
 		cmocka_unit_test(only_the_token_hands_over),
 		cmocka_unit_test(the_end_of_the_channel_before_the_start_shows),
 	};

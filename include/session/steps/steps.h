@@ -69,6 +69,11 @@ enum step_result session_secured(struct session *session);
 bool session_needs_greeting(const struct session *session);
 
 /* Goes on as a client that cancels what the connection with that key does (cancel.c). */
+/*
+ * The same, before its bytes are taken: if the key is none of this process's, the connection goes back to the
+ * process before, which drains. True: the session has ended.
+ */
+bool session_return_cancel(struct session *session, const struct preface *preface, struct span key);
 enum step_result session_cancel(
 	struct session *session, const struct preface *preface, struct span key);
 

@@ -2,8 +2,10 @@
 #include "session/join.h"
 #include "session/steps/steps.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /*
  * A client that asks for the end of what another connection does (preface/preface.h, TALK_CANCEL). Its key leads to
@@ -94,6 +96,44 @@ enum step_result session_cancel(
 		return follow_target(session, join);
 	routes_unref(target.routes);
 	return session_end(session, END_NO_MEMORY, "out of memory");
+}
+
+static bool is_known(struct session *session, struct span key)
+{
+	struct cancel_target target;
+	if (!cancel_keys_find(session->service->limits->cancel_keys, key, NULL, &target))
+		return false;
+	routes_unref(target.routes);
+	return true;
+}
+
+/* A second descriptor of the connection: ours is closed with the session. */
+static bool return_connection(struct session *session)
+{
+	const struct limits *limits = session->service->limits;
+	int fd = fcntl(stream_raw_in(session->client), F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (limits->return_connection(limits->older_process, fd, session->listener->text))
+		return true;
+	close(fd);
+	return false;
+}
+
+bool session_return_cancel(struct session *session, const struct preface *preface, struct span key)
+{
+	const struct limits *limits = session->service->limits;
+	char words[128];
+	/* A PROXY header has been taken, and would be missing there. */
+	bool is_whole = session->told_destination.any.sa_family == AF_UNSPEC;
+	if (!atomic_load_explicit(&limits->has_older_process, memory_order_relaxed) || !is_whole ||
+		is_known(session, key) || !return_connection(session))
+		return false;
+	snprintf(words, sizeof words, "%s: a request to cancel, returned to the process before",
+		preface->title);
+	session->is_end_due = true;
+	session_end(session, END_DONE, words);
+	return true;
 }
 
 static bool send_request(struct session *session)

@@ -54,12 +54,15 @@ static enum step_result let_client_leave(struct session *session, struct buf *wo
 static enum step_result let_client_cancel(struct session *session, size_t used, struct buf *key)
 {
 	const struct preface *preface = current_preface(session);
+	struct span given = span_of(key->data, buf_used(key));
+	if (session_return_cancel(session, preface, given))
+		return STEP_END;
 	if (!take_bytes(session, used))
 		return session_end(session, END_BAD_PREFACE, "client reset before ClientHello");
 	count_preface(session, preface);
 	session->preface = preface;
 	peek_done(session, &session->at.preface.peek);
-	return session_cancel(session, preface, span_of(key->data, buf_used(key)));
+	return session_cancel(session, preface, given);
 }
 
 /* What is there already wakes the loop again: one turn of the conversation for each turn of the loop. */
