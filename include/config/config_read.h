@@ -22,4 +22,7 @@ struct config *config_read(
 	const char *path, config_host_fn *on_host, void *owner, struct report *report);
 void config_free(struct config *config);
 
+/* A configuration that has the same time limits and limits of connections, and nothing else. NULL: no memory. */
+struct config *config_of_limits(const struct config *config);
+
 #endif

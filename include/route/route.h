@@ -10,6 +10,7 @@
 
 struct acl;
 struct route_stats;
+struct routes;
 struct tls_context;
 
 struct route {
@@ -26,10 +27,11 @@ struct route {
 	atomic_bool drained;        /* by the administrator: no new connections */
 	struct server_state *slots; /* its `active` is held to max_connections; NULL: no limit */
 	/*
-	 * What it has carried, once it has (route/routes_stats). With `drained` all that changes
-	 * here.
+	 * What it has carried, once it has (route/routes_stats). With `drained` and
+	 * `kept` all that changes here.
 	 */
 	_Atomic(struct route_stats *) stats;
+	struct routes *kept; /* its copy (route/kept_route), under a lock; NULL: none yet */
 };
 
 /* "terminate", "passthrough", "forward" */

@@ -26,6 +26,8 @@ struct routes {
 	struct pointers slots;    /* of routes with a limit: each with a reference */
 	pthread_mutex_t stats_lock;
 	struct pointers stats; /* of routes that have seen a connection: each with a reference */
+	struct pointers kept;  /* copies of routes (route/kept_route): each with a reference */
+	bool is_kept;          /* it is such a copy: its route is in `forwards` */
 	const struct route *first_with_certificate;
 	struct tls_store_counts tls_counts;
 };

@@ -41,6 +41,10 @@ void cancel_keys_destroy(struct cancel_keys *keys);
 struct cancel_key *cancel_keys_issue(
 	struct cancel_keys *keys, unsigned part, const struct cancel_target *target, uint8_t *out);
 
+/* It leads to a copy of its route; takes a reference. NULL is fine. */
+void cancel_keys_move(struct cancel_keys *keys, struct cancel_key *key, struct routes *routes,
+	struct route *route);
+
 void cancel_keys_withdraw(struct cancel_keys *keys, struct cancel_key *key);
 
 /*

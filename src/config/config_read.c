@@ -344,6 +344,15 @@ struct config *config_read(
 	return NULL;
 }
 
+struct config *config_of_limits(const struct config *config)
+{
+	struct owned *owned = calloc(1, sizeof *owned);
+	if (!owned)
+		return NULL;
+	owned->config.proxy = config->proxy;
+	return &owned->config;
+}
+
 void config_free(struct config *config)
 {
 	struct owned *owned = (struct owned *)config; /* its first member */

@@ -27,6 +27,9 @@ void routes_unref(struct routes *routes)
 		route_stats_release(routes->stats.items[i]);
 	for (size_t i = 0; i < routes->slots.count; i++)
 		server_state_unref(routes->servers, routes->slots.items[i]);
+	for (size_t i = 0; i < routes->kept.count; i++)
+		routes_unref(routes->kept.items[i]);
+	free(routes->kept.items);
 	free(routes->stats.items);
 	free(routes->slots.items);
 	pthread_mutex_destroy(&routes->stats_lock);

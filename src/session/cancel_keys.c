@@ -132,6 +132,20 @@ struct cancel_key *cancel_keys_issue(
 	return NULL;
 }
 
+void cancel_keys_move(struct cancel_keys *keys, struct cancel_key *key, struct routes *routes,
+	struct route *route)
+{
+	if (!key)
+		return;
+	struct part *part = &keys->parts[key->part];
+	pthread_mutex_lock(&part->lock);
+	struct routes *before = key->target.routes;
+	key->target.routes = routes_ref(routes);
+	key->target.route = route;
+	pthread_mutex_unlock(&part->lock);
+	routes_unref(before);
+}
+
 void cancel_keys_withdraw(struct cancel_keys *keys, struct cancel_key *key)
 {
 	if (!key)

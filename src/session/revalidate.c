@@ -1,6 +1,7 @@
 #include "session/revalidate.h"
 
 #include "route/decision.h"
+#include "session/keep_route.h"
 #include "tls/cert/identity.h"
 #include "tls/tls_accept.h"
 
@@ -9,6 +10,7 @@
 
 /* A judgement takes about a tenth of a millisecond: others have their turn in between. */
 #define JUDGED_AT_ONCE 32
+#define KEPT_AT_ONCE   512 /* some microseconds each */
 #define PAUSE_SECONDS  0.002
 
 /* Of one that was admitted by a certificate; else NULL. */
@@ -81,14 +83,15 @@ static bool judge_one(struct session *session)
 static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int events)
 {
 	struct service *service = timer->data;
-	unsigned judged = 0;
+	unsigned judged = 0, kept = 0;
 	(void)events;
 	for (struct session *session = service->sessions, *next; session; session = next) {
 		next = session->next;
 		if (session->is_revalidated)
 			continue;
-		if (judged == JUDGED_AT_ONCE)
+		if (judged == JUDGED_AT_ONCE || kept == KEPT_AT_ONCE)
 			return;
+		kept += session_keep_route(session);
 		judged += judge_one(session);
 	}
 	ev_timer_stop(loop, timer);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "route/kept_route.h"
 #include "session_rig.h"
 
 #include <pthread.h>
@@ -175,6 +176,32 @@ static void threads_do_not_disturb_each_other(void **state)
 	}
 }
 
+/* Its session leaves a snapshot that has been replaced, and so does the key. */
+static void a_key_moves_to_a_kept_route(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct routes *before = routes_ref(rig->service.routes);
+	struct route *route = route_of(rig, "a.test"), *kept, *again;
+	uint8_t key[8];
+	struct cancel_key *issued = issue(rig, "a.test", "abcd1234", key);
+	struct routes *mine = routes_keep(rig->limits.route_stats, before, route, &kept);
+	rig_load(rig,
+		"\"hosts\": {\"b.test\": {\"mode\": \"passthrough\", \"backend\": "
+		"\"127.0.0.1:2\"}}");
+	cancel_keys_move(rig->limits.cancel_keys, issued, mine, kept);
+	assert_true(routes_is_kept(mine) && !routes_is_kept(before));
+	assert_ptr_equal(routes_keep(rig->limits.route_stats, before, route, &again), mine);
+	assert_ptr_equal(again, kept);
+	routes_unref(mine);
+	assert_true(routes_is_unused(before));
+	routes_unref(before);
+	assert_true(leads_to(rig, span_of(key, 8), kept, "abcd1234"));
+	assert_string_equal(kept->host, "a.test");
+	assert_string_equal(kept->backend->servers[0].text, "127.0.0.1:1");
+	routes_unref(mine);
+	cancel_keys_withdraw(rig->limits.cancel_keys, issued);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -184,6 +211,7 @@ int main(void)
 		TEST(another_key_leads_nowhere),
 		TEST(a_key_may_be_of_a_route),
 		TEST(the_table_is_bounded),
+		TEST(a_key_moves_to_a_kept_route),
 		TEST(threads_do_not_disturb_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

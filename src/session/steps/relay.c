@@ -1,3 +1,4 @@
+#include "session/keep_route.h"
 #include "session/revalidate.h"
 #include "session/steps/steps.h"
 
@@ -68,6 +69,7 @@ enum step_result step_relay(struct session *session)
 		return STEP_END;
 	}
 	session->relay = relay;
+	session_keep_route(session);
 	session_set_deadline(session, routes_config(session->routes)->proxy.idle_timeout_ms,
 		END_IDLE, "idle timeout");
 	revalidate_watch(session);
