@@ -26,6 +26,7 @@ struct builder {
 	struct strbuf backend_key; /* of the backend at hand */
 	struct pointers files;     /* names of the files of hosts, borrowed */
 	bool no_memory;
+	bool ossl_lacks; /* memory, in a check of a certificate (tls/tls_store.h) */
 };
 
 /* Adds to one of the trees of pointers. True when the item was not there. */

@@ -24,6 +24,9 @@ void tls_store_begin(struct tls_store *store);
 /* `published`: what this load did not request is dropped. Otherwise all stays for the next try. */
 void tls_store_end(struct tls_store *store, bool published);
 
+/* Has this load lacked memory, within OpenSSL or beside it? Then what it has loaded may be incomplete. */
+bool tls_store_lacks_memory(const struct tls_store *store);
+
 struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,
 	const char *key_path, enum credential_part *at_fault, struct err *err);
 struct trust *tls_store_trust(struct tls_store *store, const struct trust_files *files,

@@ -51,10 +51,6 @@ static bool serve(struct daemon *daemon, struct err *err)
 	err->text[0] = '\0'; /* findings are printed as they come */
 	if (!daemon_load(daemon, &report))
 		return false;
-	if (ossl_failed_allocations() > 0) {
-		report_no_memory(&report, daemon_path(daemon));
-		return false;
-	}
 	if (!daemon_start(daemon, err))
 		return false;
 	daemon_run(daemon);

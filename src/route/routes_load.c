@@ -5,8 +5,8 @@
 #include "route/routes.h"
 #include "route/routes_builder.h"
 #include "tls/cert/credential_check.h"
-#include "tls/cert/ossl_start.h"
 
+#include <errno.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,9 +83,11 @@ static void load_pair(struct builder *builder, const char *host, const struct ro
 		return;
 	}
 	struct pair_place place = {builder, config, shown};
+	errno = 0;
 	if (builder_add_once(builder, &builder->warned, credential))
 		credential_check(credential, time(NULL), warn_of_pair, &place);
 	warn_of_name(builder, host, config, shown, credential);
+	builder->ossl_lacks |= errno == ENOMEM;
 	policy->credentials[policy->credential_count++] = credential;
 }
 
@@ -238,8 +240,10 @@ static void build_route(struct builder *builder, const char *host,
 		route->backend->is_behind_tls |= config->mode == MODE_TERMINATE;
 	if (config->mode == MODE_TERMINATE) {
 		build_tls(builder, host, config, route);
+		errno = 0;
 		build_check_coalescing(builder, config, route);
 		build_check_binding(builder, config, route);
+		builder->ossl_lacks |= errno == ENOMEM;
 	}
 	if (route->tls && !builder->routes->first_with_certificate)
 		builder->routes->first_with_certificate = route;
@@ -381,9 +385,9 @@ static void builder_finish(struct builder *builder)
 }
 
 /* OpenSSL's errors seldom say that memory lacked, and without it a warning may be wrong. */
-static void report_lacks(const struct builder *builder, unsigned failed_before)
+static void report_lacks(const struct builder *builder)
 {
-	bool ossl_lacks = ossl_failed_allocations() != failed_before;
+	bool ossl_lacks = builder->ossl_lacks || tls_store_lacks_memory(builder->setup->store);
 	if (builder->no_memory || (ossl_lacks && builder->report->errors == 0))
 		report_no_memory(builder->report, builder->setup->path);
 	if (ossl_lacks)
@@ -396,7 +400,6 @@ struct routes *routes_load(
 	struct routes *routes = calloc(1, sizeof *routes);
 	struct builder builder = {
 		.setup = setup, .routes = routes, .paths = paths, .report = report};
-	unsigned failed_before = ossl_failed_allocations();
 	if (!routes) {
 		report_no_memory(report, setup->path);
 		return NULL;
@@ -416,7 +419,7 @@ struct routes *routes_load(
 	warn_of_groups(&builder);
 	routes->tls_counts = tls_store_counts(setup->store);
 	builder_finish(&builder);
-	report_lacks(&builder, failed_before);
+	report_lacks(&builder);
 	if (routes->config && report->errors == 0)
 		return routes;
 	tls_store_end(setup->store, false);

@@ -3,6 +3,7 @@
 #include "base/strbuf.h"
 #include "tls/cert/keypair_check.h"
 
+#include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ struct tls_store {
 	struct item *items;
 	unsigned generation;
 	struct tls_store_counts counts;
+	bool lacks_memory; /* of this load */
 };
 
 static int item_compare(const void *one, const void *other)
@@ -138,6 +140,7 @@ const struct tls_groups *tls_store_groups(const struct tls_store *store)
 void tls_store_begin(struct tls_store *store)
 {
 	store->generation++;
+	store->lacks_memory = false;
 	if (!store->readers.issuers)
 		store->readers.issuers = issuers_create();
 	store->counts = (struct tls_store_counts){.changed = store->counts.changed};
@@ -237,6 +240,26 @@ static void *store_add(
 	return object;
 }
 
+/*
+ * OpenSSL seldom says that memory was the cause of an error, and some of its functions do not even fail. malloc(3)
+ * leaves ENOMEM, which nothing takes back.
+ */
+
+static void watch_memory(void)
+{
+	errno = 0;
+}
+
+static void note_memory(struct tls_store *store)
+{
+	store->lacks_memory |= errno == ENOMEM;
+}
+
+bool tls_store_lacks_memory(const struct tls_store *store)
+{
+	return store->lacks_memory;
+}
+
 struct credential *tls_store_credential(struct tls_store *store, const char *cert_path,
 	const char *key_path, enum credential_part *at_fault, struct err *err)
 {
@@ -245,7 +268,9 @@ struct credential *tls_store_credential(struct tls_store *store, const char *cer
 	key_add_text(&key, key_path);
 	struct credential *credential = store_use(store, KIND_CREDENTIAL, &key);
 	if (!credential) {
+		watch_memory();
 		credential = credential_load(cert_path, key_path, &store->readers, at_fault, err);
+		note_memory(store);
 		credential = store_add(store, KIND_CREDENTIAL, &key, credential, err);
 		store->counts.parsed += credential != NULL;
 		store->counts.changed |= credential != NULL;
@@ -265,7 +290,9 @@ struct trust *tls_store_trust(struct tls_store *store, const struct trust_files 
 		key_add_text(&key, files->crl[i]);
 	struct trust *trust = store_use(store, KIND_TRUST, &key);
 	if (!trust) {
+		watch_memory();
 		trust = trust_load(files, at_fault, index, err);
+		note_memory(store);
 		trust = store_add(store, KIND_TRUST, &key, trust, err);
 		store->counts.trusts_parsed += trust != NULL;
 		store->counts.changed |= trust != NULL;
@@ -335,9 +362,11 @@ struct tls_context *tls_store_context(
 	struct strbuf key = {0};
 	key_add_policy(&key, policy);
 	struct tls_context *context = store_use(store, KIND_CONTEXT, &key);
+	watch_memory();
 	if (!context && check_keypairs(store, policy, err))
 		context =
 			store_add(store, KIND_CONTEXT, &key, context_make(store, policy, err), err);
+	note_memory(store);
 	strbuf_finish(&key);
 	return context;
 }
@@ -358,7 +387,9 @@ struct tls_client *tls_store_client(
 	key_add_client_policy(&key, policy);
 	struct tls_client *client = store_use(store, KIND_CLIENT, &key);
 	if (!client) {
+		watch_memory();
 		client = tls_client_create(policy, err);
+		note_memory(store);
 		client = store_add(store, KIND_CLIENT, &key, client, err);
 	}
 	strbuf_finish(&key);
@@ -374,7 +405,9 @@ struct tls_peer *tls_store_peer(struct tls_store *store, struct tls_client *clie
 	key_add_text(&key, name);
 	struct tls_peer *peer = store_use(store, KIND_PEER, &key);
 	if (!peer) {
+		watch_memory();
 		peer = tls_peer_create(client, name, err);
+		note_memory(store);
 		peer = store_add(store, KIND_PEER, &key, peer, err);
 	}
 	strbuf_finish(&key);

@@ -1,43 +1,12 @@
 #include "tls/cert/ossl_start.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/decoder.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/ssl.h>
-#include <stdatomic.h>
-#include <stdlib.h>
-
-static atomic_uint failed;
-
-static void *note_allocation(void *at)
-{
-	if (!at)
-		atomic_fetch_add_explicit(&failed, 1, memory_order_relaxed);
-	return at;
-}
-
-static void *allocate(size_t size, const char *file, int line)
-{
-	(void)file, (void)line;
-	return size == 0 ? NULL : note_allocation(malloc(size));
-}
-
-static void *reallocate(void *at, size_t size, const char *file, int line)
-{
-	(void)file, (void)line;
-	if (size > 0)
-		return note_allocation(realloc(at, size));
-	free(at);
-	return NULL;
-}
-
-static void release(void *at, const char *file, int line)
-{
-	(void)file, (void)line;
-	free(at);
-}
 
 /*
  * The first algorithm of a kind that is fetched makes OpenSSL load all of that kind. A provider may lack this or
@@ -59,16 +28,12 @@ static void load_algorithms(void)
 	ERR_clear_error();
 }
 
+/* malloc(3) leaves ENOMEM, which nothing takes back. */
 bool ossl_start(void)
 {
-	CRYPTO_set_mem_functions(allocate, reallocate, release);
+	errno = 0;
 	if (!OSSL_LIB_CTX_get0_global_default() || OPENSSL_init_ssl(0, NULL) != 1)
 		return false;
 	load_algorithms();
-	return ossl_failed_allocations() == 0;
-}
-
-unsigned ossl_failed_allocations(void)
-{
-	return atomic_load_explicit(&failed, memory_order_relaxed);
+	return errno != ENOMEM;
 }
