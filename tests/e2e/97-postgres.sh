@@ -132,6 +132,7 @@ done
 like "sslmode=disable is refused with the remedy" "$(sql plain.db.test "$front" sslmode=disable "$who")" \
 	'FATAL:.*only connections with TLS.*HINT:.*sslmode=require'
 is "sslmode=allow goes on to TLS" "$(sql plain.db.test "$front" sslmode=allow "$who")" plain
+like "gssencmode=require" "$(sql plain.db.test "$front" "$verified gssencmode=require" "$who")" 'GSSAPI'
 for mode in disable prefer; do
 	is "gssencmode=$mode" "$(sql plain.db.test "$front" "$verified gssencmode=$mode" "$who")" plain
 done
@@ -323,6 +324,10 @@ for forward in to_server to_gateway; do
 	like "$forward: sslmode=require, which no forward has" \
 		"$(sql 127.0.0.1 "${!forward}" sslmode=require "$who")" 'server does not support SSL'
 done
+
+is "gatehouse run: psql with its defaults" "$("$GATEHOUSE" run --to "127.0.0.1:$direct" --sni guarded.db.test \
+	--ca "$PKI/root.crt" -- psql -X -A -t -q \
+	"host={host} port={port} user=alice dbname=postgres channel_binding=disable" -c "$who" 2>&1)" guarded
 
 # --- two of us, one behind the other, with the PROXY protocol between ---
 
