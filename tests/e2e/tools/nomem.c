@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,8 +30,9 @@ static struct shared {
 	_Atomic uint64_t first;  /* the number of the first that fails; 0: none */
 	_Atomic uint64_t count;  /* how many fail */
 	_Atomic uint64_t is_armed;
-	char crash[4000]; /* where the process ended by a signal, innermost first */
-	char trace[4000]; /* of the last that failed, innermost first */
+	_Atomic uint64_t is_own; /* those on behalf of OpenSSL, nearly all, are not counted */
+	char crash[4000];        /* where the process ended by a signal, innermost first */
+	char trace[4000];        /* of the last that failed, innermost first */
 } * shared;
 
 enum threads { ALL_THREADS, MAIN_THREAD, OTHER_THREADS };
@@ -76,6 +78,27 @@ static void on_crash(int number)
 	raise(number);
 }
 
+/* Where OpenSSL's libraries are. */
+static struct range {
+	uintptr_t from, to;
+} openssl[2];
+
+static int find_openssl(struct dl_phdr_info *info, size_t size, void *count)
+{
+	unsigned *found = count;
+	(void)size;
+	if (*found == 2 ||
+		(!strstr(info->dlpi_name, "libcrypto") && !strstr(info->dlpi_name, "libssl")))
+		return 0;
+	struct range *range = &openssl[(*found)++];
+	range->from = info->dlpi_addr;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_LOAD)
+			range->to = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr +
+				info->dlpi_phdr[i].p_memsz;
+	return 0;
+}
+
 __attribute__((constructor)) static void map_shared(void)
 {
 	const char *path = getenv("NOMEM"), *limit = getenv("NOMEM_THREADS");
@@ -90,10 +113,26 @@ __attribute__((constructor)) static void map_shared(void)
 		die("nomem: %s: %s", path, strerror(errno));
 	void *frame;
 	backtrace(&frame, 1); /* loads what it needs, while there is memory */
+	unsigned found = 0;
+	dl_iterate_phdr(find_openssl, &found);
 	pthread_atfork(NULL, NULL, on_fork);
 	shared = mapped;
 	signal(SIGSEGV, on_crash);
 	signal(SIGABRT, on_crash);
+}
+
+static bool is_openssl(void)
+{
+	void *frames[40];
+	is_inside = true;
+	int count = backtrace(frames, 40);
+	is_inside = false;
+	for (int i = 0; i < count; i++)
+		for (int j = 0; j < 2; j++)
+			if ((uintptr_t)frames[i] >= openssl[j].from &&
+				(uintptr_t)frames[i] < openssl[j].to)
+				return true;
+	return false;
 }
 
 static bool is_thread_counted(void)
@@ -106,6 +145,8 @@ static bool fails(void)
 {
 	if (!shared || is_child || is_inside || !atomic_load(&shared->is_armed) ||
 		!is_thread_counted())
+		return false;
+	if (atomic_load(&shared->is_own) && is_openssl())
 		return false;
 	uint64_t number = atomic_fetch_add(&shared->calls, 1) + 1;
 	uint64_t first = atomic_load(&shared->first);
