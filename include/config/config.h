@@ -94,6 +94,20 @@ struct host_config {
 	size_t alpn_count;
 };
 
+/* A backend of "plaintext". */
+struct plaintext_backend {
+	const char *where; /* `config.json:3: listen[0].plaintext.ssh`; NULL: there is none */
+	struct backend_config config;
+};
+
+/* "plaintext" of a listener: what is not TLS. */
+struct plaintext_config {
+	bool redirects_http; /* "http": "redirect"; `http` has none then */
+	struct plaintext_backend http, ssh;
+	uint64_t
+		ssh_silence_ms; /* a client that says nothing for so long is taken for ssh; 0: none is */
+};
+
 struct listener_config {
 	const char *where;   /* `config.json:3: listen[0]`, for messages */
 	const char *address; /* ":443" "0.0.0.0:443" "[::1]:443" "unix:/path" "fd:NAME" */
@@ -110,6 +124,7 @@ struct listener_config {
 	struct strings hosts;  /* keys of `hosts`: only these are served; empty: all */
 	bool names_hosts;      /* one of these three is set */
 	bool forwards_cancel;  /* "cancel": "forward" */
+	const struct plaintext_config *plaintext; /* NULL: what is not TLS is closed */
 };
 
 struct forward_config {

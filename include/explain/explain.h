@@ -11,9 +11,10 @@
 
 struct client_certificate;
 
-/* A ClientHello, read or made from options; too large for a stack. */
+/* A client's first bytes, read or made from options; too large for a stack. */
 struct explain_input {
 	enum hello_verdict verdict;
+	enum plaintext plaintext; /* HELLO_NOT_TLS: what it is */
 	struct client_hello hello;
 	uint8_t wire[CLIENT_HELLO_MAX + 1];
 	uint8_t joined[CLIENT_HELLO_MAX];
@@ -29,6 +30,9 @@ bool explain_input_read(struct explain_input *input, const char *path, struct er
  */
 bool explain_input_make(
 	struct explain_input *input, const char *sni, const char *alpn, struct err *err);
+
+/* Of a client that speaks "http" or "ssh" in the clear. False: it is another word. */
+bool explain_input_plaintext(struct explain_input *input, const char *word, struct err *err);
 
 /* "complete", "sni", "sni_error", "alpn", "error"; and "alpn_error" if there is one. */
 void explain_hello(struct out *out, const struct explain_input *input);

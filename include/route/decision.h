@@ -10,6 +10,7 @@
 #include "route/routes.h"
 #include "stats/end_reason.h"
 #include "wire/alert.h"
+#include "wire/plaintext.h"
 
 enum outcome {
 	OUTCOME_ROUTE,    /* to the route's backend, after a handshake if there is a context */
@@ -18,6 +19,7 @@ enum outcome {
 	OUTCOME_ALERT,    /* a fatal alert in the clear */
 	OUTCOME_PAGE_421, /* a handshake under another host's certificate, then HTTP 421 */
 	OUTCOME_REFUSAL,  /* a handshake, then the refusal in words of the protocol */
+	OUTCOME_REDIRECT, /* HTTP in the clear: a 308 to https. The route has no backend. */
 };
 
 struct route_facts {
@@ -26,6 +28,7 @@ struct route_facts {
 	bool is_drained;                  /* the administrator drains every host */
 	const struct preface *preface;    /* the STARTTLS that the client began with; NULL: none */
 	bool is_preface_unknown;          /* nothing is decided by the preface */
+	enum plaintext plaintext;         /* HELLO_NOT_TLS: what it is */
 	const struct listener_config *listener; /* of the snapshot; NULL: no matter which */
 };
 
@@ -39,7 +42,7 @@ struct decision {
 		*protocol; /* that preceded TLS, or that `alpn` is for; NULL: unknown */
 	struct span alpn;  /* the id to agree on, in the hello or the snapshot; may be empty */
 	/*
-	 * Of all outcomes but OUTCOME_ROUTE: why. `words` are static or those of the hello,
+	 * Of all outcomes but OUTCOME_ROUTE and OUTCOME_REDIRECT: why. `words` are static or those of the hello,
 	 * `detail` stands behind them ("server name" "holds a NUL byte") or is NULL.
 	 */
 	enum end_reason reason;

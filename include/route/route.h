@@ -19,11 +19,12 @@ struct route {
 	struct strings offer_alpn;
 	struct tls_context *tls;                /* NULL: passthrough */
 	struct tls_context *tls_no_client_auth; /* the same, without requesting a certificate */
-	struct backend *backend;
-	struct acl *acl; /* NULL: every verified certificate */
+	struct backend *backend;                /* NULL: plaintext HTTP is redirected */
+	struct acl *acl;                        /* NULL: every verified certificate */
 	unsigned max_connections;
 	bool revalidate;
 	bool is_forward;            /* plain in, TLS out; `offer_alpn` is for the server then */
+	bool is_plaintext;          /* of "plaintext" of a listener (route/plaintext.h) */
 	atomic_bool drained;        /* by the administrator: no new connections */
 	struct server_state *slots; /* its `active` is held to max_connections; NULL: no limit */
 	/*
@@ -34,7 +35,7 @@ struct route {
 	struct routes *kept; /* its copy (route/kept_route), under a lock; NULL: none yet */
 };
 
-/* "terminate", "passthrough", "forward" */
+/* "terminate", "passthrough", "forward", "plaintext", "redirect" */
 const char *route_mode_name(const struct route *route);
 
 /*

@@ -58,6 +58,9 @@ void build_coalescing_finish(struct builder *builder);
 void build_check_binding(
 	struct builder *builder, const struct route_config *config, const struct route *route);
 
+/* plaintext.c: the routes of what is not TLS. */
+void build_plaintext(struct builder *builder);
+
 /* routes_listeners.c: do listeners and hosts go together? When all hosts are known. */
 void build_check_listeners(struct builder *builder);
 

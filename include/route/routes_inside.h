@@ -19,7 +19,9 @@ struct routes {
 	struct arena arena; /* names, routes, backends */
 	struct host_table hosts;
 	size_t route_count;
-	struct route *forwards;   /* as many as in the configuration, in its order */
+	struct route *forwards; /* as many as in the configuration, in its order */
+	struct route *
+		plaintext; /* two of each listener (route/plaintext.c); NULL: no listener has any */
 	struct pointers contexts; /* each with a reference */
 	struct pointers backends; /* each to be finished */
 	struct pointers acls;     /* each owned */

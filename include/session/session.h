@@ -41,11 +41,14 @@ struct hello_facts {
 struct peeking {
 	size_t seen; /* at the last look */
 	bool has_want;
+	const char
+		*ended; /* in words, static: the client closed before the rest; NULL: of a hello */
 };
 
 /* The state of the current step; which member it is follows from `step`. */
 union step_state {
 	struct peeking sniff;
+	ev_tstamp silence_ends; /* await_bytes: by loop_ctx_now */
 	struct preface_state {
 		struct peeking peek;
 		const struct preface *const *next; /* the candidates that are left */

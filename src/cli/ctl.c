@@ -29,7 +29,7 @@ static const char help[] =
 	"  servers                backend servers: up or down, connections\n"
 	"  certs                  certificates, by date of expiry\n"
 	"  explain --sni NAME [--alpn A,B] [--from ADDRESS] [--listen ADDRESS]\n"
-	"          [--starttls NAME]\n"
+	"          [--starttls NAME] [--plaintext http|ssh]\n"
 	"                         which route the live table gives such a client, and why\n"
 	"  reload                 loads the configuration now; prints the outcome and the changes\n"
 	"  upgrade                starts the program that is now at its path, which takes over\n"
@@ -80,6 +80,7 @@ static const struct option options[] = {
 	{"sni", required_argument, NULL, 'm'},
 	{"alpn", required_argument, NULL, 'm'},
 	{"listen", required_argument, NULL, 'm'},
+	{"plaintext", required_argument, NULL, 'm'},
 	{"starttls", required_argument, NULL, 'm'},
 	{0},
 };

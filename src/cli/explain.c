@@ -15,6 +15,7 @@
 static const char help[] =
 	"usage: gatehouse explain -c FILE --sni NAME [options]\n"
 	"       gatehouse explain [-c FILE] --hello FILE [options]\n"
+	"       gatehouse explain -c FILE --listen ADDRESS --plaintext http|ssh [options]\n"
 	"\n"
 	"Prints which route a client gets and why: host, protocol, mode, certificates, whether the\n"
 	"client's certificate is admitted, backend. The decision is the one that a running gatehouse\n"
@@ -25,6 +26,7 @@ static const char help[] =
 	"      --alpn A,B       the protocols it offers, in its order\n"
 	"      --hello FILE     its ClientHello instead, raw bytes; \"-\": standard input.\n"
 	"                       Prints one JSON object with what it holds, with -c also the route\n"
+	"      --plaintext NAME it speaks \"http\" or \"ssh\" and no TLS\n"
 	"      --cert FILE      the certificate it shows (PEM), with intermediates behind it\n"
 	"      --from ADDRESS   the IP address it comes from\n"
 	"      --listen ADDRESS the listener it connects to, as in the configuration\n"
@@ -35,7 +37,7 @@ static const char help[] =
 	"Exit status: 0 explained, whatever the answer; 1 a file cannot be read; 2 usage.\n";
 
 struct question {
-	const char *config, *sni, *alpn, *hello, *cert, *from, *listen, *starttls;
+	const char *config, *sni, *alpn, *hello, *cert, *from, *listen, *plaintext, *starttls;
 	bool is_json;
 };
 
@@ -72,7 +74,7 @@ static void write_explanation(struct strbuf *text, const struct question *questi
 	out_begin(&out, text, is_json);
 	if (question->hello)
 		explain_hello(&out, input);
-	else
+	else if (!question->plaintext)
 		explain_offer(&out, input);
 	if (routes)
 		explain_route(&out, routes, input, facts);
@@ -119,6 +121,8 @@ static int explain_with(const struct question *question, const struct explain_in
 
 static bool input_get(const struct question *question, struct explain_input *input, struct err *err)
 {
+	if (question->plaintext)
+		return explain_input_plaintext(input, question->plaintext, err);
 	return question->hello ? explain_input_read(input, question->hello, err)
 			       : explain_input_make(input, question->sni, question->alpn, err);
 }
@@ -158,6 +162,7 @@ enum {
 	OPTION_CERT,
 	OPTION_FROM,
 	OPTION_LISTEN,
+	OPTION_PLAINTEXT,
 	OPTION_STARTTLS,
 	OPTION_JSON
 };
@@ -170,6 +175,7 @@ static const struct option options[] = {
 	{"cert", required_argument, NULL, OPTION_CERT},
 	{"from", required_argument, NULL, OPTION_FROM},
 	{"listen", required_argument, NULL, OPTION_LISTEN},
+	{"plaintext", required_argument, NULL, OPTION_PLAINTEXT},
 	{"starttls", required_argument, NULL, OPTION_STARTTLS},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"help", no_argument, NULL, 'h'},
@@ -200,6 +206,9 @@ static bool take_option(struct question *question, int option)
 	case OPTION_LISTEN:
 		question->listen = optarg;
 		return true;
+	case OPTION_PLAINTEXT:
+		question->plaintext = optarg;
+		return true;
 	case OPTION_STARTTLS:
 		question->starttls = optarg;
 		return true;
@@ -215,9 +224,13 @@ static const char *usage_error(const struct question *question, bool has_more)
 {
 	if (has_more)
 		return "expected nothing behind the options";
+	if (question->plaintext && (question->hello || question->sni || question->alpn))
+		return "--plaintext is a client that sends no ClientHello";
+	if (question->plaintext && (!question->config || !question->listen))
+		return "--plaintext needs -c FILE and --listen ADDRESS";
 	if (!question->hello && !question->config)
 		return "expected -c FILE with --sni NAME, or --hello FILE";
-	if (!question->hello && !question->sni)
+	if (!question->hello && !question->sni && !question->plaintext)
 		return "expected --sni NAME (\"\" for a client that sends none) or --hello FILE";
 	if (question->hello && (question->sni || question->alpn))
 		return "--hello already says what --sni and --alpn would";

@@ -47,10 +47,11 @@ static void read_forward(struct reader *reader, const struct place *place, const
 	client_pair_check(reader, place, given.traits);
 	for (size_t i = 0; i < written.listen.count; i++)
 		if (written.listen.items[i].prefaces || written.listen.items[i].host ||
-			written.listen.items[i].default_host || written.listen.items[i].hosts.count)
+			written.listen.items[i].default_host ||
+			written.listen.items[i].hosts.count || written.listen.items[i].plaintext)
 			report_error(reader->report,
-				"%s: \"starttls\", \"host\", \"default_host\" and \"hosts\" are for the "
-				"router's listeners",
+				"%s: \"starttls\", \"host\", \"default_host\", \"hosts\" and "
+				"\"plaintext\" are for the router's listeners",
 				written.listen.items[i].where);
 	if (!preface_fits(NULL, written.target.starttls, true))
 		place_error(&target_starttls, reader->report,

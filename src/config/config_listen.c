@@ -2,6 +2,7 @@
 #include "config/config_starttls.h"
 
 #include "config/config_backend.h"
+#include "config/config_plaintext.h"
 #include "net/address.h"
 
 #include <arpa/inet.h>
@@ -182,6 +183,7 @@ static const struct field listener_fields[] = {
 		.item = item_host_key},
 	{"cancel", field_choice, FIELD_AT(struct listener_config, forwards_cancel),
 		.choices = cancel_words},
+	{"plaintext", plaintext_field, FIELD_AT(struct listener_config, plaintext)},
 	{0},
 };
 
@@ -220,6 +222,7 @@ static void read_listener_object(struct reader *reader, const struct place *plac
 	fields_read(reader, listener_fields, place, value, out);
 	out->names_hosts = out->host || out->default_host || out->hosts.count > 0;
 	check_listener(reader, place, out);
+	plaintext_check(reader, place, out);
 }
 
 static void read_listener(struct reader *reader, const struct place *place, const cJSON *value,

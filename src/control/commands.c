@@ -143,7 +143,7 @@ static const struct command {
 	{"routes", "route limit", do_routes},
 	{"servers", "", do_servers},
 	{"certs", "", do_certs},
-	{"explain", "sni alpn from listen starttls json", do_explain},
+	{"explain", "sni alpn from listen plaintext starttls json", do_explain},
 	{"reload", "", do_reload},
 	{"upgrade", "", do_upgrade},
 	{"drain", "name", do_drain},

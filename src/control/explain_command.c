@@ -44,6 +44,7 @@ void command_explain(const struct routes *routes, bool is_drained, struct contro
 	const struct request *request)
 {
 	const char *from = request_text(request, "from"), *sni = request_text(request, "sni");
+	const char *plaintext = request_text(request, "plaintext");
 	bool is_json = request_flag(request, "json");
 	struct explain_input *input = calloc(1, sizeof *input);
 	struct explain_facts facts = {.is_drained = is_drained};
@@ -52,6 +53,7 @@ void command_explain(const struct routes *routes, bool is_drained, struct contro
 	struct strbuf text = {0};
 	if (input &&
 		explain_input_make(input, sni ? sni : "", request_text(request, "alpn"), &err) &&
+		(!plaintext || explain_input_plaintext(input, plaintext, &err)) &&
 		(!from || parse_source(from, &source, &err)) &&
 		explain_set_starttls(&facts, request_text(request, "starttls"), &err) &&
 		explain_set_listen(&facts, routes, request_text(request, "listen"), &err)) {

@@ -36,7 +36,20 @@ bool explain_input_read(struct explain_input *input, const char *path, struct er
 		return false;
 	struct span wire = span_of(input->wire, (size_t)len);
 	input->verdict = client_hello_parse(wire, input->joined, &input->hello);
+	if (input->verdict == HELLO_NOT_TLS)
+		input->plaintext = plaintext_look(wire);
 	return true;
+}
+
+bool explain_input_plaintext(struct explain_input *input, const char *word, struct err *err)
+{
+	bool is_http = strcmp(word, "http") == 0;
+	input->verdict = HELLO_NOT_TLS;
+	input->plaintext = is_http ? PLAINTEXT_HTTP : PLAINTEXT_SSH;
+	if (is_http || strcmp(word, "ssh") == 0)
+		return true;
+	err_set(err, "plaintext: expected \"http\" or \"ssh\", got \"%s\"", word);
+	return false;
 }
 
 /* One id of the list, as it would be on the wire, behind its length. */

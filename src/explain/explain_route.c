@@ -10,6 +10,9 @@ static void print_answer(struct out *out, const struct decision *decision)
 	switch (decision->outcome) {
 	case OUTCOME_ROUTE:
 		return;
+	case OUTCOME_REDIRECT:
+		out_text(out, "answer", "308 Permanent Redirect to https");
+		return;
 	case OUTCOME_WAIT:
 		out_text(out, "answer", "none: gatehouse waits for the rest until hello_timeout");
 		return;
@@ -155,6 +158,36 @@ static void print_route(struct out *out, const struct routes *routes,
 	out_close(out);
 }
 
+static const char *why_plaintext(enum plaintext what)
+{
+	switch (what) {
+	case PLAINTEXT_SSH:
+		return "not TLS: an ssh client";
+	case PLAINTEXT_HTTP:
+	case PLAINTEXT_HTTP2:
+		return "not TLS: an HTTP request";
+	case PLAINTEXT_MORE:
+	case PLAINTEXT_OTHER:
+		break;
+	}
+	return "not TLS";
+}
+
+static void print_plaintext(struct out *out, const struct decision *decision,
+	const struct route_facts *known, const struct explain_facts *facts)
+{
+	const struct route *route = decision->route;
+	out_object(out, "route");
+	out_text(out, "host", route->host);
+	out_text(out, "why", why_plaintext(known->plaintext));
+	out_text(out, "mode", route_mode_name(route));
+	if (route->backend)
+		explain_backend(out, route->backend, facts);
+	out_close(out);
+	if (decision->outcome == OUTCOME_REDIRECT)
+		print_answer(out, decision);
+}
+
 bool explain_set_starttls(struct explain_facts *facts, const char *name, struct err *err)
 {
 	char names[256];
@@ -212,16 +245,19 @@ void explain_route(struct out *out, const struct routes *routes, const struct ex
 		.is_drained = facts->is_drained,
 		.preface = facts->preface,
 		.is_preface_unknown = !facts->is_preface_known,
+		.plaintext = input->plaintext,
 		.listener = facts->listener};
 	struct decision decision;
 	route_decide(routes, &known, &decision);
 	if (decision.outcome == OUTCOME_ROUTE && route_is_full(decision.route))
 		decision_refuse_full(&decision);
-	if (decision.route)
+	if (decision.route && decision.route->is_plaintext)
+		print_plaintext(out, &decision, &known, facts);
+	else if (decision.route)
 		print_route(out, routes, &decision, &known, facts);
 	else
 		out_text(out, "route", NULL);
-	if (decision.outcome != OUTCOME_ROUTE)
+	if (decision.words)
 		print_refusal(out, &decision, decision_name(&known));
 	if (decision.reason == END_NO_PROTOCOL)
 		print_protocols(out, routes, decision_name(&known));

@@ -1,6 +1,7 @@
 #include "route/decision.h"
 
 #include "route/host_table.h"
+#include "route/plaintext.h"
 
 #include <stdio.h>
 
@@ -251,6 +252,29 @@ static void decide_whole(
 		decide_unknown_name(routes, facts, out);
 }
 
+static void decide_close(struct decision *out, enum end_reason reason, const char *words)
+{
+	out->outcome = OUTCOME_CLOSE;
+	out->reason = reason;
+	out->words = words;
+}
+
+/* "plaintext" of a listener. A client that has requested TLS has to begin with it. */
+static void decide_plaintext(
+	const struct routes *routes, const struct route_facts *facts, struct decision *out)
+{
+	const struct listener_config *listener = facts->listener;
+	if (listener && listener->plaintext && !facts->preface)
+		out->route = routes_plaintext(routes, listener, facts->plaintext);
+	if (!out->route)
+		decide_close(out, END_NOT_TLS, "not TLS");
+	else if (facts->is_drained ||
+		atomic_load_explicit(&out->route->drained, memory_order_relaxed))
+		decide_close(out, END_DRAINED, "drained");
+	else if (!out->route->backend)
+		out->outcome = OUTCOME_REDIRECT;
+}
+
 void route_decide(
 	const struct routes *routes, const struct route_facts *facts, struct decision *out)
 {
@@ -265,9 +289,7 @@ void route_decide(
 		out->words = "the ClientHello is incomplete";
 		return;
 	case HELLO_NOT_TLS:
-		out->outcome = OUTCOME_CLOSE;
-		out->reason = END_NOT_TLS;
-		out->words = "not TLS";
+		decide_plaintext(routes, facts, out);
 		return;
 	case HELLO_BROKEN:
 	case HELLO_TOO_LARGE:

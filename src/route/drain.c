@@ -1,5 +1,6 @@
 #include "route/drain.h"
 
+#include "route/plaintext.h"
 #include "route/routes_inside.h"
 
 size_t routes_drain_host(struct routes *routes, const char *name, bool drained)
@@ -17,7 +18,10 @@ size_t routes_drain_host(struct routes *routes, const char *name, bool drained)
 			atomic_store(&routes->forwards[i].drained, drained);
 			count++;
 		}
-	return count;
+	struct route *plaintext = routes_plaintext_named(routes, name);
+	if (plaintext)
+		atomic_store(&plaintext->drained, drained);
+	return count + (plaintext != NULL);
 }
 
 size_t routes_drain_server(struct routes *routes, const char *name, bool drained)

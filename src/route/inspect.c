@@ -1,6 +1,7 @@
 #include "route/inspect.h"
 
 #include "config/config_names.h"
+#include "route/plaintext.h"
 #include "route/routes_inside.h"
 
 const struct credential *routes_first_to_expire(const struct routes *routes)
@@ -35,6 +36,11 @@ void routes_each(const struct routes *routes, routes_visit_fn *visit, void *owne
 	for (size_t i = 0; i < routes->config->forward_count; i++)
 		if (!visit(owner, &routes->forwards[i]))
 			return;
+	for (size_t i = 0; i < routes_plaintext_count(routes); i++) {
+		const struct route *route = routes_plaintext_at(routes, i);
+		if (route && !visit(owner, route))
+			return;
+	}
 }
 
 const char *route_client_auth_name(const struct route *route)

@@ -7,6 +7,8 @@ const char *route_mode_name(const struct route *route)
 {
 	if (route->is_forward)
 		return "forward";
+	if (route->is_plaintext)
+		return route->backend ? "plaintext" : "redirect";
 	return mode_name(route->tls ? MODE_TERMINATE : MODE_PASSTHROUGH);
 }
 

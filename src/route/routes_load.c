@@ -414,6 +414,7 @@ struct routes *routes_load(
 	if (routes->config && !builder.no_memory) {
 		build_check_listeners(&builder);
 		build_forwards(&builder);
+		build_plaintext(&builder);
 	}
 	host_table_seal(&routes->hosts);
 	warn_of_groups(&builder);

@@ -1,5 +1,6 @@
 #include "route/routes_stats.h"
 
+#include "route/plaintext.h"
 #include "route/routes_inside.h"
 
 /* Under the lock: two workers may see the first connection of a route at once. */
@@ -39,7 +40,8 @@ static struct route *find_same(const struct routes *routes, const struct route_s
 	for (size_t i = 0; i < routes->config->forward_count; i++)
 		if (strcmp(routes->forwards[i].host, stats->host) == 0)
 			return &routes->forwards[i];
-	return routes_same(routes, &keys);
+	struct route *plaintext = routes_plaintext_named(routes, stats->host);
+	return plaintext ? plaintext : routes_same(routes, &keys);
 }
 
 void routes_stats_follow(struct route_stats_table *table, struct routes *routes)

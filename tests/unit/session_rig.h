@@ -106,7 +106,7 @@ static inline void rig_path(const struct rig *rig, const char *name, char out[12
 	snprintf(out, 128, "%s/%s", rig->directory, name);
 }
 
-/* `rest`: the members of the configuration behind "listen". */
+/* `rest`: the members of the configuration behind "listen", or from there on. */
 static inline void rig_load(struct rig *rig, const char *rest)
 {
 	struct report report = {.on_finding = rig_on_finding};
@@ -115,7 +115,8 @@ static inline void rig_load(struct rig *rig, const char *rest)
 	rig_path(rig, "config.json", path);
 	FILE *file = fopen(path, "w");
 	assert_non_null(file);
-	fprintf(file, "{\"listen\": \":443\", %s}\n", rest);
+	bool has_listen = strncmp(rest, "\"listen\"", 8) == 0;
+	fprintf(file, "{%s%s}\n", has_listen ? "" : "\"listen\": \":443\", ", rest);
 	fclose(file);
 	struct routes_setup setup = {path, rig->store, rig->servers};
 	struct routes *routes = routes_load(&setup, &paths, &report);

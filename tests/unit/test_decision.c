@@ -442,6 +442,9 @@ static void write_decision(
 		snprintf(out, size, "421 %u %s",
 			shared_labels(decision->closest->host, client->name), agreed);
 		return;
+	case OUTCOME_REDIRECT: /* no listener here has "plaintext" */
+		fail_msg("a redirect");
+		return;
 	case OUTCOME_REFUSAL: /* no preface here has words */
 		fail_msg("a refusal in words");
 		return;

@@ -103,7 +103,11 @@ static void what_a_listener_accepts_before_tls_is_a_setting(void **state)
 {
 	static const char *const members[] = {"\"accept_proxy\": [\"10.0.0.0/8\"]",
 		"\"accept_proxy\": [\"10.0.0.0/9\"]", "\"accept_proxy\": [\"11.0.0.0/8\"]",
-		"\"accept_proxy\": [\"10.0.0.0/8\", \"11.0.0.0/8\"]"};
+		"\"accept_proxy\": [\"10.0.0.0/8\", \"11.0.0.0/8\"]",
+		"\"plaintext\": {\"http\": \"redirect\"}", "\"plaintext\": {\"http\": \"a:1\"}",
+		"\"plaintext\": {\"http\": \"a:2\"}", "\"plaintext\": {\"ssh\": \"a:1\"}",
+		"\"plaintext\": {\"ssh\": \"a:1\", \"ssh_silence\": \"1s\"}",
+		"\"plaintext\": {\"ssh\": [\"a:1\", \"a:2\"]}"};
 	enum { COUNT = sizeof members / sizeof *members };
 	char texts[COUNT][256];
 	(void)state;

@@ -22,6 +22,9 @@ extern const struct step forward_steps[];
 /* A client whose protocol is known, from its first message on, or that is yet to be greeted. */
 extern const struct step joined_steps[];
 
+/* A client that does not speak TLS, on a listener with "plaintext". */
+extern const struct step plaintext_steps[];
+
 /* An unknown server name: the closest certificate and an HTTP 421. */
 extern const struct step misdirected_steps[];
 
@@ -32,6 +35,9 @@ enum step_result step_proxy_header(struct session *session);     /* preface.c */
 enum step_result step_preface(struct session *session);          /* preface.c */
 enum step_result step_admit_source(struct session *session);     /* admit_source.c */
 enum step_result step_sniff(struct session *session);            /* sniff.c */
+enum step_result step_await_bytes(struct session *session);      /* plaintext.c */
+enum step_result step_plaintext(struct session *session);        /* plaintext.c */
+enum step_result step_redirect(struct session *session);         /* redirect.c */
 enum step_result step_choose_route(struct session *session);     /* choose_route.c */
 enum step_result step_acquire_slot(struct session *session);     /* choose_route.c */
 enum step_result step_handshake_client(struct session *session); /* handshake_client.c */

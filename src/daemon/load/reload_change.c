@@ -151,13 +151,26 @@ static bool names_equal(const struct server_name *one, const struct server_name 
 	return text_equal(one ? one->text : NULL, other ? other->text : NULL);
 }
 
+static bool plaintext_equal(
+	const struct plaintext_config *one, const struct plaintext_config *other)
+{
+	if (!one || !other)
+		return one == other;
+	return one->redirects_http == other->redirects_http &&
+		!one->http.where == !other->http.where && !one->ssh.where == !other->ssh.where &&
+		target_equal(&one->http.config, &other->http.config) &&
+		target_equal(&one->ssh.config, &other->ssh.config) &&
+		one->ssh_silence_ms == other->ssh_silence_ms;
+}
+
 static bool listener_equal(const struct listener_config *one, const struct listener_config *other)
 {
 	return networks_equal(one, other) && prefaces_equal(one->prefaces, other->prefaces) &&
 		names_equal(one->host, other->host) &&
 		names_equal(one->default_host, other->default_host) &&
 		strings_equal(&one->hosts, &other->hosts) &&
-		one->forwards_cancel == other->forwards_cancel;
+		one->forwards_cancel == other->forwards_cancel &&
+		plaintext_equal(one->plaintext, other->plaintext);
 }
 
 /* Of the listeners that stay. */

@@ -76,6 +76,7 @@ enum step_result session_refuse_decision(struct session *session, const struct d
 	case OUTCOME_ALERT:
 		return session_refuse_alert(session, decision->alert, decision->reason, why);
 	case OUTCOME_ROUTE:
+	case OUTCOME_REDIRECT:
 	case OUTCOME_WAIT:
 	case OUTCOME_CLOSE:
 		break;

@@ -37,7 +37,8 @@ enum step_result peek_wait_for(
 		return STEP_WAIT;
 	}
 	if (stream_is_ended(session->client))
-		return session_end(session, END_NO_HELLO, "client closed within ClientHello");
+		return session_end(session, END_NO_HELLO,
+			peeking->ended ? peeking->ended : "client closed within ClientHello");
 	stream_watch(session->client, 0);
 	session_retry_after(session, LOOK_AGAIN_SECONDS);
 	return STEP_WAIT;

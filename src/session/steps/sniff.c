@@ -1,6 +1,13 @@
 #include "session/steps/peek.h"
 #include "session/steps/steps.h"
 
+/* A client that has requested TLS has to begin with it. */
+static bool may_be_plaintext(const struct session *session)
+{
+	const struct listener_config *listener = session->listener_config;
+	return listener && listener->plaintext && !session->preface;
+}
+
 static enum step_result refuse_hello(struct session *session, enum hello_verdict verdict)
 {
 	struct route_facts facts = {.verdict = verdict, .hello = &session->service->hello};
@@ -29,5 +36,7 @@ enum step_result step_sniff(struct session *session)
 	if (verdict == HELLO_MORE)
 		return peek_wait_for(session, peeking, len, hello->want);
 	peek_done(session, peeking);
+	if (verdict == HELLO_NOT_TLS && may_be_plaintext(session))
+		return session_jump(session, plaintext_steps);
 	return verdict == HELLO_WHOLE ? STEP_NEXT : refuse_hello(session, verdict);
 }

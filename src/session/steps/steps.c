@@ -40,6 +40,25 @@ static const struct step preface_steps[] = {
 	{0},
 };
 
+/* A client that says nothing may be one of ssh. */
+static enum step_result step_behind_silence(struct session *session)
+{
+	bool has_preface = session->listener_config->prefaces != NULL;
+	return session_jump(session, has_preface ? &preface_steps[1] : &router_steps[1]);
+}
+
+static const struct step silence_steps[] = {
+	{"admit_source", step_admit_source, NULL},
+	{"await_bytes", step_await_bytes, NULL},
+	{"sniff", step_behind_silence, NULL},
+	{0},
+};
+
+const struct step plaintext_steps[] = {
+	{"plaintext", step_plaintext, NULL},
+	{0},
+};
+
 static enum step_result step_behind_proxy(struct session *session)
 {
 	return session_jump(session, steps_for(session->listener_config, session->route, false));
@@ -77,5 +96,7 @@ const struct step *steps_for(
 		return proxied_steps;
 	if (forward)
 		return forward_steps;
+	if (listener && listener->plaintext && listener->plaintext->ssh_silence_ms > 0)
+		return silence_steps;
 	return listener && listener->prefaces ? preface_steps : router_steps;
 }
