@@ -42,6 +42,8 @@ struct loop_ctx {
 	struct ev_loop *loop;
 	struct pipes *pipes;
 	uint8_t *plain, *records_in, *records_out;
+	size_t held, held_max; /* bytes on the heap that wait for slow readers; at first no limit */
+	size_t read_max;       /* half of what is left */
 	unsigned spare_sockets; /* for attempts of a dial beside its first (dial/dial.h) */
 	ev_timer far; /* never fires: libev says how long it still runs, and so what the time is */
 	ev_prepare turn; /* its end */
@@ -68,6 +70,23 @@ static inline bool loop_ctx_is_busy(const struct loop_ctx *ctx)
 {
 	return ctx->turn_cost >= ctx->busy_cost;
 }
+
+/*
+ * How much to read at once: what is read, the output may not take. At most half of what is left of the budget,
+ * but `least` always, so that each connection goes on, slowly.
+ */
+static inline size_t loop_ctx_read_size(const struct loop_ctx *ctx, size_t size, size_t least)
+{
+	if (__builtin_expect(size <= ctx->read_max, 1))
+		return size;
+	size_t max = ctx->read_max > least ? ctx->read_max : least;
+	return size < max ? size : max;
+}
+
+/* So many bytes more are held, or fewer. */
+void loop_ctx_hold(struct loop_ctx *ctx, size_t more);
+void loop_ctx_release(struct loop_ctx *ctx, size_t fewer);
+void loop_ctx_limit_held(struct loop_ctx *ctx, size_t max);
 
 bool loop_ctx_waits_for_round(struct loop_ctx *ctx, unsigned *round);
 

@@ -21,6 +21,7 @@ struct limits {
 	atomic_uint connections;
 	unsigned connections_max;        /* by the descriptors */
 	unsigned pipes_max, dialing_max; /* of each worker: pipes; further attempts of dials */
+	size_t held_max;                 /* of each worker: bytes that wait for slow readers */
 	/*
 	 * Returns a connection of that listener to the process before this one, which drains
 	 * (daemon/older_process). Takes the descriptor; false: no memory. Only if has_older_process.

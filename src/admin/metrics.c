@@ -217,6 +217,8 @@ static void metrics_internals(
 		published->is_stopping || published->is_drained);
 	metric_single(out, "gatehouse_pipes_in_use", "gauge", "Kernel pipes with bytes in transit.",
 		totals->pipes);
+	metric_single(out, "gatehouse_buffered_bytes", "gauge",
+		"Memory for bytes that wait for slow readers.", totals->held);
 	metric_single(out, "gatehouse_snapshots", "gauge",
 		"Generations of the configuration that some connection still uses.",
 		published->generations);

@@ -99,6 +99,7 @@ static void add_counters(struct totals *totals, const struct counters *counters)
 	totals->acl_denied += counter_get(&counters->acl_denied);
 	totals->dial_errors += counter_get(&counters->dial_errors);
 	totals->pipes += counter_get(&counters->pipes);
+	totals->held += counter_get(&counters->held);
 	totals->deaf += counter_get(&counters->deaf);
 	if (before > turn)
 		turn = before;

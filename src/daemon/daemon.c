@@ -34,6 +34,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Of all workers: bytes that wait for slow readers (net/loop_ctx.h). */
+#define HELD_MAX ((size_t)128 * 1024 * 1024)
+
 struct daemon {
 	const char *path;
 	struct ev_loop *loop;
@@ -452,6 +455,7 @@ static bool try_start(struct daemon *daemon, struct err *err)
 	start_events(daemon);
 	log_start();
 	descriptors_share(&daemon->limits, workers_count(daemon->workers));
+	daemon->limits.held_max = HELD_MAX / workers_count(daemon->workers);
 	if (!workers_start(daemon->workers, &daemon->limits, err))
 		return false;
 	publish_first(&daemon->publisher, daemon->first);

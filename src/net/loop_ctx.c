@@ -85,6 +85,8 @@ bool loop_ctx_init(struct loop_ctx *ctx, struct ev_loop *loop, struct err *err)
 		.round = 1,
 		.pipes = pipes_create(),
 		.spare_sockets = UINT_MAX,
+		.held_max = SIZE_MAX,
+		.read_max = SIZE_MAX / 2,
 		.plain = malloc(LOOP_PLAIN_SIZE),
 		.records_in = malloc(LOOP_RECORDS_IN_SIZE),
 		.records_out = malloc(LOOP_RECORDS_OUT_SIZE)};
@@ -104,6 +106,24 @@ void loop_ctx_finish(struct loop_ctx *ctx)
 	free(ctx->records_in);
 	free(ctx->records_out);
 	*ctx = (struct loop_ctx){0}; /* once more, by an owner whose init failed, is no harm */
+}
+
+void loop_ctx_limit_held(struct loop_ctx *ctx, size_t max)
+{
+	ctx->held_max = max;
+	ctx->read_max = ctx->held < max ? (max - ctx->held) / 2 : 0;
+}
+
+void loop_ctx_hold(struct loop_ctx *ctx, size_t more)
+{
+	ctx->held += more;
+	loop_ctx_limit_held(ctx, ctx->held_max);
+}
+
+void loop_ctx_release(struct loop_ctx *ctx, size_t fewer)
+{
+	ctx->held -= fewer;
+	loop_ctx_limit_held(ctx, ctx->held_max);
 }
 
 bool loop_ctx_waits_for_round(struct loop_ctx *ctx, unsigned *round)

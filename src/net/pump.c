@@ -10,6 +10,9 @@
 /* Up to here copying is as cheap as splicing; one read of it on a raw pair tells which it is. */
 #define SMALL_SIZE (32 * 1024)
 
+/* What a read takes when the memory for slow readers is used up. */
+#define LEAST_SIZE (4 * 1024)
+
 /* Rounds in one call, so that one busy connection does not keep its loop from the others. */
 #define ROUNDS_MAX 8
 
@@ -25,11 +28,18 @@ static void give_pipe(struct pump *pump, struct loop_ctx *ctx)
 	pump->pipe = NULL;
 }
 
+__attribute__((cold, noinline)) static void free_held(struct pump *pump, struct loop_ctx *ctx)
+{
+	loop_ctx_release(ctx, pump->held.size);
+	free(pump->held.data);
+	pump->held = (struct buf){0};
+}
+
 void pump_finish(struct pump *pump, struct loop_ctx *ctx)
 {
 	give_pipe(pump, ctx);
-	free(pump->held.data);
-	pump->held.data = NULL;
+	if (pump->held.data)
+		free_held(pump, ctx);
 }
 
 /* Sets the state; true when the pump goes on within this call. */
@@ -57,7 +67,8 @@ static bool pump_broken_by_errno(struct pump *pump, struct stream *culprit)
 }
 
 /* What the output did not take is kept until it does. */
-static bool pump_hold(struct pump *pump, const struct buf *rest_of)
+__attribute__((cold, noinline)) static bool pump_hold(
+	struct pump *pump, struct loop_ctx *ctx, const struct buf *rest_of)
 {
 	size_t size = buf_used(rest_of);
 	if (size == 0)
@@ -69,6 +80,7 @@ static bool pump_hold(struct pump *pump, const struct buf *rest_of)
 	}
 	memcpy(data, rest_of->data + rest_of->start, size);
 	pump->held = (struct buf){.data = data, .end = size, .size = size};
+	loop_ctx_hold(ctx, size);
 	return true;
 }
 
@@ -79,7 +91,7 @@ static bool is_splice_refused(int error)
 		error == EOPNOTSUPP;
 }
 
-static bool write_out(struct pump *pump, struct buf *buf);
+static bool write_out(struct pump *pump, struct loop_ctx *ctx, struct buf *buf);
 
 /* What is in the pipe already is read out, and written as what is copied. */
 static bool copy_from_pipe(struct pump *pump, struct loop_ctx *ctx)
@@ -95,7 +107,7 @@ static bool copy_from_pipe(struct pump *pump, struct loop_ctx *ctx)
 			return pump_broken_by_errno(pump, pump->to);
 		pipe->used -= (size_t)n;
 		struct buf buf = {.data = ctx->plain, .end = (size_t)n, .size = LOOP_PLAIN_SIZE};
-		if (!write_out(pump, &buf))
+		if (!write_out(pump, ctx, &buf))
 			return false;
 	}
 	give_pipe(pump, ctx);
@@ -137,8 +149,7 @@ static bool pump_flush(struct pump *pump, struct loop_ctx *ctx)
 		return pump_broken(pump, pump->to);
 	if (io == IO_AGAIN)
 		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
-	free(pump->held.data);
-	pump->held = (struct buf){0};
+	free_held(pump, ctx);
 	return has_piped ? drain_pipe(pump, ctx) : pump_go_on(pump);
 }
 
@@ -166,12 +177,12 @@ static bool end_output(struct pump *pump, struct loop_ctx *ctx)
 	return pump_rest(pump, PUMP_ENDED);
 }
 
-static bool write_out(struct pump *pump, struct buf *buf)
+static inline bool write_out(struct pump *pump, struct loop_ctx *ctx, struct buf *buf)
 {
 	size_t before = buf_used(buf);
 	enum io io = stream_write(pump->to, buf);
 	pump->bytes += before - buf_used(buf);
-	if (io == IO_FAIL || (io == IO_AGAIN && !pump_hold(pump, buf)))
+	if (io == IO_FAIL || (io == IO_AGAIN && !pump_hold(pump, ctx, buf)))
 		return pump_broken(pump, pump->to);
 	if (io == IO_AGAIN)
 		return pump_rest(pump, PUMP_NEEDS_OUTPUT);
@@ -180,7 +191,7 @@ static bool write_out(struct pump *pump, struct buf *buf)
 
 static bool pump_copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 {
-	struct buf buf = {.data = ctx->plain, .size = size};
+	struct buf buf = {.data = ctx->plain, .size = loop_ctx_read_size(ctx, size, LEAST_SIZE)};
 	switch (stream_read(pump->from, &buf)) {
 	case IO_AGAIN:
 		return pump_rest(pump, PUMP_NEEDS_INPUT);
@@ -192,7 +203,7 @@ static bool pump_copy(struct pump *pump, struct loop_ctx *ctx, size_t size)
 		break;
 	}
 	pump->bulk = buf_room(&buf) == 0;
-	return write_out(pump, &buf) && (pump->bulk || stream_pending(pump->from));
+	return write_out(pump, ctx, &buf) && (pump->bulk || stream_pending(pump->from));
 }
 
 static bool splice_failed(struct pump *pump, struct loop_ctx *ctx)

@@ -133,6 +133,7 @@ static void record_tick(struct service *service)
 		counter_set(&counters->turn_us, 0);
 	}
 	counter_set(&counters->pipes, pipes_in_use(service->ctx.pipes));
+	counter_set(&counters->held, service->ctx.held);
 	counter_set(&counters->tick_us, clock_now_us());
 }
 

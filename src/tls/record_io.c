@@ -14,11 +14,26 @@ void record_io_init(struct record_io *io, struct loop_ctx *ctx, int fd)
 	*io = (struct record_io){.ctx = ctx, .fd = fd};
 }
 
+__attribute__((cold, noinline)) static void free_input(struct record_io *io)
+{
+	loop_ctx_release(io->ctx, io->in.size);
+	free(io->in.data);
+	io->in_on_heap = false;
+}
+
+__attribute__((cold, noinline)) static void free_output(struct record_io *io)
+{
+	loop_ctx_release(io->ctx, io->out.size);
+	free(io->out.data);
+	io->out = (struct buf){0};
+}
+
 void record_io_finish(struct record_io *io)
 {
 	if (io->in_on_heap)
-		free(io->in.data);
-	free(io->out.data);
+		free_input(io);
+	if (io->out.data)
+		free_output(io);
 }
 
 void record_io_open(struct record_io *io)
@@ -34,16 +49,15 @@ void record_io_open(struct record_io *io)
 static size_t receive_size(const struct record_io *io)
 {
 	bool is_busy = io->reads_max == RECORD_IO_READS_MAX_BUSY;
-	return is_busy ? (size_t)2 * SSL3_RT_MAX_ENCRYPTED_LENGTH : LOOP_RECORDS_IN_SIZE;
+	size_t size = is_busy ? (size_t)2 * SSL3_RT_MAX_ENCRYPTED_LENGTH : LOOP_RECORDS_IN_SIZE;
+	return loop_ctx_read_size(io->ctx, size, SSL3_RT_MAX_ENCRYPTED_LENGTH);
 }
 
 /* A read that came back short emptied the socket: no second call is made to hear EAGAIN. */
 static bool record_io_refill(struct record_io *io)
 {
-	if (io->in_on_heap) {
-		free(io->in.data);
-		io->in_on_heap = false;
-	}
+	if (io->in_on_heap)
+		free_input(io);
 	io->in = (struct buf){.data = io->ctx->records_in, .size = receive_size(io)};
 	if (io->drained || io->eof || io->error || io->refills == REFILLS_MAX)
 		return false;
@@ -91,6 +105,7 @@ static bool keep_output(struct record_io *io, const void *data, size_t len)
 		uint8_t *data_now = realloc(out->data, size);
 		if (!data_now)
 			return false;
+		loop_ctx_hold(io->ctx, size - out->size);
 		out->data = data_now;
 		out->size = size;
 	}
@@ -185,6 +200,8 @@ static bool keep_input(struct record_io *io)
 		memcpy(kept, io->in.data + io->in.start, len);
 	io->in = (struct buf){.data = kept, .end = len, .size = len};
 	io->in_on_heap = len > 0;
+	if (len > 0)
+		loop_ctx_hold(io->ctx, len);
 	return true;
 }
 
@@ -207,10 +224,8 @@ static bool send_kept(struct record_io *io)
 	if (n < 0)
 		return false;
 	io->out.start += (size_t)n;
-	if (!record_io_has_output(io)) {
-		free(io->out.data);
-		io->out = (struct buf){0};
-	}
+	if (!record_io_has_output(io))
+		free_output(io);
 	return true;
 }
 

@@ -528,6 +528,43 @@ static void test_a_turn_is_bounded(void **state)
 	ev_loop_destroy(loop);
 }
 
+#define SLOW_READERS 16
+#define BUDGET       (128 * 1024)
+#define LEAST        (4 * 1024)
+
+/* Writes until the pump's output takes no more. */
+static void fill(struct rig *rig, struct loop_ctx *ctx, uint64_t *written)
+{
+	while (rig->pump.state == PUMP_NEEDS_INPUT) {
+		put(rig, written, BULK);
+		pump_run(&rig->pump, ctx);
+	}
+	assert_int_equal(rig->pump.state, PUMP_NEEDS_OUTPUT);
+}
+
+/* Each holds what one read took; how much that is depends on what all of them hold. */
+static void test_slow_readers_share_a_budget(void **state)
+{
+	static struct rig rigs[SLOW_READERS];
+	uint64_t written[SLOW_READERS] = {0}, read[SLOW_READERS] = {0};
+	(void)state;
+	for (unsigned i = 0; i < SLOW_READERS; i++)
+		rig_open(&rigs[i], UNIX, COPY);
+	struct loop_ctx *ctx = &rigs[0].ctx;
+	loop_ctx_limit_held(ctx, BUDGET);
+	for (unsigned i = 0; i < SLOW_READERS; i++)
+		fill(&rigs[i], ctx, &written[i]);
+	assert_in_range(ctx->held, 1, BUDGET + SLOW_READERS * LEAST);
+	for (unsigned i = 0; i < SLOW_READERS; i++)
+		while (read[i] < written[i]) {
+			get(&rigs[i], &read[i], BULK);
+			pump_run(&rigs[i].pump, ctx);
+		}
+	assert_int_equal(ctx->held, 0);
+	for (unsigned i = SLOW_READERS; i-- > 0;)
+		rig_close(&rigs[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -548,6 +585,7 @@ int main(void)
 		cmocka_unit_test(test_the_last_direction_leaves_the_fin_to_the_close),
 		cmocka_unit_test(test_an_end_in_the_last_round_is_told_at_once),
 		cmocka_unit_test(test_a_turn_is_bounded),
+		cmocka_unit_test(test_slow_readers_share_a_budget),
 	};
 	srand(1);
 	signal(SIGPIPE, SIG_IGN);

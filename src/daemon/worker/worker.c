@@ -153,6 +153,7 @@ struct worker *worker_create(
 	pipes_limit(worker->service.ctx.pipes, limits->pipes_max);
 	worker->service.ctx.on_turn_end = log_flush;
 	worker->service.ctx.spare_sockets = limits->dialing_max;
+	loop_ctx_limit_held(&worker->service.ctx, limits->held_max);
 	log_ratelimit_init(&worker->service.log_ratelimit, worker->loop);
 	session_stats_init(&worker->service);
 	revalidate_init(&worker->service);
