@@ -7,6 +7,7 @@
 #include "tls/cert/identity.h"
 #include "tls/cert/trust.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/pem.h>
 #include <setjmp.h>
@@ -26,6 +27,8 @@ static bool fails(void)
 {
 	bool now = failing > 0 && --failing == 0;
 	has_failed |= now;
+	if (now)
+		errno = ENOMEM;
 	return now;
 }
 

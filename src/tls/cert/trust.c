@@ -137,7 +137,7 @@ static bool load_file(struct trust *trust, const char *path, parse_fn *parse, st
 		BIO *bio = BIO_new_mem_buf(data, (int)len);
 		ERR_clear_error();
 		err_no_memory(err);
-		ok = bio && keep_stamp(trust, &stamp) && parse(trust, bio, err);
+		ok = keep_stamp(trust, &stamp) && bio && parse(trust, bio, err);
 		BIO_free(bio);
 		free(data);
 	}
