@@ -1,6 +1,6 @@
 /*
  * One rule of an "acl": which fields there are, and how the text of a rule becomes the key that
- * values of certificates are compared with (route/acl.h says what each field means).
+ * values of certificates are compared with (route/acl/acl.h says what each field means).
  */
 #ifndef GATEHOUSE_CONFIG_ACL_RULE_H
 #define GATEHOUSE_CONFIG_ACL_RULE_H

@@ -6,7 +6,7 @@
 #define GATEHOUSE_ROUTE_DECISION_H
 
 #include "preface/preface.h"
-#include "route/acl.h"
+#include "route/acl/acl.h"
 #include "route/routes.h"
 #include "stats/end_reason.h"
 #include "wire/alert.h"

@@ -1,7 +1,7 @@
 #include "route/routes.h"
 
 #include "config/config_read.h"
-#include "route/acl.h"
+#include "route/acl/acl.h"
 #include "route/routes_inside.h"
 #include "stats/route_stats.h"
 

@@ -1,7 +1,7 @@
 #include "config/acl_rule.h"
 #include "config/config_finding.h"
 #include "config/config_read.h"
-#include "route/acl.h"
+#include "route/acl/acl.h"
 #include "route/routes.h"
 #include "route/routes_builder.h"
 #include "tls/cert/credential_check.h"

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "route/acl.h"
+#include "route/acl/acl.h"
 #include "route/decision.h"
 #include "tls/cert/identity.h"
 

@@ -8,7 +8,7 @@
  * length and that many bytes.
  */
 #include "../unit/made_certificate.h"
-#include "route/acl.h"
+#include "route/acl/acl.h"
 #include "tls/cert/identity.h"
 #include "wire/server_name.h"
 

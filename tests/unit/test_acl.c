@@ -1,4 +1,4 @@
-#include "route/acl.h"
+#include "route/acl/acl.h"
 
 #include "made_certificate.h"
 #include "wire/server_name.h"
