@@ -106,6 +106,7 @@ static bool copy_route(struct route_stats_table *table, struct routes *kept, str
 	out->max_connections = route->max_connections;
 	out->revalidate = route->revalidate;
 	out->is_forward = route->is_forward;
+	out->is_plaintext = route->is_plaintext;
 	out->backend = copy_backend(kept, route->backend);
 	return out->backend && copy_context(kept, route->tls) &&
 		copy_context(kept, route->tls_no_client_auth) && copy_offer(kept, out, route) &&

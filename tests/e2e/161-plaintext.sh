@@ -201,6 +201,12 @@ PORT=$front
 ends_as "which does not answer" dial '^ended reset' send_text 'SSH-2.0-x\r\n'
 printf 'more\r\n' >&4
 ok "a session from before goes on" is_open
+one_configuration() {
+	scrape && [[ $(metric gatehouse_snapshots) == 1 ]]
+}
+ok "it keeps its route, and no old configuration" wait_for "$PATIENCE" one_configuration
+is "that session is known as what it is" \
+	"$(ctl sessions --json --route "ssh@127.0.0.1:$front" | jq -r '.sessions[].mode')" plaintext
 exec 4>&-
 
 check() {
