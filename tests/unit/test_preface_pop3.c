@@ -97,6 +97,16 @@ static void what_is_no_command_is_refused(void **state)
 	assert_said_text(&client, GREETING);
 }
 
+static void a_line_has_no_nul(void **state)
+{
+	(void)state;
+	struct conversation client = begin_front(), server = begin_back();
+	assert_int_equal(hear(&client, "NOOP\0\r\n", 7), TALK_REFUSE);
+	assert_string_equal(client.state.error, "a line has a NUL");
+	assert_int_equal(hear(&server, "+OK \0", 5), TALK_REFUSE);
+	assert_string_equal(server.state.error, "a line has a NUL");
+}
+
 /* What is behind STLS is left for the driver to refuse. */
 static void bytes_behind_the_request_are_not_used(void **state)
 {
@@ -148,6 +158,7 @@ int main(void)
 		cmocka_unit_test(a_client_without_tls_comes_to_an_end),
 		cmocka_unit_test(a_client_may_quit_at_any_split),
 		cmocka_unit_test(what_is_no_command_is_refused),
+		cmocka_unit_test(a_line_has_no_nul),
 		cmocka_unit_test(bytes_behind_the_request_are_not_used),
 		cmocka_unit_test(a_server_that_declines_is_refused),
 		cmocka_unit_test(a_refusal_is_in_the_words_of_pop3),
