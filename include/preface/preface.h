@@ -136,6 +136,7 @@ struct preface {
 	bool is_starttls;  /* TLS follows in the same connection, and no byte before it */
 	bool is_web;       /* an unknown server name may be answered with a page */
 	bool speaks_first; /* the server sends a greeting before the client sends anything */
+	bool offers_starttls; /* its server lists STARTTLS among its capabilities, until there is TLS */
 	/*
 	 * A client that has sent its last bytes may get a reset for an end: its server closes without reading
 	 * to the end of TLS.

@@ -97,6 +97,7 @@ const struct preface pop3_preface = {
 	.title = "POP3",
 	.is_starttls = true,
 	.speaks_first = true,
+	.offers_starttls = true,
 	.front = pop3_front,
 	.back = pop3_back,
 	.refuse = pop3_refuse,

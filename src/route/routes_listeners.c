@@ -52,6 +52,53 @@ static void check_backends(struct builder *builder)
 	}
 }
 
+/* Plain text behind a client's TLS: a server that offers TLS there, or requires it, is taken at its word. */
+
+static bool is_in_plaintext(const struct backend *backend)
+{
+	return backend && backend->is_behind_tls && !backend->starttls && !backend->servers[0].tls;
+}
+
+static const struct backend *backend_of_key(const struct builder *builder, const char *key)
+{
+	const struct host *host = host_table_get(&builder->routes->hosts, span_of_string(key));
+	return host && host->own ? host->own->backend : NULL;
+}
+
+/* The first that clients of the listener reach in plain text; NULL: none. */
+static const struct backend *find_plaintext(
+	const struct builder *builder, const struct listener_config *listener)
+{
+	const struct pointers *all = &builder->routes->backends;
+	if (listener->host) {
+		const struct host *host = routes_host_of(builder->routes, listener->host);
+		return host && host->own && is_in_plaintext(host->own->backend) ? host->own->backend
+										: NULL;
+	}
+	for (size_t i = 0; i < listener->hosts.count; i++) {
+		const struct backend *backend = backend_of_key(builder, listener->hosts.items[i]);
+		if (is_in_plaintext(backend))
+			return backend;
+	}
+	for (size_t i = 0; listener->hosts.count == 0 && i < all->count; i++)
+		if (is_in_plaintext(all->items[i]))
+			return all->items[i];
+	return NULL;
+}
+
+static void check_plaintext(struct builder *builder, const struct listener_config *listener)
+{
+	const struct preface *first = first_preface(listener);
+	const struct backend *backend =
+		first && first->offers_starttls ? find_plaintext(builder, listener) : NULL;
+	if (backend)
+		report_warning(builder->report,
+			"%s.starttls: clients reach \"%s\" in plain text behind their TLS: a server "
+			"that offers STARTTLS there, or no login, confuses them; see gatehouse.json(5), "
+			"STARTTLS",
+			listener->where, backend->servers[0].text);
+}
+
 /* Names. */
 
 static void check_name(struct builder *builder, const struct listener_config *listener,
@@ -80,6 +127,7 @@ void build_check_listeners(struct builder *builder)
 	for (size_t i = 0; i < config->listener_count; i++) {
 		check_greeting(builder, &config->listeners[i]);
 		check_names(builder, &config->listeners[i]);
+		check_plaintext(builder, &config->listeners[i]);
 	}
 	check_backends(builder);
 }
