@@ -3,6 +3,7 @@
  * Included by src/preface/registry.c alone, which says what PREFACE is. The PROXY header stays the first.
  */
 PREFACE(proxy)
+PREFACE(imap)
 PREFACE(ldap)
 PREFACE(pop3)
 PREFACE(postgres)
