@@ -69,7 +69,7 @@ static enum outcome take(struct connection *c, const unsigned char *bytes, size_
 static size_t head_size(const struct connection *c)
 {
 	if (c->head_length < COMMAND_SIZE || c->head[0] != TLS_HANDSHAKE_RECORD)
-		return COMMAND_SIZE;
+		return command_offset(c->head[0]) + COMMAND_SIZE;
 	return 5 + ((size_t)c->head[3] << 8 | c->head[4]);
 }
 
@@ -87,8 +87,7 @@ static enum outcome read_head(struct connection *c)
 		return IS_OVER;
 	if (c->head_length < size)
 		return GOES_ON;
-	bool is_hello = c->head[0] == TLS_HANDSHAKE_RECORD;
-	if (!command_decode(&c->command, c->head + (is_hello ? HELLO_RANDOM_OFFSET : 0)))
+	if (!command_decode(&c->command, c->head + command_offset(c->head[0])))
 		return IS_OVER;
 	begin_round(c);
 	return take(c, c->head + size, c->head_length - size);

@@ -1,7 +1,8 @@
 /*
  * What the load client asks of the backend. The three numbers travel inside the random of a real
- * ClientHello when the proxy passes bytes through, or as the first plain bytes when it terminates
- * TLS; so one backend serves every mode and nothing has to be agreed on by port.
+ * ClientHello when the proxy passes bytes through, behind the first bytes of a protocol in the clear,
+ * or as the first plain bytes when it terminates TLS; so one backend serves every mode and nothing has
+ * to be agreed on by port.
  *
  * A round, seen from the client: send `sends` bytes, then receive `receives` bytes. Both sides draw
  * the bytes from pattern.h by their position in the stream, and both check what they get.
@@ -10,6 +11,7 @@
 #define BENCH_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,6 +20,20 @@
 /* Offset of the 32-byte random in a ClientHello: record header 5, handshake header 4, version 2. */
 #define HELLO_RANDOM_OFFSET  11
 #define TLS_HANDSHAKE_RECORD 0x16
+
+/* What a client in the clear begins with. */
+#define FIRST_SSH  "SSH-"
+#define FIRST_HTTP "HEAD / HTTP/1.1\r\nX: "
+
+/* Where the command stands, by the first byte of all. */
+static inline size_t command_offset(unsigned char first)
+{
+	if (first == TLS_HANDSHAKE_RECORD)
+		return HELLO_RANDOM_OFFSET;
+	if (first == FIRST_SSH[0])
+		return sizeof(FIRST_SSH) - 1;
+	return first == FIRST_HTTP[0] ? sizeof(FIRST_HTTP) - 1 : 0;
+}
 
 struct command {
 	uint64_t sends;

@@ -36,8 +36,18 @@ void hello_capture(struct hello *hello, const char *name_pattern, const struct c
 	command_encode(command, hello->bytes + HELLO_RANDOM_OFFSET);
 }
 
+void hello_in_the_clear(struct hello *hello, const char *first, const struct command *command)
+{
+	size_t length = strlen(first);
+
+	*hello = (struct hello){.length = length + COMMAND_SIZE};
+	memcpy(hello->bytes, first, length);
+	command_encode(command, hello->bytes + length);
+}
+
 void hello_copy(const struct hello *hello, uint32_t number, unsigned char *to)
 {
 	memcpy(to, hello->bytes, hello->length);
-	name_write(hello->name_pattern, number, to + hello->name_offset);
+	if (hello->name_offset > 0)
+		name_write(hello->name_pattern, number, to + hello->name_offset);
 }

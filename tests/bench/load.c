@@ -180,6 +180,9 @@ int main(int argc, char **argv)
 	run.work.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (options.is_tls) {
 		run.work.tls = client_tls_create(&options.tls);
+	} else if (options.first) {
+		hello_in_the_clear(&hello, options.first, &options.command);
+		run.work.hello = &hello;
 	} else {
 		hello_capture(&hello, options.name_pattern, &options.command);
 		run.work.hello = &hello;

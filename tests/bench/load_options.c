@@ -18,6 +18,7 @@ static const char usage_text[] =
 	"  --hold silent|idle keep all connections open: before their hello, or after a round\n"
 	"  --name PATTERN     server name, each # a digit (app.bench.test)\n"
 	"  --names N          how many different names (1)\n"
+	"  --first ssh|http   no hello, but what such a client begins with\n"
 	"  --tls 1.2|1.3      the proxy terminates TLS (it passes a hello through)\n"
 	"  --rsa              the server's key is RSA, not ECDSA P-256\n"
 	"  --resume           resume the session of one first connection, which is not counted\n"
@@ -35,6 +36,7 @@ static const struct option names[] = {
 	{"hold", required_argument, NULL, 'h'},
 	{"name", required_argument, NULL, 'p'},
 	{"names", required_argument, NULL, 'm'},
+	{"first", required_argument, NULL, 'F'},
 	{"tls", required_argument, NULL, 'T'},
 	{"rsa", no_argument, NULL, 'A'},
 	{"resume", no_argument, NULL, 'R'},
@@ -74,6 +76,15 @@ static enum park park_from(const char *text)
 		return PARK_SILENT;
 	if (strcmp(text, "idle") == 0)
 		return PARK_AFTER_ROUND;
+	usage();
+}
+
+static const char *first_from(const char *text)
+{
+	if (strcmp(text, "ssh") == 0)
+		return FIRST_SSH;
+	if (strcmp(text, "http") == 0)
+		return FIRST_HTTP;
 	usage();
 }
 
@@ -121,6 +132,9 @@ static void take_option(struct load_options *options, int option, const char *va
 		return;
 	case 'm':
 		options->names = count_from(value);
+		return;
+	case 'F':
+		options->first = first_from(value);
 		return;
 	case 'T':
 		options->is_tls = true;

@@ -11,6 +11,7 @@ struct load_options {
 	struct command command;
 	enum park park;
 	uint32_t gap_us;
+	const char *first; /* of command.h, in place of a hello; NULL: a hello */
 	bool is_tls;
 	struct client_tls_settings tls;
 	const char *name_pattern;

@@ -11,7 +11,7 @@ BACKLOG = 4096
 
 @dataclasses.dataclass
 class Task:
-    """What a proxy has to do: kind is pass, terminate or mtls."""
+    """What a proxy has to do: kind is pass, plaintext (ssh and http beside TLS), terminate or mtls."""
 
     kind: str
     port: int
@@ -70,7 +70,7 @@ def openssl_env(task):
 
 class Gatehouse(Peer):
     name = "gatehouse"
-    kinds = ("pass", "terminate", "mtls")
+    kinds = ("pass", "plaintext", "terminate", "mtls")
 
     def find(self, build):
         path = os.path.join(build, "gatehouse")
@@ -78,7 +78,7 @@ class Gatehouse(Peer):
 
     def host(self, task):
         host = {"mode": "passthrough", "backend": f"127.0.0.1:{task.backend}"}
-        if task.kind != "pass":
+        if task.kind in ("terminate", "mtls"):
             host["mode"] = "terminate"
             host["cert"] = task.cert("server.crt")
             host["key"] = task.cert("server.key")
@@ -88,9 +88,16 @@ class Gatehouse(Peer):
             host["acl"] = {"allow_cn": ["bench-client"]}
         return host
 
+    def listener(self, task):
+        address = f"127.0.0.1:{task.port}"
+        if task.kind != "plaintext":
+            return address
+        backend = f"127.0.0.1:{task.backend}"
+        return {"address": address, "plaintext": {"http": backend, "ssh": backend}}
+
     def config(self, task):
         return {
-            "listen": f"127.0.0.1:{task.port}",
+            "listen": self.listener(task),
             "workers": task.workers,
             "hosts": {HOST: self.host(task)},
             "proxy": {"hello_timeout": "10m", "idle_timeout": "1h"},
@@ -345,12 +352,17 @@ class Sslh(Peer):
     name = "sslh"
     package = "sslh"
     binary = "sslh"
-    kinds = ("pass",)
+    kinds = ("pass", "plaintext")
     max_held = 200
     forks_per_connection = True
 
     def launch(self, task):
         user = "" if os.getuid() else 'user: "root";\n'
+        plaintext = "".join(
+            f'  {{ name: "{name}"; host: "127.0.0.1"; port: "{task.backend}"; log_level: 0; }},\n'
+            for name in ("ssh", "http")
+            if task.kind == "plaintext"
+        )
         path = task.write(
             "sslh.cfg",
             "foreground: true;\nnumeric: true;\nverbose: 0;\ntimeout: 600;\n"
@@ -358,6 +370,7 @@ class Sslh(Peer):
             f'pidfile: "{task.folder}/sslh.pid";\n'
             f'listen: ( {{ host: "127.0.0.1"; port: "{task.port}"; }} );\n'
             "protocols: (\n"
+            f"{plaintext}"
             f'  {{ name: "tls"; host: "127.0.0.1"; port: "{task.backend}";'
             f' sni_hostnames: [ "{HOST}" ]; log_level: 0; }}\n'
             ");\n",

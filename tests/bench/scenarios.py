@@ -21,7 +21,7 @@ class Target:
 class Scenario:
     name: str
     title: str
-    kind: str  # pass, terminate, mtls
+    kind: str  # pass, plaintext, terminate, mtls
     unit: str  # what the figure counts, as it is printed
     load: dict  # options of the load client; lists are flags
     targets: list
@@ -103,6 +103,18 @@ def _held(name, title, kind, hold, limit, **more):
     return Scenario(name, title, kind, "bytes each", load, [under(limit)], hold=hold)
 
 
+def _plaintext(first):
+    return Scenario(
+        f"conn-{first}",
+        f"the same with the first bytes of {first}, on a port that serves TLS, http and ssh",
+        "plaintext",
+        "us CPU/connection",
+        {"connections": 8000, "flows": 64, "first": first},
+        [beside("sslh", 0.50)],
+        in_quick=False,
+    )
+
+
 HALF = {way: [beside("best", 0.50)] for way in ("down", "up")}
 
 SCENARIOS = [
@@ -122,6 +134,8 @@ SCENARIOS = [
         {"connections": 8000, "flows": 64, "receive": 16384},
         [beside("best", 0.95)],
     ),
+    _plaintext("ssh"),
+    _plaintext("http"),
     *_bulk("pass", "bulk-", "passthrough bulk", 1, HALF, in_quick=False),
     *_bulk("pass", "bulk-", "passthrough bulk", 16, HALF),
     *_bulk("pass", "bulk-", "passthrough bulk", 100, HALF, in_quick=False),
