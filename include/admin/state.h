@@ -55,7 +55,7 @@ struct totals {
 	unsigned long long deaf; /* listening sockets that no worker accepts from */
 	unsigned long long end_reasons[END_REASONS];
 	unsigned long long prefaces[PREFACES_MAX];
-	unsigned long long pipes, held, turn_us; /* turn: the longest of any */
+	unsigned long long pipes, held, handshakes_waiting, turn_us; /* turn: the longest of any */
 };
 
 /* One sample every HISTORY_SECONDS, for the plots of a page that was just opened. */

@@ -154,7 +154,9 @@ struct config {
 			drain_timeout_ms;
 		/* 0: no limit */
 		unsigned max_connections, max_per_source,
-			rate_per_source; /* the last: new ones a second */
+			rate_per_source;                 /* the last: new ones a second */
+		unsigned max_handshakes, handshake_rate; /* of clients; 0: no limit */
+		unsigned min_rate; /* bytes a second, of bytes that wait; 0: no limit */
 	} proxy;
 	struct forward_config *forwards;
 	size_t forward_count;

@@ -41,6 +41,9 @@ void session_set_deadline(
 /* The current step runs again after this time, or at an event before. */
 void session_retry_after(struct session *session, double seconds);
 
+/* Its relay is looked at once in each window, for "min_rate" (session/least_rate). */
+void session_watch_rate(struct session *session);
+
 /* The client's certificate expires then: the session ends, whatever its deadline. Negative: never. */
 void session_set_expiry(struct session *session, double seconds);
 

@@ -19,6 +19,7 @@ struct session_iter;
 /* Counted by all workers together. */
 struct limits {
 	atomic_uint connections;
+	unsigned workers;
 	unsigned connections_max;        /* by the descriptors */
 	unsigned pipes_max, dialing_max; /* of each worker: pipes; further attempts of dials */
 	size_t held_max;                 /* of each worker: bytes that wait for slow readers */
@@ -34,6 +35,14 @@ struct limits {
 	struct sources *sources;
 	struct cancel_keys *cancel_keys;
 	struct route_stats_table *route_stats;
+};
+
+/* Handshakes of a worker's clients (session/handshakes); all zero at first. */
+struct handshakes {
+	unsigned active, waiting;
+	double tokens;                /* for handshakes that may begin now */
+	ev_tstamp filled_at;          /* loop_ctx_now; 0: never */
+	struct session *first, *last; /* of those that wait */
 };
 
 /* What is done once a second (session/session_stats). */
@@ -60,6 +69,7 @@ struct service {
 	unsigned index; /* of the worker */
 	struct counters *counters;
 	struct session_stats session_stats;
+	struct handshakes handshakes;
 	struct client_hello hello;  /* within one callback: from sniff to choose_route */
 	ev_timer revalidation;      /* runs while there are sessions to judge again */
 	struct session *sessions;   /* all that live, newest first */

@@ -56,6 +56,10 @@ union step_state {
 		struct talk_state talk;
 	} preface;
 	struct {
+		struct handshake_place { /* session/handshakes; all zero at first */
+			enum { HANDSHAKE_OUTSIDE, HANDSHAKE_WAITING, HANDSHAKE_ACTIVE } at;
+			struct session *next, *previous; /* while it waits */
+		} place;
 		uint64_t started_us;
 		bool is_denied; /* by the ACL */
 	} handshake;
@@ -80,6 +84,10 @@ struct forwarding {
 		struct connector connector; /* in step connect_upstream */
 		struct relay relay;         /* in step relay */
 	};
+	struct pump_sample {
+		uint64_t bytes;
+		bool has_waited;
+	} sampled_up, sampled_down;        /* at the last look (session/least_rate) */
 	uint64_t joined_up, joined_down;   /* bytes that were passed on before the relay */
 	uint64_t counted_up, counted_down; /* of all of them, those that the counters have */
 	size_t alpn_len;
@@ -124,8 +132,9 @@ struct session {
 	char *end_words;           /* NULL: not decided */
 
 	ev_timer timer;
-	ev_tstamp deadline; /* loop_ctx_now; 0: none */
-	ev_tstamp expires;  /* revalidate: when the client's certificate does; 0: not watched */
+	ev_tstamp deadline;   /* loop_ctx_now; 0: none */
+	ev_tstamp sampled_at; /* session/least_rate: when to look next; 0: never */
+	ev_tstamp expires;    /* revalidate: when the client's certificate does; 0: not watched */
 
 	int server;          /* of route->backend, -1: none */
 	char *upstream_text; /* the address, where the server is known by name */

@@ -74,6 +74,7 @@ struct counters {
 	/* Gauges, set once a second while statistics are on (see `tick_us`). */
 	counter pipes;
 	counter held; /* bytes that wait for slow readers */
+	counter handshakes_waiting;
 	counter turn_us,
 		turn_before_us; /* the longest turn of the loop, of this period and the last */
 	counter tick_us;        /* clock_now_us of the last second's turn; 0: not ticking */

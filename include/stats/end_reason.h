@@ -11,6 +11,7 @@
 enum end_reason {
 	END_DONE,
 	END_IDLE,
+	END_SLOW,           /* a peer does not take what waits for it */
 	END_CLIENT_BROKE,   /* reset, truncated or invalid while it was relayed */
 	END_UPSTREAM_BROKE, /* the same of the server */
 	END_CLIENT_GONE, /* the client closed while it waited for its turn, before its handshake */

@@ -219,6 +219,9 @@ static void metrics_internals(
 		totals->pipes);
 	metric_single(out, "gatehouse_buffered_bytes", "gauge",
 		"Memory for bytes that wait for slow readers.", totals->held);
+	metric_single(out, "gatehouse_handshakes_waiting", "gauge",
+		"Clients that wait for max_handshakes or handshake_rate.",
+		totals->handshakes_waiting);
 	metric_single(out, "gatehouse_snapshots", "gauge",
 		"Generations of the configuration that some connection still uses.",
 		published->generations);

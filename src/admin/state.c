@@ -100,6 +100,7 @@ static void add_counters(struct totals *totals, const struct counters *counters)
 	totals->dial_errors += counter_get(&counters->dial_errors);
 	totals->pipes += counter_get(&counters->pipes);
 	totals->held += counter_get(&counters->held);
+	totals->handshakes_waiting += counter_get(&counters->handshakes_waiting);
 	totals->deaf += counter_get(&counters->deaf);
 	if (before > turn)
 		turn = before;

@@ -86,6 +86,9 @@ static const struct field proxy_fields[] = {
 	{"max_connections", field_count, FIELD_AT(struct config, proxy.max_connections)},
 	{"max_per_source", field_count, FIELD_AT(struct config, proxy.max_per_source)},
 	{"rate_per_source", field_count, FIELD_AT(struct config, proxy.rate_per_source)},
+	{"max_handshakes", field_count, FIELD_AT(struct config, proxy.max_handshakes)},
+	{"handshake_rate", field_count, FIELD_AT(struct config, proxy.handshake_rate)},
+	{"min_rate", field_count, FIELD_AT(struct config, proxy.min_rate)},
 	{0},
 };
 

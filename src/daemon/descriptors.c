@@ -47,6 +47,7 @@ void descriptors_share(struct limits *limits, unsigned workers)
 	unsigned dialing = limit / DIALING_PART;
 	unsigned used = count_open() + OF_EACH_WORKER * workers + kept + 2 * pipes + dialing;
 	limits->connections_max = used + 2 <= limit ? (limit - used) / 2 : 1;
+	limits->workers = workers;
 	limits->pipes_max = pipes / workers > 0 ? pipes / workers : 1;
 	limits->dialing_max = dialing / workers;
 }

@@ -4,6 +4,7 @@
 #include "net/socket.h"
 #include "session/access_log.h"
 #include "session/join.h"
+#include "session/least_rate.h"
 #include "session/session_iter.h"
 #include "session/session_stats.h"
 
@@ -60,6 +61,29 @@ void session_set_expiry(struct session *session, double seconds)
 	arm_timer(session, now, session->expires);
 }
 
+void session_watch_rate(struct session *session)
+{
+	ev_tstamp now = now_of(session);
+	session->sampled_at = now + LEAST_RATE_WINDOW;
+	arm_timer(session, now, session->sampled_at);
+}
+
+/* True: the session has ended. */
+static bool judge_rate(struct session *session, ev_tstamp now)
+{
+	if (session->sampled_at > now + TIMER_SLACK) {
+		arm_timer(session, now, session->sampled_at);
+		return false;
+	}
+	const char *breach = least_rate_breach(session);
+	if (!breach) {
+		session_watch_rate(session);
+		return false;
+	}
+	session_end(session, END_SLOW, breach);
+	return true;
+}
+
 /* A relay's deadline counts from when bytes last moved. */
 static ev_tstamp effective_deadline(const struct session *session)
 {
@@ -87,6 +111,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int events)
 	}
 	if (deadline > 0)
 		arm_timer(session, now, deadline);
+	if (session->sampled_at > 0 && judge_rate(session, now))
+		return;
 	if (session->is_retry) {
 		session->is_retry = false;
 		session_advance(session);

@@ -5,6 +5,7 @@ static const struct end_reason_info infos[END_REASONS] = {
 	/*                         name                  cause           refusal  ratelimited */
 	[END_DONE]               = {"done",               CAUSE_NOBODY,   false,   false},
 	[END_IDLE]               = {"idle",               CAUSE_NOBODY,   false,   false},
+	[END_SLOW]               = {"slow",               CAUSE_NOBODY,   false,   false},
 	[END_CLIENT_BROKE]       = {"client_broke",       CAUSE_CLIENT,   false,   false},
 	[END_UPSTREAM_BROKE]     = {"upstream_broke",     CAUSE_UPSTREAM, false,   false},
 	[END_CLIENT_GONE]        = {"client_gone",        CAUSE_CLIENT,   true,    true},

@@ -41,6 +41,7 @@ enum step_result step_redirect(struct session *session);         /* redirect.c *
 enum step_result step_choose_route(struct session *session);     /* choose_route.c */
 enum step_result step_acquire_slot(struct session *session);     /* choose_route.c */
 enum step_result step_handshake_client(struct session *session); /* handshake_client.c */
+void cancel_handshake_client(struct session *session);
 enum step_result step_first_message(struct session *session);    /* join.c */
 enum step_result step_connect_upstream(struct session *session); /* connect_upstream.c */
 void cancel_connect_upstream(struct session *session);

@@ -69,7 +69,10 @@ static bool proxy_equal(const struct config *one, const struct config *other)
 		one->proxy.drain_timeout_ms == other->proxy.drain_timeout_ms &&
 		one->proxy.max_connections == other->proxy.max_connections &&
 		one->proxy.max_per_source == other->proxy.max_per_source &&
-		one->proxy.rate_per_source == other->proxy.rate_per_source;
+		one->proxy.rate_per_source == other->proxy.rate_per_source &&
+		one->proxy.max_handshakes == other->proxy.max_handshakes &&
+		one->proxy.handshake_rate == other->proxy.handshake_rate &&
+		one->proxy.min_rate == other->proxy.min_rate;
 }
 
 static bool admin_equal(const struct admin_config *one, const struct admin_config *other)

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "route/decision.h"
+#include "session/handshakes.h"
 #include "session/session_stats.h"
 #include "session/steps/steps.h"
 #include "tls/tls_accept.h"
@@ -65,6 +66,17 @@ static bool has_given_up(const struct session *session)
 	return session->service->has_backlog && stream_is_ended(session->client);
 }
 
+/* Nothing of the client is read meanwhile; whether it has gone is seen when it is its turn. */
+static enum step_result await_room(struct session *session)
+{
+	if (session->timeout_reason != END_LIMIT)
+		session_set_deadline(session,
+			routes_config(session->routes)->proxy.handshake_timeout_ms, END_LIMIT,
+			"no room for its handshake (max_handshakes, handshake_rate)");
+	stream_watch(session->client, 0);
+	return STEP_WAIT;
+}
+
 /*
  * The handshake, with OpenSSL reading the very hello that was sniffed. The certificate is verified and the
  * ACL checked within it, so that a client that is refused gets an alert. A client must answer in a
@@ -80,9 +92,14 @@ enum step_result step_handshake_client(struct session *session)
 		return STEP_WAIT;
 	}
 	if (session_enters_step(session)) {
+		session->at.handshake.place = (struct handshake_place){0};
 		if (has_given_up(session))
 			return session_end(
 				session, END_CLIENT_GONE, "client closed before its handshake");
+	}
+	if (session->at.handshake.place.at != HANDSHAKE_ACTIVE) {
+		if (!handshakes_enter(session))
+			return await_room(session);
 		if (!begin_handshake(session, &err))
 			return session_end(session, END_NO_MEMORY, err.text);
 	}
@@ -99,5 +116,11 @@ enum step_result step_handshake_client(struct session *session)
 	session->handshake_us = clock_now_us() - session->at.handshake.started_us;
 	count_secured(session);
 	stream_watch(session->client, 0);
+	handshakes_leave(session);
 	return session_secured(session);
+}
+
+void cancel_handshake_client(struct session *session)
+{
+	handshakes_leave(session);
 }

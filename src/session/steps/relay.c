@@ -1,4 +1,5 @@
 #include "session/keep_route.h"
+#include "session/least_rate.h"
 #include "session/revalidate.h"
 #include "session/steps/steps.h"
 
@@ -73,6 +74,8 @@ enum step_result step_relay(struct session *session)
 	session_set_deadline(session, routes_config(session->routes)->proxy.idle_timeout_ms,
 		END_IDLE, "idle timeout");
 	revalidate_watch(session);
+	if (least_rate_begin(session))
+		session_watch_rate(session);
 	relay_start(relay, &session->service->ctx, session->client, session->upstream,
 		on_relay_ended, session);
 	return STEP_WAIT;

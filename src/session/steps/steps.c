@@ -4,7 +4,7 @@ const struct step router_steps[] = {
 	{"admit_source", step_admit_source, NULL},
 	{"sniff", step_sniff, NULL},
 	{"choose_route", step_choose_route, NULL},
-	{"handshake_client", step_handshake_client, NULL},
+	{"handshake_client", step_handshake_client, cancel_handshake_client},
 	{"connect_upstream", step_connect_upstream, cancel_connect_upstream},
 	{"relay", step_relay, NULL},
 	{0},
@@ -72,13 +72,13 @@ static const struct step proxied_steps[] = {
 };
 
 const struct step misdirected_steps[] = {
-	{"handshake_client", step_handshake_client, NULL},
+	{"handshake_client", step_handshake_client, cancel_handshake_client},
 	{"answer_421", step_answer_421, NULL},
 	{0},
 };
 
 const struct step refusal_steps[] = {
-	{"handshake_client", step_handshake_client, NULL},
+	{"handshake_client", step_handshake_client, cancel_handshake_client},
 	{"say_refusal", step_say_refusal, NULL},
 	{0},
 };
