@@ -10,8 +10,8 @@
 
 #define LEAST_RATE_WINDOW 10. /* seconds */
 
-/* The relay begins; false: there is no such limit. */
-bool least_rate_begin(struct session *session);
+/* The relay begins, and there is such a limit. */
+void least_rate_begin(struct session *session);
 
 /* Once in a window; NULL: fast enough, or nothing waits. Else what is too slow, in words. */
 const char *least_rate_breach(struct session *session);

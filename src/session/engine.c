@@ -290,8 +290,10 @@ enum step_result session_end(struct session *session, enum end_reason reason, co
 	stream_destroy(session->upstream);
 	release_limits(session);
 	unlink_session(session);
-	join_destroy(session->join);
-	cancel_keys_withdraw(service->limits->cancel_keys, session->cancel_key);
+	if (session->join)
+		join_destroy(session->join);
+	if (session->cancel_key)
+		cancel_keys_withdraw(service->limits->cancel_keys, session->cancel_key);
 	routes_unref(session->routes);
 	free(session->upstream_text);
 	free(session->forwarding);

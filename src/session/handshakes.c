@@ -101,9 +101,19 @@ static void begin(struct session *session)
 		wake_first(all);
 }
 
+static bool is_limited(const struct session *session)
+{
+	const struct config *config = routes_config(session->routes);
+	return config->proxy.max_handshakes > 0 || config->proxy.handshake_rate > 0;
+}
+
 bool handshakes_enter(struct session *session)
 {
 	struct handshakes *all = &session->service->handshakes;
+	if (!all->first && !is_limited(session)) {
+		begin(session);
+		return true;
+	}
 	bool is_new = place_of(session)->at == HANDSHAKE_OUTSIDE;
 	bool is_next = all->first == (is_new ? NULL : session);
 	double delay = 0;

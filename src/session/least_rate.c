@@ -1,16 +1,9 @@
 #include "session/least_rate.h"
 
-static uint64_t least_bytes(const struct session *session)
-{
-	uint64_t rate = routes_config(session->routes)->proxy.min_rate;
-	return (uint64_t)((double)rate * LEAST_RATE_WINDOW);
-}
-
-bool least_rate_begin(struct session *session)
+void least_rate_begin(struct session *session)
 {
 	session->forwarding->sampled_up = (struct pump_sample){0};
 	session->forwarding->sampled_down = (struct pump_sample){0};
-	return least_bytes(session) > 0;
 }
 
 /* Bytes waited at both ends of the window, and too few of them have gone meanwhile. */
@@ -25,7 +18,8 @@ static bool is_too_slow(const struct pump *pump, struct pump_sample *sample, uin
 const char *least_rate_breach(struct session *session)
 {
 	struct forwarding *forwarding = session->forwarding;
-	uint64_t least = least_bytes(session);
+	uint64_t rate = routes_config(session->routes)->proxy.min_rate;
+	uint64_t least = (uint64_t)((double)rate * LEAST_RATE_WINDOW);
 	bool is_server_slow = is_too_slow(&session->relay->up, &forwarding->sampled_up, least);
 	bool is_client_slow = is_too_slow(&session->relay->down, &forwarding->sampled_down, least);
 	if (is_client_slow)

@@ -70,12 +70,15 @@ enum step_result step_relay(struct session *session)
 		return STEP_END;
 	}
 	session->relay = relay;
-	session_keep_route(session);
-	session_set_deadline(session, routes_config(session->routes)->proxy.idle_timeout_ms,
-		END_IDLE, "idle timeout");
+	if (session->routes != session->service->routes)
+		session_keep_route(session);
+	const struct config *config = routes_config(session->routes);
+	session_set_deadline(session, config->proxy.idle_timeout_ms, END_IDLE, "idle timeout");
 	revalidate_watch(session);
-	if (least_rate_begin(session))
+	if (config->proxy.min_rate > 0) {
+		least_rate_begin(session);
 		session_watch_rate(session);
+	}
 	relay_start(relay, &session->service->ctx, session->client, session->upstream,
 		on_relay_ended, session);
 	return STEP_WAIT;
