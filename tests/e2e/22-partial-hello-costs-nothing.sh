@@ -1,6 +1,6 @@
 #!/bin/bash
-# Clients that send part of a hello and then nothing, or that and a FIN, cost no processor time and
-# are gone at hello_timeout; others are served meanwhile.
+# Clients that send part of a hello, or of a request in plaintext, and then nothing, or that and a FIN, cost no
+# processor time and are gone at hello_timeout; others are served meanwhile.
 # first: it watches for seconds
 # shellcheck disable=SC2154 # NAME and NAME_pid are set by the functions that are given NAME
 . "${0%/*}/lib.sh"
@@ -14,6 +14,7 @@ pki_ca root
 pki_cert root site site.test
 free_port front
 free_port hurried
+free_port plain
 start_echo back --greet hi
 
 write_config() { # FILE TIMEOUT LISTEN
@@ -26,12 +27,15 @@ write_config() { # FILE TIMEOUT LISTEN
 		}
 	CONFIG
 }
-write_config patient.json 60s "\"127.0.0.1:$front\", \"unix:$TMP/front.sock\""
+plaintext='"plaintext": {"http": "redirect", "ssh": "127.0.0.1:1", "ssh_silence": "50s"}'
+write_config patient.json 60s "\"127.0.0.1:$front\", \"unix:$TMP/front.sock\",
+	{\"address\": \"127.0.0.1:$plain\", $plaintext}"
 write_config hurried.json 1s "\"127.0.0.1:$hurried\", \"unix:$TMP/hurried.sock\""
 start_gatehouse "$TMP/patient.json" || bail_out "no gatehouse"
 
 hello --sni site.test >"$TMP/small"
 hello --sni site.test --pad 60000 >"$TMP/large"
+printf 'GET / HTTP/1.1\r\nHost: a.test\r\nX: %010000d\r\n\r\n' 0 >"$TMP/request"
 
 # Of the workers alone: the main thread watches directories that other tests write to.
 sum_of_workers() { # FILE AWK: of each worker's FILE in /proc
@@ -90,6 +94,9 @@ rests_while "much of a large hello" "127.0.0.1:$front" "$TMP/large" 50000
 rests_while "all but one byte, on a unix socket" "$unix" "$TMP/small" \
 	$(($(wc -c <"$TMP/small") - 1))
 rests_while "much of a large hello, on a unix socket" "$unix" "$TMP/large" 50000
+rests_while "no byte, which may be ssh" "127.0.0.1:$plain" "$TMP/request" 0
+rests_while "half a request line" "127.0.0.1:$plain" "$TMP/request" 10
+rests_while "all of a request but one byte" "127.0.0.1:$plain" "$TMP/request" $(($(wc -c <"$TMP/request") - 1))
 
 # --- a FIN in mid-hello ---
 
@@ -102,8 +109,13 @@ for address in "127.0.0.1:$front" "$unix"; do
 	done
 done
 logs "the log says so" msg=connection step=sniff "end=client closed within ClientHello"
+for bytes in 3 10000; do
+	like "$bytes bytes of a request and a FIN: closed at once" \
+		"$(rawclient --file "$TMP/request" --first $bytes --half-close --timeout 5 \
+			"127.0.0.1:$plain")" 'ended (fin|reset)'
+done
 
-# Everybody who left in mid-hello is gone by now; whoever was not would spin.
+# Everybody who left in the middle is gone by now; whoever was not would spin.
 ok "nothing spins behind a FIN" wait_for "$PATIENCE" rests
 note "$(cat "$TMP/rest")"
 
