@@ -10,6 +10,7 @@ enum {
 	SESSION_ID_MAX = 32,
 	/* Version, random, and three vectors that may be empty as far as their lengths go. */
 	BODY_MIN = 2 + RANDOM_SIZE + 1 + 2 + 1,
+	EXTENSION_HEADER = 4,
 	EXTENSION_SERVER_NAME = 0,
 	EXTENSION_ALPN = 16,
 	EXTENSION_PRE_SHARED_KEY = 41,
@@ -37,8 +38,7 @@ struct reader {
 	enum hello_verdict verdict;
 };
 
-/* Inline: an extension costs three calls. */
-static inline struct span read_bytes(struct reader *reader, size_t len)
+static struct span read_bytes(struct reader *reader, size_t len)
 {
 	struct span out = span_of(NULL, 0);
 	if (reader->verdict != HELLO_WHOLE)
@@ -163,16 +163,40 @@ static void use_extension(unsigned type, struct span body, struct client_hello *
 		parse_versions(body, hello);
 }
 
+/* An extension that is whole, as nearly all are. */
+static inline bool take_extension(struct reader *block, unsigned *type, struct span *body)
+{
+	const struct span have = block->have;
+	if (have.len < EXTENSION_HEADER)
+		return false;
+	size_t len = (size_t)have.data[2] << 8 | have.data[3];
+	if (len > have.len - EXTENSION_HEADER)
+		return false;
+	*type = (unsigned)have.data[0] << 8 | have.data[1];
+	*body = span_of(have.data + EXTENSION_HEADER, len);
+	block->have = span_of(body->data + len, have.len - EXTENSION_HEADER - len);
+	block->rest -= EXTENSION_HEADER + len;
+	return true;
+}
+
+/* One that is not: what of it has arrived decides between more and broken. */
+static enum hello_verdict judge_partial_extension(struct reader *block)
+{
+	read_u16(block);
+	read_bytes(block, read_u16(block));
+	return block->verdict;
+}
+
 static enum hello_verdict parse_extensions(struct reader *block, struct client_hello *hello)
 {
 	struct seen seen;
 	memset(seen.known, 0, sizeof(seen.known));
 	bool at_last = false;
 	while (block->rest > 0) {
-		unsigned type = read_u16(block);
-		struct span body = read_bytes(block, read_u16(block));
-		if (block->verdict != HELLO_WHOLE)
-			return block->verdict;
+		unsigned type;
+		struct span body;
+		if (!take_extension(block, &type, &body))
+			return judge_partial_extension(block);
 		if (at_last)
 			return hello_fail(
 				hello, HELLO_BROKEN, "pre_shared_key is not the last extension");
