@@ -37,7 +37,8 @@ pki_ca root
 pki_cert root site site.test
 start_nginx web http
 start_nginx proxied http --proxy-protocol
-for name in front closed backend redirect silent mixed behind; do
+start_nginx secure tls --cert site
+for name in front closed backend redirect silent mixed behind sealed; do
 	free_port "$name"
 done
 claim_metrics
@@ -54,7 +55,11 @@ write_config() { # SSH-BACKEND
 				{"address": "127.0.0.1:$mixed", "starttls": ["postgres", "ldap"],
 					"plaintext": {"http": "redirect", "ssh": "$1", "ssh_silence": "500ms"}},
 				{"address": "127.0.0.1:$behind", "accept_proxy": ["127.0.0.0/8"],
-					"plaintext": {"http": {"servers": ["$proxied"], "proxy_protocol": "v1"}}}
+					"plaintext": {"http": {"servers": ["$proxied"], "proxy_protocol": "v1"},
+						"ssh": "$1", "ssh_silence": "500ms"}},
+				{"address": "127.0.0.1:$sealed", "default_host": "site.test", "plaintext": {
+					"http": {"servers": ["127.0.0.1:1", "$secure"], "health_check": {"interval": "200ms", "fall": 1},
+						"tls": {"ca": "pki/root.crt", "server_name": "site.test"}}}}
 			],
 			"hosts": {"site.test": {"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key", "backend": "$web"}},
 			"proxy": {"hello_timeout": "2s"},
@@ -166,7 +171,14 @@ is "a PROXY header to the backend" "$(by_http "$backend" / | cut -d' ' -f1,2,5)"
 PORT=$behind
 like "and one from a proxy" "$(send_text 'PROXY TCP4 203.0.113.9 198.51.100.7 1234 80\r\nGET / HTTP/1.0\r\n\r\n')" \
 	'proxied http HTTP/1.0  203.0.113.9'
+like "silence behind a header" "$(timeout 10 bash -c "exec 3<>/dev/tcp/127.0.0.1/$behind; echo -e 'PROXY UNKNOWN\r' >&3; head -n 1 <&3")" '^SSH-2.0-OpenSSH'
 logs "it counts in the log" msg=connection client=203.0.113.9:1234 "route=http@127.0.0.1:$behind"
+
+# --- TLS to the server, of which one is down ---
+
+is "http in, https out" "$(by_http "$sealed" / | cut -d' ' -f1-2,4)" "secure https site.test"
+logs "the server that is down" "msg=server marked down" server=127.0.0.1:1
+is "a host by default beside it" "$(curl -sk --max-time "$PATIENCE" "https://127.0.0.1:$sealed/" | cut -d' ' -f1-2)" "web http"
 
 # --- the administrator ---
 
