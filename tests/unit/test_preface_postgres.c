@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "conversation.h"
+#include "joined.h"
 
 #define SSL           "\0\0\0\10\4\322\26\57"
 #define GSSENC        "\0\0\0\10\4\322\26\60"
@@ -121,49 +122,14 @@ static void refusals_have_their_sqlstate(void **state)
 
 /* What follows TLS. */
 
-struct joined {
-	struct talk_state state;
-	max_align_t memory[PREFACE_MEMORY / sizeof(max_align_t)];
-	uint8_t heard[2][4096], said[2][8192]; /* 0: of and for the client, 1: the server */
-	size_t pending[2], said_len[2];
-	uint8_t key[PREFACE_KEY_MAX];
-	size_t key_len;
-};
-
 static enum talk join_turn(struct joined *joined, bool is_server)
 {
-	struct joined_turn turn = {.is_server = is_server,
-		.heard = span_of(joined->heard[is_server], joined->pending[is_server]),
-		.to_client = {.data = joined->said[0], .end = joined->said_len[0], .size = 8192},
-		.to_server = {.data = joined->said[1], .end = joined->said_len[1], .size = 8192}};
-	joined->state.memory = joined->memory;
-	enum talk verdict = postgres()->joined(&joined->state, &turn);
-	if (verdict == TALK_MORE)
-		assert_true(joined->state.want > turn.heard.len && turn.used == 0);
-	if (turn.key) {
-		memcpy(joined->key, turn.key, turn.key_len);
-		memset(turn.key, '#', turn.key_len);
-		joined->key_len = turn.key_len;
-	}
-	joined->said_len[0] = turn.to_client.end;
-	joined->said_len[1] = turn.to_server.end;
-	joined->pending[is_server] -= turn.used;
-	memmove(joined->heard[is_server], joined->heard[is_server] + turn.used,
-		joined->pending[is_server]);
-	return verdict;
+	return join_turn_of(postgres(), joined, is_server);
 }
 
 static enum talk join_hear(struct joined *joined, bool is_server, const void *data, size_t len)
 {
-	enum talk verdict = TALK_MORE;
-	memcpy(joined->heard[is_server] + joined->pending[is_server], data, len);
-	joined->pending[is_server] += len;
-	while (joined->pending[is_server] > 0) {
-		verdict = join_turn(joined, is_server);
-		if (verdict != TALK_SAY)
-			break;
-	}
-	return verdict;
+	return join_hear_of(postgres(), joined, is_server, data, len);
 }
 
 static void the_key_is_replaced_at_any_split(void **state)
