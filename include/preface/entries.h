@@ -5,6 +5,7 @@
 PREFACE(proxy)
 PREFACE(imap)
 PREFACE(ldap)
+PREFACE(mysql)
 PREFACE(pop3)
 PREFACE(postgres)
 PREFACE(smtp)

@@ -15,7 +15,8 @@
  *                                 Where `heard_max` bytes are there already: refused as too long.
  *   SAY        some (1)  sent     a call with the bytes that are left, if any, else when bytes come
  *   DONE       any       sent     TLS. Bytes left could be anybody's: the driver refuses them, and `say` is not
- *                                 sent. Without is_starttls they belong to what follows.
+ *                                 sent. Without is_starttls they belong to what follows, and where `front`
+ *                                 says nothing: a client that waits for no answer begins TLS with them.
  *   NOT_MINE   none      nothing  `front` before its first SAY: the next protocol of the listener gets these
  *                                 bytes; after the last one they are taken for TLS. Later, and in `back`:
  *                                 refused, "another protocol".
@@ -47,7 +48,7 @@
  *   CONNECT    any       nothing  once: a server is connected to, then as SAY
  *   SAY        some (2)  sent     a call with the bytes that are left of either side
  *   DONE       some      sent     bytes that are left and all others are relayed as they are
- *   REFUSE     any       sent     the end; state->error says why
+ *   REFUSE     any       sent     the end; state->error says why. Where nothing is for the client: see `refuse`
  *   CANCEL     all       the key  in `to_server`, as above; before CONNECT alone
  *
  *   (2) Or something is said. Before CONNECT nothing is said to the server.
@@ -84,7 +85,9 @@ enum talk {
 struct talk_state {
 	unsigned phase; /* the conversation's own: where it stands */
 	bool is_plain; /* `back`: of the driver; no TLS is requested, the greeting alone is heard */
-	size_t want;   /* TALK_MORE: more than were heard */
+	/* `joined`: of the driver; behind, TLS or a unix socket keeps what is said from others. */
+	bool is_private;
+	size_t want;       /* TALK_MORE: more than were heard */
 	const char *error; /* TALK_REFUSE: in words for the log; static, printable ASCII */
 	const char *host;  /* of the driver: the name of this end, or of the server; may be NULL */
 	/* Of the driver: where `back` appends the server's greeting, as much as fits; NULL: not wanted. */
@@ -142,6 +145,7 @@ struct preface {
 	 * to the end of TLS.
 	 */
 	bool ends_by_reset;
+	bool ends_itself; /* either side may close without the end of TLS: the protocol has one of its own */
 	bool binds_channel; /* logins may prove that client and server see one certificate */
 	const char *
 		alpn; /* the id of a client that begins with TLS and speaks the protocol in it; NULL: none */
@@ -174,8 +178,8 @@ const struct preface *preface_of_alpn(struct span id);
 /*
  * Does a client that asks for TLS by `front` get along with a server that is asked by `back`? (NULL: TLS begins
  * at once.) A greeting that is sent before TLS is not sent again within it. Passed through, both ends have the
- * same greeting, or neither has one. Where TLS is terminated, a greeting too many is taken away, and one that
- * is missing is passed on, unless it is a part of `joined`.
+ * same greeting, or neither has one, and it is not a part of `joined`. Where TLS is terminated, a greeting too many
+ * is taken away, and one that is missing is passed on, unless it is a part of `joined`.
  */
 bool preface_fits(const struct preface *front, const struct preface *back, bool is_terminated);
 

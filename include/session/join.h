@@ -27,6 +27,7 @@ struct join {
 	uint8_t greeting_room[PREFACE_SAY_MAX];
 	struct cancel_target *target; /* of a client that cancels; NULL: it is none */
 	bool is_done;                 /* what is left goes as it is */
+	bool is_answered;             /* REFUSE: the conversation has said why */
 };
 
 struct join *join_create(void); /* NULL: no memory */

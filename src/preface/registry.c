@@ -67,8 +67,10 @@ const struct preface *preface_of_alpn(struct span id)
 
 bool preface_fits(const struct preface *front, const struct preface *back, bool is_terminated)
 {
-	if (front == back || (!is_greeting(front) && !is_greeting(back)))
+	if (!is_greeting(front) && !is_greeting(back))
 		return true;
+	if (front == back)
+		return is_terminated || !front->joined;
 	if (!is_terminated)
 		return false;
 	return is_greeting(front) ? back == NULL : front == NULL && !back->joined;

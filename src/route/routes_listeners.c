@@ -37,19 +37,28 @@ static void check_greeting(struct builder *builder, const struct listener_config
 			listener->where, first->name);
 }
 
+static void check_backend(struct builder *builder, const struct backend *backend)
+{
+	const struct preface *starttls = backend->starttls;
+	const char *where = builder->setup->path, *server = backend->servers[0].text;
+	if (!starttls || !starttls->speaks_first ||
+		has_listener_for(builder->routes->config, backend))
+		return;
+	if (starttls->joined && !backend->is_behind_tls)
+		report_error(builder->report,
+			"%s: the backend of \"%s\" has \"starttls\": \"%s\", which is not for "
+			"\"mode\": \"passthrough\": its greeting is a part of the login",
+			where, server, starttls->name);
+	else
+		report_error(builder->report,
+			"%s: the backend of \"%s\" has \"starttls\": \"%s\", and no listener has it",
+			where, server, starttls->name);
+}
+
 static void check_backends(struct builder *builder)
 {
-	const struct routes *routes = builder->routes;
-	for (size_t i = 0; i < routes->backends.count; i++) {
-		const struct backend *backend = routes->backends.items[i];
-		const struct preface *starttls = backend->starttls;
-		if (starttls && starttls->speaks_first &&
-			!has_listener_for(routes->config, backend))
-			report_error(builder->report,
-				"%s: the backend of \"%s\" has \"starttls\": \"%s\", and no "
-				"listener has it",
-				builder->setup->path, backend->servers[0].text, starttls->name);
-	}
+	for (size_t i = 0; i < builder->routes->backends.count; i++)
+		check_backend(builder, builder->routes->backends.items[i]);
 }
 
 /* Plain text behind a client's TLS: a server that offers TLS there, or requires it, is taken at its word. */

@@ -21,6 +21,20 @@ static void a_greeting_in_front_needs_the_same_behind(void **state)
 	assert_false(preface_fits(&silent, &greets, false));
 }
 
+/* The greeting of the front is not the server's, and a login goes by it. */
+static void a_login_by_the_greeting_is_not_passed_through(void **state)
+{
+	static const struct preface *mysql;
+	(void)state;
+	mysql = preface_find("mysql");
+	assert_true(preface_fits(mysql, mysql, true));
+	assert_true(preface_fits(mysql, NULL, true));
+	assert_false(preface_fits(mysql, mysql, false));
+	assert_false(preface_fits(mysql, NULL, false));
+	assert_false(preface_fits(NULL, mysql, true));
+	assert_false(preface_fits(NULL, mysql, false));
+}
+
 static void without_greetings_the_ends_are_independent(void **state)
 {
 	static const struct preface one = {.name = "one"}, other = {.name = "other"};
@@ -43,6 +57,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_greeting_in_front_needs_the_same_behind),
+		cmocka_unit_test(a_login_by_the_greeting_is_not_passed_through),
 		cmocka_unit_test(without_greetings_the_ends_are_independent),
 		cmocka_unit_test(a_call_has_its_maximum),
 	};

@@ -43,9 +43,13 @@ static enum step_result out_of_memory(struct session *session)
 
 static enum step_result refuse_join(struct session *session, const char *why)
 {
+	struct join *join = session->join;
 	char text[128];
 	snprintf(text, sizeof text, "%s: %s", session->preface->title, why);
-	session_say_refusal(session, REFUSAL_PROTOCOL, why);
+	if (buf_used(&join->client.said) > 0)
+		stream_write(session->client, &join->client.said);
+	if (!join->is_answered)
+		session_say_refusal(session, REFUSAL_PROTOCOL, why);
 	return session_refuse(session, END_BAD_PREFACE, text);
 }
 
@@ -103,7 +107,9 @@ static enum talk take_turn(struct session *session, struct join_side *side)
 		.heard = span_of(side->heard.data + side->heard.start, len),
 		.to_client = join->client.said,
 		.to_server = join->server.said};
+	size_t said = buf_used(&turn.to_client);
 	enum talk verdict = session->preface->joined(&join->state, &turn);
+	join->is_answered = verdict == TALK_REFUSE && buf_used(&turn.to_client) > said;
 	if (turn.key)
 		replace_key(session, &turn);
 	side->heard.start += turn.used;
@@ -295,12 +301,21 @@ static bool greet_client(struct join *join)
 	return true;
 }
 
+/* A unix socket counts: MySQL takes it for secure, too. */
+static bool is_upstream_private(const struct session *session)
+{
+	const struct address *address = &session->forwarding->connector.address;
+	return session->route->backend->servers[session->server].tls ||
+		(address->len > 0 && address->any.sa_family == AF_UNIX);
+}
+
 static bool begin_join(struct session *session)
 {
 	stream_set_driver(session->upstream, on_upstream_ready, session);
 	session_set_deadline(session, routes_config(session->routes)->proxy.idle_timeout_ms,
 		END_IDLE, "idle timeout");
 	session->join->is_done = !has_conversation(session);
+	session->join->state.is_private = is_upstream_private(session);
 	return greet_client(session->join);
 }
 

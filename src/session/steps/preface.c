@@ -139,7 +139,8 @@ static enum step_result take_turn(struct session *session, struct span heard)
 	case TALK_DONE:
 		break;
 	}
-	if (verdict == TALK_DONE && preface->is_starttls && used < heard.len) {
+	bool is_answered = verdict == TALK_DONE && preface->is_starttls && buf_used(&words) > 0;
+	if (is_answered && used < heard.len) {
 		words.end = 0;
 		return refuse_client(session, "bytes behind the request for TLS", &words);
 	}

@@ -22,15 +22,20 @@ static void end_relay(struct session *session, enum end_reason reason, const cha
 		session_end(session, reason, words);
 }
 
-/* The client has ended, its server has all of that, and closes without reading the end of TLS. */
-static bool is_end_by_reset(const struct session *session, bool is_client)
+/*
+ * The protocol ends like that: or the client has ended, its server has all of that, and closes without reading
+ * the end of TLS.
+ */
+static bool is_end_of_protocol(const struct session *session, bool is_client)
 {
 	const struct preface *preface = session->preface;
-	if (is_client || session->relay->is_unwatched || session->relay->up.state != PUMP_ENDED)
-		return false;
 	if (!preface)
 		preface = session->route->backend->starttls;
-	return preface && preface->ends_by_reset;
+	if (!preface || session->relay->is_unwatched)
+		return false;
+	if (preface->ends_itself)
+		return true;
+	return preface->ends_by_reset && !is_client && session->relay->up.state == PUMP_ENDED;
 }
 
 static enum end_reason broke_reason(const struct session *session, bool is_client)
@@ -51,7 +56,7 @@ static void on_relay_ended(void *owner, struct stream *broken)
 	}
 	snprintf(words, sizeof words, "%s: %s", is_client ? "client" : "upstream",
 		broken->error ? broken->error : "failed");
-	if (is_end_by_reset(session, is_client))
+	if (is_end_of_protocol(session, is_client))
 		end_relay(session, END_DONE, "done");
 	else
 		end_relay(session, broke_reason(session, is_client), words);
