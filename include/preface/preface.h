@@ -89,7 +89,8 @@ struct talk_state {
 	bool is_private;
 	size_t want;       /* TALK_MORE: more than were heard */
 	const char *error; /* TALK_REFUSE: in words for the log; static, printable ASCII */
-	const char *host;  /* of the driver: the name of this end, or of the server; may be NULL */
+	/* Of the driver, may be NULL: the name of this end, or the name that a server is wanted for. */
+	const char *host;
 	/* Of the driver: where `back` appends the server's greeting, as much as fits; NULL: not wanted. */
 	struct buf *greeting;
 	/*

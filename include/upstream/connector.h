@@ -29,6 +29,8 @@ struct connector_setup {
 	const struct preface *starttls; /* NULL: none */
 	/* The protocol whose server greets, within TLS if there is any, and is not to; NULL: none. */
 	const struct preface *greeter;
+	const char
+		*host; /* of the conversation: whom the client wants; lent; NULL: as `tls` has it */
 	struct buf *greeting;  /* of preface/preface.h, for the conversation; may be NULL */
 	void *memory;          /* the same */
 	struct tls_peer *tls;  /* NULL: none; lent */

@@ -270,6 +270,13 @@ static enum connect_state preface_read(struct connector *connector)
 	return talk_on(connector);
 }
 
+static const char *talk_host(const struct connector_setup *setup)
+{
+	if (setup->host || !setup->tls)
+		return setup->host;
+	return tls_peer_name(setup->tls);
+}
+
 static enum connect_state begin_talk(struct connector *connector, enum connect_phase phase)
 {
 	const struct connector_setup *setup = &connector->setup;
@@ -282,7 +289,7 @@ static enum connect_state begin_talk(struct connector *connector, enum connect_p
 		setup->greeting->start = setup->greeting->end = 0;
 	connector->talk->size = size;
 	connector->talk->state = (struct talk_state){.is_plain = phase == PHASE_GREETING,
-		.host = setup->tls ? tls_peer_name(setup->tls) : NULL,
+		.host = talk_host(setup),
 		.greeting = setup->greeting,
 		.memory = setup->memory};
 	return talk_on(connector);

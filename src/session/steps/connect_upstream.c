@@ -193,6 +193,13 @@ static const struct preface *greeter_of(const struct session *session)
 	return is_greeted && !session->route->backend->starttls ? preface : NULL;
 }
 
+/* The name that the client sent. */
+static const char *name_sent(const struct session *session)
+{
+	const struct hello_facts *hello = session->hello;
+	return hello && hello->sni[0] ? hello->sni : NULL;
+}
+
 /* Where TLS is the client's, who cancels has none: the request goes in the clear, as it came. */
 static void set_conversation(struct session *session, struct connector_setup *setup)
 {
@@ -215,6 +222,7 @@ static enum connect_state start_connect(struct session *session, const struct en
 		.write_header =
 			backend->proxy_protocol == PROXY_OUT_NONE ? NULL : write_proxy_header,
 		.starttls = backend->starttls,
+		.host = name_sent(session),
 		.tls = server_of(session)->tls,
 		.alpn = span_of(forwarding->alpn, forwarding->alpn_len),
 		.dial_ms = config->proxy.dial_timeout_ms,
