@@ -88,11 +88,10 @@ static unsigned take_code(struct span line, bool *is_last)
 static enum talk take_reply(
 	struct talk_state *state, struct span heard, struct reply *reply, size_t *used)
 {
-	struct span line;
+	struct span line, rest = heard;
 	bool is_last = false;
 	size_t whole = 0;
 	while (!is_last) {
-		struct span rest = span_of(heard.data + whole, heard.len - whole);
 		size_t len = 0;
 		enum talk talk = preface_take_line(state, rest, LINE_MAX, &line, &len);
 		state->want = heard.len + 1;
@@ -105,6 +104,7 @@ static enum talk take_reply(
 		reply->has_starttls |= line.len > 4 &&
 			preface_is_word(span_of(line.data + 4, line.len - 4), "STARTTLS");
 		whole += len;
+		span_take(&rest, len, &line);
 	}
 	reply->lines = span_of(heard.data, whole);
 	*used = whole;
