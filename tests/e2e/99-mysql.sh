@@ -281,7 +281,7 @@ is "the next server is tried: one declines, one stops after two bytes" "$(sql "$
 sql "$to_full" native 'select sleep(60)' >"$TMP/sleeper" &
 sleeper=$!
 identity "$sleeper" >>"$TMP/.processes"
-sleeping=$(echo "select id from information_schema.processlist where info like 'select sleep%'")
+sleeping="select id from information_schema.processlist where info like 'select sleep%'"
 sleeps() {
 	[[ -n $(at_server plain "$sleeping") ]]
 }
