@@ -84,6 +84,8 @@ size_t preface_heard_max(const struct preface *preface)
 void preface_say(struct buf *say, const void *data, size_t len)
 {
 	size_t taken = len < buf_room(say) ? len : buf_room(say);
+	if (taken == 0) /* there may be no memory behind it */
+		return;
 	memcpy(say->data + say->end, data, taken);
 	say->end += taken;
 }
