@@ -8,20 +8,23 @@
 
 # ldapsearch sends a server name only if it is not "localhost"; these are names of this test alone.
 cat >"$TMP/hosts" <<-HOSTS
-	127.0.0.1 plain.test secure.test through.test strict.test declined.test pool.test no.test
+	127.0.0.1 local.test proxied.test tls.test plain.test secure.test through.test strict.test declined.test pool.test no.test
 HOSTS
 
 pki_ca root
 pki_ca inner
-pki_cert root site '*.test' plain.test secure.test strict.test declined.test pool.test
+pki_cert root site '*.test' proxied.test tls.test plain.test secure.test strict.test declined.test pool.test
 pki_cert inner slapd slapd.test through.test
 pki_cert root alice --cn alice --eku client
 pki_cert root mallory --cn mallory --eku client
 
-# start_slapd NAME [CERT]: sets NAME to its address and NAME_pid. Its entry dc=test says o: NAME.
+# start_slapd NAME [CERT]: sets NAME to its address and NAME_pid, urls, proxied (the address for PROXY headers) and
+# wrapped (for TLS from the first byte). Its entry dc=test says o: NAME.
 start_slapd() {
-	local port dir=$TMP/$1.d
+	local port proxied_port tls_port dir=$TMP/$1.d
 	free_port port
+	free_port proxied_port
+	free_port tls_port
 	mkdir -p "$dir/data"
 	cat >"$dir/slapd.conf" <<-CONFIG
 		include /etc/ldap/schema/core.schema
@@ -43,10 +46,13 @@ start_slapd() {
 		dc: test
 		o: $1
 	LDIF
-	spawn "$1" slapd -d stats -f "$dir/slapd.conf" -h "ldap://127.0.0.1:$port"
+	urls="ldap://127.0.0.1:$port pldap://127.0.0.1:$proxied_port"
+	[[ -z ${2:-} ]] || urls+=" ldaps://127.0.0.1:$tls_port"
+	spawn "$1" slapd -d stats -f "$dir/slapd.conf" -h "$urls"
 	wait_for "$PATIENCE" is_listening "127.0.0.1:$port" ||
 		bail_out "slapd $1 did not start" "$(tail -n 20 "$TMP/$1.err")"
 	printf -v "$1" %s "127.0.0.1:$port"
+	proxied=127.0.0.1:$proxied_port wrapped=127.0.0.1:$tls_port
 }
 
 # search URI OPTION...: the value of o, or what ldapsearch says is wrong
@@ -73,14 +79,19 @@ like "slapd without TLS declines StartTLS" "$(search "ldap://plain.test:${bare##
 
 free_port front
 free_port direct
+free_port accepting
+free_port local_port
+free_port gateway_port
 claim_metrics
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
-inner='"starttls": "ldap", "tls": {"ca": "pki/inner.crt", "server_name": "slapd.test"}'
+tls='"tls": {"ca": "pki/inner.crt", "server_name": "slapd.test"}'
+inner="\"starttls\": \"ldap\", $tls"
 check='"health_check": {"type": "tls", "interval": "100ms", "rise": 1, "fall": 1}'
 write_config() { # [HOSTS]: more of them
 	cat >"$TMP/next" <<-CONFIG
 		{
-			"listen": [{"address": "127.0.0.1:$front", "starttls": "ldap"}, "127.0.0.1:$direct"],
+			"listen": [{"address": "127.0.0.1:$front", "starttls": "ldap"}, "127.0.0.1:$direct",
+				{"address": "127.0.0.1:$accepting", "starttls": "ldap", "accept_proxy": ["127.0.0.0/8"]}],
 			"hosts": { ${1:-}
 				"plain.test": {$site, "backend": "$bare"},
 				"secure.test": {$site, "backend": {"servers": ["$guarded"], $inner}},
@@ -88,9 +99,16 @@ write_config() { # [HOSTS]: more of them
 					"acl": {"allow_cn": ["alice"]},
 					"backend": {"servers": ["$guarded"], $inner}},
 				"declined.test": {$site, "backend": {"servers": ["$bare"], $inner}},
+				"proxied.test": {$site, "backend": {"servers": ["$proxied"], "proxy_protocol": "v2", $inner}},
+				"tls.test": {$site, "backend": {"servers": ["$wrapped"], $tls}},
 				"through.test": {"mode": "passthrough",
 					"backend": {"servers": ["$guarded"], "starttls": "ldap"}}
 			},
+			"forwards": [
+				{"listen": "127.0.0.1:$local_port", "ca": "pki/inner.crt", "server_name": "slapd.test",
+					"target": {"servers": ["$guarded"], "starttls": "ldap"}},
+				{"listen": "127.0.0.1:$gateway_port", "ca": "pki/root.crt", "server_name": "tls.test",
+					"target": {"servers": ["127.0.0.1:$front"], "starttls": "ldap"}}],
 			"proxy": {"hello_timeout": "2s"},
 			$METRICS
 		}
@@ -116,6 +134,11 @@ like "the certificate is slapd's own: our CA is not its issuer" \
 	"$(search "$(uri through.test)" -ZZ)" 'ldap_start_tls: Connect error'
 is "TLS from the first byte in front, StartTLS behind" \
 	"$(search "ldaps://secure.test:$direct")" guarded
+is "StartTLS in front, TLS from the first byte behind" "$(search "$(uri tls.test)" -ZZ)" guarded
+is "a PROXY header behind" "$(search "$(uri proxied.test)" -ZZ)" guarded
+logs "the log: to where" msg=connection sni=proxied.test "upstream=$proxied" reason=done
+is "a forward" "$(search "ldap://local.test:$local_port")" guarded
+is "a forward to a gateway" "$(search "ldap://local.test:$gateway_port")" guarded
 is "a simple bind under TLS" \
 	"$(search "$(uri secure.test)" -ZZ -D cn=admin,dc=test -w secret)" guarded
 like "the server judges the password" \
@@ -134,6 +157,9 @@ ok "the metrics count it" wait_for "$PATIENCE" is_counted 'gatehouse_prefaces_to
 
 oid=312e332e362e312e342e312e313436362e3230303337 # 1.3.6.1.4.1.1466.20037
 start_tls="301d 020101 7718 8016 $oid"
+like "a PROXY header in front" "$(PORT=$accepting send_hex \
+	"$(printf 'PROXY TCP4 192.0.2.7 192.0.2.2 77 389\r\n' | od -An -v -tx1 | tr -d ' \n')$start_tls" --half-close)" 'received 30'
+logs "the log: from where" msg=connection client=192.0.2.7:77 preface=ldap
 bind='300c 020101 6007 020103 0400 8000'
 
 # An ExtendedResponse of the same message ID, resultCode success (0).
@@ -185,7 +211,7 @@ logs "a health check with StartTLS: the one that declines is down" "msg=server m
 logs_not "and the other is not" "msg=server marked down" "server=$guarded"
 stop "$guarded_pid"
 logs "until it is" "msg=server marked down" "server=$guarded"
-spawn guarded slapd -d stats -f "$TMP/guarded.d/slapd.conf" -h "ldap://$guarded"
+spawn guarded slapd -d stats -f "$TMP/guarded.d/slapd.conf" -h "$urls"
 logs "and it comes back" "msg=server marked up" "server=$guarded"
 is "and serves" "$(search "$(uri pool.test)" -ZZ)" guarded
 ok "stops" stop_gatehouse

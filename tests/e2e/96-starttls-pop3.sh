@@ -8,12 +8,12 @@
 
 pki_ca root
 pki_ca inner
-pki_cert root site '*.test' secure.test strict.test declined.test busy.test pool.test tls.test
+pki_cert root site '*.test' secure.test strict.test declined.test busy.test pool.test tls.test proxied.test
 pki_cert inner dovecot dovecot.test through.test
 pki_cert root alice --cn alice --eku client
 pki_cert root mallory --cn mallory --eku client
 
-# write_dovecot_config NAME PORT [CERT]: a mailbox whose message has NAME for its text.
+# write_dovecot_config NAME PORT CERT PROXY-PORT: a mailbox whose message has NAME for its text.
 write_dovecot_config() {
 	local dir=$TMP/$1.d owner group tls="ssl = no" users=''
 	owner=$(id -un)
@@ -43,6 +43,7 @@ write_dovecot_config() {
 		log_path = /dev/stderr
 		auth_verbose = yes
 		disable_plaintext_auth = no
+		haproxy_trusted_networks = 127.0.0.0/8
 		login_greeting = dovecot $1
 		mail_location = maildir:~/Maildir
 		$tls
@@ -63,6 +64,10 @@ write_dovecot_config() {
 			inet_listener pop3s {
 				port = 0
 			}
+			inet_listener proxied {
+				port = $4
+				haproxy = yes
+			}
 		}
 	CONFIG
 }
@@ -73,12 +78,14 @@ run_dovecot() { # NAME ADDRESS
 		bail_out "dovecot $1 did not start" "$(tail -n 20 "$TMP/$1.err")"
 }
 
-start_dovecot() { # NAME [CERT]: sets NAME to its address and NAME_pid
-	local port
+start_dovecot() { # NAME [CERT]: sets NAME to its address, proxied, and NAME_pid
+	local port proxied_port
 	free_port port
-	write_dovecot_config "$1" "$port" "${2:-}"
+	free_port proxied_port
+	write_dovecot_config "$1" "$port" "${2:-}" "$proxied_port"
 	run_dovecot "$1" "127.0.0.1:$port"
 	printf -v "$1" %s "127.0.0.1:$port"
+	proxied=127.0.0.1:$proxied_port
 }
 
 # fetch HOST PORT [OPTION of curl...]: the text of the message, or what curl says is wrong
@@ -114,7 +121,9 @@ is "dovecot with TLS answers" "$(CA=inner fetch through.test "${guarded##*:}" --
 
 free_port front
 free_port direct
-free_port proxied
+free_port accepting
+free_port local_port
+free_port gateway_port
 claim_metrics
 site='"mode": "terminate", "cert": "pki/site.crt", "key": "pki/site.key"'
 tls='"tls": {"ca": "pki/inner.crt", "server_name": "dovecot.test"}'
@@ -124,7 +133,7 @@ write_config() { # [HOSTS]: more of them
 	cat >"$TMP/next" <<-CONFIG
 		{
 			"listen": [{"address": "127.0.0.1:$front", "starttls": "pop3"}, "127.0.0.1:$direct",
-				{"address": "127.0.0.1:$proxied", "starttls": "pop3", "accept_proxy": ["127.0.0.0/8"]}],
+				{"address": "127.0.0.1:$accepting", "starttls": "pop3", "accept_proxy": ["127.0.0.0/8"]}],
 			"hosts": { ${1:-}
 				"secure.test": {$site, "backend": {"servers": ["$guarded"], $inner}},
 				"strict.test": {$site, "client_auth": "required", "ca": "pki/root.crt",
@@ -134,8 +143,14 @@ write_config() { # [HOSTS]: more of them
 				"busy.test": {$site, "backend": {"servers": ["$busy"], $inner}},
 				"through.test": {"mode": "passthrough",
 					"backend": {"servers": ["$guarded"], "starttls": "pop3"}},
+				"proxied.test": {$site, "backend": {"servers": ["$proxied"], "proxy_protocol": "v2", $inner}},
 				"tls.test": {$site, "backend": "$bare"}
 			},
+			"forwards": [
+				{"listen": "127.0.0.1:$local_port", "ca": "pki/inner.crt", "server_name": "dovecot.test",
+					"target": {"servers": ["$guarded"], "starttls": "pop3"}},
+				{"listen": "127.0.0.1:$gateway_port", "ca": "pki/root.crt", "server_name": "tls.test",
+					"target": {"servers": ["127.0.0.1:$front"], "starttls": "pop3"}}],
 			"proxy": {"hello_timeout": "2s"},
 			$METRICS
 		}
@@ -191,10 +206,10 @@ like "CAPA has STLS, NOOP is answered, STLS is granted" "$(send_text 'CAPA\r\nno
 like "in single bytes, too" "$(send_text 'CAPA\r\nnoop\r\nSTLS\r\n' --every 1 --half-close)" \
 	$'^\\+OK [^\n]*\n'"$capa"$'\\+OK\n\\+OK [^\n]*TLS[^\n]*\nended'
 like "the greeting comes behind a PROXY header" \
-	"$(PORT=$proxied send_text 'PROXY TCP4 192.0.2.1 192.0.2.2 1 110\r\nNOOP\r\nSTLS\r\n' --half-close)" \
+	"$(PORT=$accepting send_text 'PROXY TCP4 192.0.2.1 192.0.2.2 1 110\r\nNOOP\r\nSTLS\r\n' --half-close)" \
 	$'^\\+OK [^\n]*\n\\+OK\n\\+OK [^\n]*TLS[^\n]*\nended'
 logs "the log: from where" msg=connection client=192.0.2.1:1 preface=pop3
-like "and not before" "$(PORT=$proxied send_text '')" '^ended'
+like "and not before" "$(PORT=$accepting send_text '')" '^ended'
 greeting=$'^\\+OK [^\n]*\n'
 bye=$'\\+OK [^\n]*\nended (fin|reset)$'
 ends_as "a client may leave without TLS" "done" "$greeting$bye" send_text 'QUIT\r\n'
@@ -233,6 +248,12 @@ unlike "passed through, nothing can be taken away: TLS from the first byte to ST
 	"$(CA=inner SCHEME=pop3s fetch through.test "$direct")" '^guarded$'
 logs "the log: it does not fit" msg=connection sni=through.test reason=no_protocol
 is "TLS from the first byte to that backend" "$(SCHEME=pop3s fetch tls.test "$direct")" bare
+
+is "a PROXY header behind" "$(fetch proxied.test "$front" --ssl-reqd)" guarded
+logs "the log: to where" msg=connection sni=proxied.test "upstream=$proxied" step=relay
+is "a forward: its clients are greeted by the server" "$(fetch bare.test "$local_port")" guarded
+like "with its greeting" "$(PORT=$local_port send_text 'QUIT\r\n')" $'^\\+OK dovecot guarded[^\n]*\n\\+OK'
+is "a forward to a gateway" "$(fetch bare.test "$gateway_port")" bare
 
 findings() { # LISTEN BACKEND [FORWARDS]
 	echo "{\"listen\": $1, \"hosts\": {\"a.test\": {\"mode\": \"passthrough\", \"backend\": $2}}${3:+,
