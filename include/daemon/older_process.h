@@ -27,9 +27,9 @@ void older_process_end(struct older_process *older);
 
 /*
  * The other side: starts a session of this process, which drains, with a connection that the new one has returned.
- * Takes the descriptor. `routes`: what it begins with.
+ * Takes the descriptor.
  */
 void older_process_serve(const struct workers *workers, const struct listening *listening, int fd,
-	const char *listener);
+	const struct returned_from *from);
 
 #endif

@@ -27,7 +27,8 @@ struct limits {
 	 * Returns a connection of that listener to the process before this one, which drains
 	 * (daemon/older_process). Takes the descriptor; false: no memory. Only if has_older_process.
 	 */
-	bool (*return_connection)(void *older_process, int fd, const char *listener);
+	bool (*return_connection)(
+		void *older_process, int fd, const char *listener, const struct sockaddr *source);
 	void *older_process;
 	atomic_bool has_older_process;
 	bool is_sandboxed;   /* then each worker gives up more (sandbox/sandbox.h) */

@@ -10,6 +10,7 @@
 #define GATEHOUSE_UPGRADE_HANDOVER_H
 
 #include "net/steady_io.h"
+#include "upgrade/returned.h"
 
 #include <stdbool.h>
 
@@ -46,6 +47,6 @@ void handover_ready(
 	struct handover *handover, struct ev_loop *loop, const struct handover_events *events);
 
 /* To the old process, which drains (upgrade/returned.h); what it does not take is lost. */
-void handover_return(const struct handover *handover, int fd, const char *listener);
+void handover_return(const struct handover *handover, int fd, const struct returned_from *from);
 
 #endif

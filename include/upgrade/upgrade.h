@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "net/listener.h"
 #include "upgrade/launcher.h"
+#include "upgrade/returned.h"
 
 #include <ev.h>
 
@@ -37,7 +38,7 @@ struct upgrade_setup {
 	/* Process `pid` serves. It takes over for good when this returns. */
 	void (*on_succeeded)(void *owner, pid_t pid);
 	/* While this process drains: the new one returns a connection, whose descriptor is the owner's. */
-	void (*on_returned)(void *owner, int fd, const char *listener);
+	void (*on_returned)(void *owner, int fd, const struct returned_from *from);
 	/* Everything is as before. The log has the line already. */
 	void (*on_failed)(void *owner, const char *error);
 	void *owner;

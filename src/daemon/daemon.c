@@ -252,10 +252,10 @@ static void on_upgraded(void *owner, pid_t pid)
 		request_reload(daemon);
 }
 
-static void on_returned(void *owner, int fd, const char *listener)
+static void on_returned(void *owner, int fd, const struct returned_from *from)
 {
 	struct daemon *daemon = owner;
-	older_process_serve(daemon->workers, daemon->listening, fd, listener);
+	older_process_serve(daemon->workers, daemon->listening, fd, from);
 }
 
 static void on_upgrade_failed(void *owner, const char *error)

@@ -2,29 +2,40 @@
 
 #include "session/engine.h"
 #include "session/steps/steps.h"
-#include "upgrade/returned.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* On its way, from a worker to the main thread. */
 struct returned_connection {
 	struct returned_connection *next;
 	int fd;
-	char listener[RETURNED_LISTENER_MAX];
+	struct returned_from from;
 };
 
+static void set_from(
+	struct returned_from *from, const char *listener, const struct sockaddr *source)
+{
+	strncpy(from->listener, listener, sizeof from->listener - 1);
+	if (source->sa_family == AF_INET)
+		memcpy(&from->source.v4, source, sizeof from->source.v4);
+	else if (source->sa_family == AF_INET6)
+		memcpy(&from->source.v6, source, sizeof from->source.v6);
+	else
+		from->source.any.sa_family = AF_UNIX;
+}
+
 /* On a worker's thread. */
-static bool return_connection(void *owner, int fd, const char *listener)
+static bool return_connection(
+	void *owner, int fd, const char *listener, const struct sockaddr *source)
 {
 	struct older_process *older = owner;
 	struct returned_connection *connection = calloc(1, sizeof *connection);
 	if (!connection)
 		return false;
 	connection->fd = fd;
-	strncpy(connection->listener, listener, sizeof connection->listener - 1);
+	set_from(&connection->from, listener, source);
 	connection->next = atomic_load(&older->newest);
 	while (!atomic_compare_exchange_weak(&older->newest, &connection->next, connection))
 		;
@@ -38,7 +49,7 @@ static void send_returned(void *owner)
 	struct returned_connection *next, *connection = atomic_exchange(&older->newest, NULL);
 	for (; connection; connection = next) {
 		next = connection->next;
-		handover_return(older->handover, connection->fd, connection->listener);
+		handover_return(older->handover, connection->fd, &connection->from);
 		close(connection->fd);
 		free(connection);
 	}
@@ -78,19 +89,14 @@ struct served {
 	struct task task; /* first */
 	int fd;
 	struct listener *listener;
+	struct returned_from from;
 };
 
 static bool serve(struct task *task, struct service *service)
 {
 	struct served *served = (struct served *)task;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in6 v6;
-	} source = {.any.sa_family = AF_UNSPEC};
-	socklen_t len = sizeof source;
-	getpeername(served->fd, &source.any, &len);
 	struct session_start start = {
-		.fd = served->fd, .source = &source.any, .listener = served->listener};
+		.fd = served->fd, .source = &served->from.source.any, .listener = served->listener};
 	start.listener_config =
 		routes_listener(service->routes, served->listener->text, &start.forward);
 	start.steps = steps_for(start.listener_config, start.forward, false);
@@ -115,17 +121,19 @@ static struct worker *any_worker(const struct workers *workers)
 	return NULL;
 }
 
-void older_process_serve(
-	const struct workers *workers, const struct listening *listening, int fd, const char *text)
+void older_process_serve(const struct workers *workers, const struct listening *listening, int fd,
+	const struct returned_from *from)
 {
 	struct worker *worker = any_worker(workers);
-	struct listener *listener = listening_find(listening, text);
+	struct listener *listener = listening_find(listening, from->listener);
 	struct served *served = worker && listener ? calloc(1, sizeof *served) : NULL;
 	if (!served) {
 		close(fd);
 		return;
 	}
-	*served = (struct served){
-		.task = {.run = serve, .done = serve_done}, .fd = fd, .listener = listener};
+	*served = (struct served){.task = {.run = serve, .done = serve_done},
+		.fd = fd,
+		.listener = listener,
+		.from = *from};
 	worker_add_task(worker, &served->task);
 }

@@ -1,7 +1,5 @@
 #include "upgrade/handover.h"
 
-#include "upgrade/returned.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -89,8 +87,8 @@ void handover_ready(
 	steady_io_start(&handover->io, handover->fd);
 }
 
-void handover_return(const struct handover *handover, int fd, const char *listener)
+void handover_return(const struct handover *handover, int fd, const struct returned_from *from)
 {
 	if (handover->fd >= 0 && handover->is_released)
-		returned_send(handover->fd, fd, listener);
+		returned_send(handover->fd, fd, from);
 }

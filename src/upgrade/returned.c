@@ -1,7 +1,6 @@
 #include "upgrade/returned.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,21 +11,19 @@ union control {
 	char room[CMSG_SPACE(sizeof(int))];
 };
 
-bool returned_send(int channel, int fd, const char *listener)
+bool returned_send(int channel, int fd, const struct returned_from *from)
 {
-	char text[RETURNED_LISTENER_MAX] = "";
 	union control control = {0};
-	struct iovec data = {.iov_base = text, .iov_len = sizeof text};
+	struct iovec data = {.iov_base = (void *)from, .iov_len = sizeof *from};
 	struct msghdr message = {.msg_iov = &data,
 		.msg_iovlen = 1,
 		.msg_control = control.room,
 		.msg_controllen = sizeof control.room};
-	snprintf(text, sizeof text, "%s", listener);
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	*header = (struct cmsghdr){
 		.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(header), &fd, sizeof fd);
-	return sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof text;
+	return sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *from;
 }
 
 static int take_descriptor(struct msghdr *message)
@@ -40,10 +37,10 @@ static int take_descriptor(struct msghdr *message)
 	return fd;
 }
 
-enum returned returned_receive(int channel, int *fd, char listener[RETURNED_LISTENER_MAX])
+enum returned returned_receive(int channel, int *fd, struct returned_from *from)
 {
 	union control control;
-	struct iovec data = {.iov_base = listener, .iov_len = RETURNED_LISTENER_MAX};
+	struct iovec data = {.iov_base = from, .iov_len = sizeof *from};
 	struct msghdr message = {.msg_iov = &data,
 		.msg_iovlen = 1,
 		.msg_control = control.room,
@@ -54,8 +51,8 @@ enum returned returned_receive(int channel, int *fd, char listener[RETURNED_LIST
 	if (len <= 0)
 		return RETURNED_END;
 	*fd = take_descriptor(&message);
-	listener[RETURNED_LISTENER_MAX - 1] = '\0';
-	if (len == RETURNED_LISTENER_MAX && *fd >= 0)
+	from->listener[RETURNED_LISTENER_MAX - 1] = '\0';
+	if (len == (ssize_t)sizeof *from && *fd >= 0)
 		return RETURNED_ONE;
 	if (*fd >= 0) /* a message in parts: the next one cannot be told from its rest */
 		close(*fd);

@@ -4,7 +4,6 @@
 #include "net/inherited.h"
 #include "net/steady_io.h"
 #include "upgrade/handover.h"
-#include "upgrade/returned.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -131,11 +130,11 @@ static void close_returned(struct upgrade *upgrade)
 static void on_returned(void *owner)
 {
 	struct upgrade *upgrade = owner;
-	char listener[RETURNED_LISTENER_MAX];
+	struct returned_from from;
 	int fd;
-	switch (returned_receive(upgrade->on_returned.io.fd, &fd, listener)) {
+	switch (returned_receive(upgrade->on_returned.io.fd, &fd, &from)) {
 	case RETURNED_ONE:
-		upgrade->setup.on_returned(upgrade->setup.owner, fd, listener);
+		upgrade->setup.on_returned(upgrade->setup.owner, fd, &from);
 		return;
 	case RETURNED_NONE:
 		return;

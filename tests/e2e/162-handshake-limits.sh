@@ -14,6 +14,7 @@ claim_metrics
 cd "$TMP" || bail_out "no $TMP"
 hello --sni a.test >hello.bytes
 spawn much perl -MIO::Socket::INET -e '
+	$SIG{PIPE} = "IGNORE";
 	my $listener = IO::Socket::INET->new(LocalAddr => "127.0.0.1:$ARGV[0]", Listen => 9, ReuseAddr => 1) or die;
 	while (my $client = $listener->accept) { 1 while print $client "x" x 65536 }' "$much_port"
 wait_for "$PATIENCE" is_listening "127.0.0.1:$much_port" || bail_out "no server"

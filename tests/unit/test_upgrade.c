@@ -2,7 +2,6 @@
  * Upgrades: the old process's side against a launcher that the test plays, and then with the real
  * launcher, which runs this program again: with HANDOVER_VARIABLE it is the new process.
  */
-#include "upgrade/returned.h"
 #include "upgrade/upgrade.h"
 
 #include "net/inherited.h"
@@ -65,10 +64,10 @@ static void on_failed(void *owner, const char *error)
 	ev_break(fixture->loop, EVBREAK_ALL);
 }
 
-static void on_returned(void *owner, int fd, const char *listener)
+static void on_returned(void *owner, int fd, const struct returned_from *from)
 {
 	struct fixture *fixture = owner;
-	snprintf(fixture->returned, sizeof fixture->returned, "%s", listener);
+	snprintf(fixture->returned, sizeof fixture->returned, "%s", from->listener);
 	close(fd);
 }
 
@@ -176,7 +175,8 @@ static void assert_succeeded(struct fixture *fixture)
 	assert_string_equal(token, HANDOVER_TOKEN);
 	/* The channel stays, for what is returned. */
 	assert_int_equal(recv(fixture->channel, token, 1, MSG_DONTWAIT), -1);
-	assert_true(returned_send(fixture->channel, STDIN_FILENO, ":5432"));
+	const struct returned_from from = {.listener = ":5432"};
+	assert_true(returned_send(fixture->channel, STDIN_FILENO, &from));
 	ev_run(fixture->loop, EVRUN_ONCE);
 	assert_string_equal(fixture->returned, ":5432");
 }
@@ -452,30 +452,35 @@ static bool is_abandoned_after(const char *text)
 /* What the new process returns while the old one drains: a descriptor, and where it came in. */
 static void connections_are_returned(void **state)
 {
-	char listener[RETURNED_LISTENER_MAX], byte = 'x';
+	const struct returned_from one = {
+		.listener = "127.0.0.1:5432", .source.any.sa_family = AF_INET6};
+	const struct returned_from other = {.listener = ":5433"};
+	struct returned_from from;
+	char byte = 'x';
 	int channel[2], connection[2], fd = -1;
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, channel), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, connection), 0);
-	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_NONE);
-	assert_true(returned_send(channel[1], connection[1], "127.0.0.1:5432"));
-	assert_true(returned_send(channel[1], connection[0], ":5433"));
+	assert_int_equal(returned_receive(channel[0], &fd, &from), RETURNED_NONE);
+	assert_true(returned_send(channel[1], connection[1], &one));
+	assert_true(returned_send(channel[1], connection[0], &other));
 	close(connection[1]);
-	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_ONE);
-	assert_string_equal(listener, "127.0.0.1:5432");
+	assert_int_equal(returned_receive(channel[0], &fd, &from), RETURNED_ONE);
+	assert_string_equal(from.listener, "127.0.0.1:5432");
+	assert_int_equal(from.source.any.sa_family, AF_INET6);
 	assert_int_equal(write(fd, &byte, 1), 1);
 	byte = 0;
 	assert_int_equal(read(connection[0], &byte, 1), 1);
 	assert_int_equal(byte, 'x');
 	close(fd);
-	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_ONE);
-	assert_string_equal(listener, ":5433");
+	assert_int_equal(returned_receive(channel[0], &fd, &from), RETURNED_ONE);
+	assert_string_equal(from.listener, ":5433");
 	close(fd);
 	close(connection[0]);
 	assert_int_equal(write(channel[1], "short", 5), 5); /* no such message */
-	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_END);
+	assert_int_equal(returned_receive(channel[0], &fd, &from), RETURNED_END);
 	close(channel[1]);
-	assert_int_equal(returned_receive(channel[0], &fd, listener), RETURNED_END);
+	assert_int_equal(returned_receive(channel[0], &fd, &from), RETURNED_END);
 	close(channel[0]);
 }
 

@@ -105,8 +105,10 @@ static bool target_equal(const struct backend_config *one, const struct backend_
 	return one->balance == other->balance && one->proxy_protocol == other->proxy_protocol &&
 		one->starttls == other->starttls &&
 		text_equal(tls->server_name, other_tls->server_name) &&
-		strings_equal(&tls->ca, &other_tls->ca) && text_equal(tls->cert, other_tls->cert) &&
-		text_equal(tls->key, other_tls->key) &&
+		strings_equal(&tls->ca, &other_tls->ca) &&
+		strings_equal(&tls->crl, &other_tls->crl) &&
+		tls->refuse_expired_crl == other_tls->refuse_expired_crl &&
+		text_equal(tls->cert, other_tls->cert) && text_equal(tls->key, other_tls->key) &&
 		tls->min_version == other_tls->min_version && one->health == other->health &&
 		one->health_interval_ms == other->health_interval_ms &&
 		one->health_timeout_ms == other->health_timeout_ms &&

@@ -114,7 +114,8 @@ static bool return_connection(struct session *session)
 	int fd = fcntl(stream_raw_in(session->client), F_DUPFD_CLOEXEC, 0);
 	if (fd < 0)
 		return false;
-	if (limits->return_connection(limits->older_process, fd, session->listener->text))
+	if (limits->return_connection(
+		    limits->older_process, fd, session->listener->text, &session->source.any))
 		return true;
 	close(fd);
 	return false;
