@@ -39,6 +39,7 @@ export PORTS="{\"front\": $front, \"pop3\": $pop3, \"admin\": $admin, \"forward\
 
 # gatehouse asks a name server of its own, if that can be.
 export WRAP=''
+named=localhost
 if [[ $(id -u) == 0 ]] && unshare -m true 2>unshare.err; then
 	dns=127.54.$((front / 256)).$((front % 256))
 	echo "nameserver $dns" >resolv.conf
@@ -48,6 +49,7 @@ if [[ $(id -u) == 0 ]] && unshare -m true 2>unshare.err; then
 	spawn dns dnsd --zone zone "$dns:53"
 	wait_for 5 grep -q listening dns.out || bail_out "no name server" "$(cat dns.err)"
 	WRAP="unshare -m $TMP/own-names"
+	named=echo.test
 fi
 
 site='"mode": "terminate", "cert": "pki/site.pem", "key": "pki/site.pem"'
@@ -61,7 +63,7 @@ write_config() { # NAME [HOSTS [LISTENERS]]: more of them
 			"workers": 2,
 			"hosts": { ${2:-}
 				"passed.test": {"mode": "passthrough", "backend": "$echo"},
-				"name.test": {"mode": "passthrough", "backend": "echo.test:${echo##*:}"},
+				"name.test": {"mode": "passthrough", "backend": "$named:${echo##*:}"},
 				"unresolved.test": {"mode": "passthrough", "backend": "none.test:1"},
 				"terminated.test": {$site, "backend": {"servers": ["$echo", "$echo"]},
 					"alpn": {"h2": {"backend": "$echo"}}},

@@ -29,7 +29,7 @@ static void end_relay(struct session *session, enum end_reason reason, const cha
 static bool is_end_of_protocol(const struct session *session, bool is_client)
 {
 	const struct preface *preface = session->preface;
-	if (!preface)
+	if (!preface && session->route)
 		preface = session->route->backend->starttls;
 	if (!preface || session->relay->is_unwatched)
 		return false;
