@@ -77,7 +77,7 @@ static void a_client_requests_tls_at_any_split(void **state)
 		struct conversation client = begin(mysql(), mysql()->front);
 		client.said_len = 0;
 		assert_true(talk_goes_on(hear(&client, SSL_REQUEST, split)));
-		assert_int_equal(hear(&client, SSL_REQUEST "\x16\x03\x01" + split,
+		assert_int_equal(hear(&client, &(SSL_REQUEST "\x16\x03\x01")[split],
 					 sizeof SSL_REQUEST + 2 - split),
 			TALK_DONE);
 		assert_int_equal(client.said_len, 0);
@@ -135,7 +135,7 @@ static void a_server_is_asked_at_any_split(void **state)
 		struct conversation server = begin(mysql(), mysql()->back);
 		assert_true(talk_goes_on(hear(&server, GREETING, split)));
 		assert_int_equal(
-			hear(&server, GREETING + split, sizeof GREETING - 1 - split), TALK_DONE);
+			hear(&server, &(GREETING)[split], sizeof GREETING - 1 - split), TALK_DONE);
 		assert_said(&server, TEXT("\x20\0\0\1\0\x8a\x08\0\0\0\0\0\0" FILLER));
 	}
 }
@@ -186,7 +186,7 @@ static void a_greeting_cut_anywhere_is_refused_or_old(void **state)
 	uint32_t capabilities;
 	(void)state;
 	for (size_t len = 0; len < 31 - 10; len++)
-		assert_false(mysql_read_greeting(span_of(GREETING + 4, len), &capabilities));
+		assert_false(mysql_read_greeting(span_of(&(GREETING)[4], len), &capabilities));
 }
 
 /* The login. */
@@ -234,7 +234,7 @@ static void a_response_waits_for_a_server_at_any_split(void **state)
 		if (split > 0)
 			assert_int_equal(client_says(&joined, RESPONSE, split), TALK_MORE);
 		assert_int_equal(
-			client_says(&joined, RESPONSE + split, sizeof RESPONSE - 1 - split),
+			client_says(&joined, &(RESPONSE)[split], sizeof RESPONSE - 1 - split),
 			TALK_CONNECT);
 		assert_int_equal(joined.pending[0], sizeof RESPONSE - 1);
 	}
@@ -274,8 +274,8 @@ static void numbers_are_rewritten_until_ok_at_any_split(void **state)
 		struct joined joined = begin_login(false);
 		joined.said_len[1] = 0;
 		assert_true(talk_goes_on(server_says(&joined, SWITCH, split)));
-		assert_int_equal(
-			server_says(&joined, SWITCH + split, sizeof SWITCH - 1 - split), TALK_SAY);
+		assert_int_equal(server_says(&joined, &(SWITCH)[split], sizeof SWITCH - 1 - split),
+			TALK_SAY);
 		assert_heard(&joined, false,
 			TEXT("\3\0\0\3\xfe"
 			     "xy"));
@@ -316,7 +316,7 @@ static void a_password_goes_where_nobody_can_read_it(void **state)
 		joined = begin_login(false);
 		assert_int_equal(server_says(&joined, "\2\0\0\2\1\4", split), TALK_MORE);
 		assert_int_equal(
-			server_says(&joined, "\2\0\0\2\1\4" + split, 6 - split), TALK_REFUSE);
+			server_says(&joined, &"\2\0\0\2\1\4"[split], 6 - split), TALK_REFUSE);
 		assert_error(joined.said[0], joined.said_len[0], 3, 3159, "needs TLS");
 	}
 }
