@@ -49,8 +49,10 @@ enum step_result step_await_bytes(struct session *session)
 		session->at.silence_ends =
 			now + (double)session->listener_config->plaintext->ssh_silence_ms / 1000;
 	enum step_result seen = peek(session, 1, &len);
+	if (seen == STEP_END)
+		return seen;
 	session->is_retry = false;
-	if (seen != STEP_WAIT)
+	if (seen == STEP_NEXT)
 		return seen;
 	if (now + TIMER_SLACK >= session->at.silence_ends) {
 		stream_watch(session->client, 0);
