@@ -12,20 +12,6 @@
 
 #define LARGE (512 << 10) /* not on the heap that there is already */
 
-/* No page more for this process, and after it what was allowed before. */
-static struct rlimit before;
-
-static void take_memory_away(void)
-{
-	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
-	assert_int_equal(setrlimit(RLIMIT_AS, &(struct rlimit){1, before.rlim_max}), 0);
-}
-
-static void give_memory_back(void)
-{
-	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
-}
-
 static void assert_filled(const uint8_t *at, uint8_t value, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -47,6 +33,20 @@ static void as_realloc_while_there_is_memory(void **state)
 
 #if !defined(__SANITIZE_ADDRESS__) &&                                                              \
 	!defined(__SANITIZE_THREAD__) /* they map memory of their own */
+/* No page more for this process, and after it what was allowed before. */
+static struct rlimit before;
+
+static void take_memory_away(void)
+{
+	assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+	assert_int_equal(setrlimit(RLIMIT_AS, &(struct rlimit){1, before.rlim_max}), 0);
+}
+
+static void give_memory_back(void)
+{
+	assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+}
+
 static void from_the_reserve_while_there_is_none(void **state)
 {
 	(void)state;
