@@ -22,7 +22,7 @@ void handover_init(struct handover *handover)
 		fd = -1;
 	else
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
-	handover->fd = fd;
+	*handover = (struct handover){.fd = fd};
 	unsetenv(HANDOVER_VARIABLE);
 }
 
