@@ -35,7 +35,7 @@ enum mysql_capability {
 };
 
 /* The first byte of a payload. */
-enum { MYSQL_OK = 0, MYSQL_AUTH_MORE = 1, MYSQL_V10 = 10, MYSQL_ERR = 0xff };
+enum { MYSQL_OK = 0, MYSQL_AUTH_MORE = 1, MYSQL_V10 = 10, MYSQL_SWITCH = 0xfe, MYSQL_ERR = 0xff };
 
 struct mysql_head {
 	uint32_t len; /* of the payload */

@@ -26,6 +26,7 @@ enum {
 	FRONT_MAX = 65535,   /* of a HandshakeResponse in the clear, which is not read */
 	GREETING_MAX = 1024, /* of a payload */
 	RESPONSE_MAX = PREFACE_JOIN_MAX - MYSQL_HEAD - 1,
+	METHOD_MAX = 1 + 21, /* of a switch: its type, and the longest name of is_clear_method */
 	FULL_AUTHENTICATION = 4, /* of caching_sha2_password: the password itself is asked for */
 };
 
@@ -291,11 +292,38 @@ static enum talk pass_client(struct talk_state *state, struct joined_turn *turn)
 	return TALK_SAY;
 }
 
-/* The client sends the password itself, and believes that nobody can read it on its way. */
-static bool is_password_wanted(const struct talk_state *state, struct span packet)
+/* AuthSwitchRequest: to a method by which the client sends the password itself. */
+static bool is_clear_method(struct span body)
 {
-	return !state->is_private && packet.data[4] == MYSQL_AUTH_MORE &&
-		packet.data[5] == FULL_AUTHENTICATION;
+	static const char *const methods[] = {"mysql_clear_password", "dialog", "sha256_password"};
+	for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+		size_t size = strlen(methods[i]) + 1;
+		if (body.len > size && memcmp(body.data + 1, methods[i], size) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The client sends the password itself, and believes that nobody can read it on its way. */
+static bool is_password_wanted(struct span body)
+{
+	if (body.data[0] == MYSQL_SWITCH)
+		return is_clear_method(body);
+	return body.len == 2 && body.data[0] == MYSQL_AUTH_MORE &&
+		body.data[1] == FULL_AUTHENTICATION;
+}
+
+/* What of a packet must be there before it passes. */
+static size_t bytes_to_judge(
+	const struct talk_state *state, struct mysql_head head, struct span heard)
+{
+	bool is_switch = heard.len > MYSQL_HEAD && heard.data[MYSQL_HEAD] == MYSQL_SWITCH;
+	size_t most = 1;
+	if (!state->is_private && is_switch)
+		most = METHOD_MAX;
+	else if (head.len == 2)
+		most = 2;
+	return MYSQL_HEAD + (head.len < most ? head.len : most);
 }
 
 /* Packets of the server pass until OK or ERR; what follows has numbers that both sides agree on. */
@@ -308,17 +336,18 @@ static enum talk pass_server(struct talk_state *state, struct joined_turn *turn)
 	if (heard.len < MYSQL_HEAD)
 		return mysql_wants(state, MYSQL_HEAD);
 	struct mysql_head head = mysql_read_head(heard.data);
-	size_t seen = MYSQL_HEAD + (head.len == 2 ? 2 : 1);
-	if (head.len > 0 && heard.len < seen)
+	size_t seen = bytes_to_judge(state, head, heard);
+	if (heard.len < seen)
 		return mysql_wants(state, seen);
 	uint8_t type = head.len > 0 ? heard.data[MYSQL_HEAD] : 0;
 	bool is_next = head.sequence == (uint8_t)(memory->next - memory->lag);
 	if (head.len == 0 || head.len == MYSQL_LENGTH_MAX || (!is_next && type != MYSQL_ERR))
 		return refuse_joined(state, turn, memory->next, bad_handshake,
 			"the server does not keep to the protocol");
-	if (head.len == 2 && is_password_wanted(state, heard))
+	if (!state->is_private &&
+		is_password_wanted(span_of(heard.data + MYSQL_HEAD, seen - MYSQL_HEAD)))
 		return refuse_joined(state, turn, memory->next, needs_tls,
-			"caching_sha2_password needs TLS or a unix socket to the server");
+			"the login needs TLS or a unix socket to the server");
 	memory->skip[1] = head.len - 1;
 	head.sequence = memory->next++;
 	mysql_write_head(&turn->to_client, head);

@@ -254,9 +254,9 @@ like "the fast way" "$(sql "$to_sha2_tcp" fast "$who")" ': fast, right$'
 like "a wrong password" "$(PASSWORD=wrong sql "$to_sha2_tcp" fast "$who")" ': fast, wrong$'
 like "the password itself, by a unix socket" "$(sql "$to_sha2" full "$who")" ': full, secret$'
 like "and not where it can be read" "$(sql "$to_sha2_tcp" full "$who")" \
-	'ERROR 3159.*caching_sha2_password needs TLS or a unix socket to the server'
+	'ERROR 3159.*the login needs TLS or a unix socket to the server'
 logs "the log: why" msg=connection route=sha2-tcp.db.test \
-	"end=MySQL: caching_sha2_password needs TLS or a unix socket to the server"
+	"end=MySQL: the login needs TLS or a unix socket to the server"
 
 # A server that does not keep to the protocol within the login.
 for account in odd garbage; do

@@ -321,6 +321,33 @@ static void a_password_goes_where_nobody_can_read_it(void **state)
 	}
 }
 
+/* Whoever is on the link to a server in plain text may ask for it. */
+static void a_method_that_sends_the_password_needs_a_private_link(void **state)
+{
+	static const char clear[] = "\x16\0\0\2\xfe"
+				    "mysql_clear_password";
+	static const char dialog[] = "\x0f\0\0\2\xfe"
+				     "dialog\0ask me\0";
+	(void)state;
+	for (size_t split = 1; split < sizeof clear; split++) {
+		struct joined joined = begin_login(false);
+		assert_int_equal(server_says(&joined, clear, split),
+			split == sizeof clear ? TALK_REFUSE : TALK_MORE);
+		assert_int_equal(
+			server_says(&joined, clear + split, sizeof clear - split), TALK_REFUSE);
+		assert_error(joined.said[0], joined.said_len[0], 3, 3159, "needs TLS");
+	}
+	struct joined joined = begin_login(false);
+	assert_int_equal(server_says(&joined, dialog, sizeof dialog), TALK_REFUSE);
+	joined = begin_login(true);
+	joined.state.is_private = true;
+	assert_int_equal(server_says(&joined,
+				 "\x16\0\0\3\xfe"
+				 "mysql_clear_password",
+				 26),
+		TALK_SAY);
+}
+
 static void assert_login_refuses(
 	const void *heard, size_t len, bool is_server, unsigned sequence, const char *error)
 {
@@ -392,6 +419,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_rewritten_until_ok_at_any_split),
 		cmocka_unit_test(an_error_ends_the_login),
 		cmocka_unit_test(a_password_goes_where_nobody_can_read_it),
+		cmocka_unit_test(a_method_that_sends_the_password_needs_a_private_link),
 		cmocka_unit_test(what_does_not_keep_to_the_login_is_refused),
 		cmocka_unit_test(a_response_whose_lengths_lie_is_refused),
 		cmocka_unit_test(a_server_that_speaks_first_again_is_refused),
