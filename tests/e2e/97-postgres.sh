@@ -12,7 +12,7 @@ type -P initdb postgres psql setpriv >/dev/null || skip_all "no postgres"
 pki_ca root
 pki_ca inner
 pki_cert root site '*.db.test'
-pki_cert inner server server.test raw.db.test
+pki_cert inner server server.test raw.db.test own.db.test
 pki_cert root alice --cn alice --eku client
 pki_cert root mallory --cn mallory --eku client
 pki_cert inner inside --cn alice --eku client
@@ -84,6 +84,8 @@ write_config() { # [HOSTS]
 			"hosts": { ${1:-}
 				"plain.db.test": {$site, "backend": "$plain"},
 				"guarded.db.test": {$site, "backend": {"servers": ["$guarded"], $inner}},
+				"own.db.test": {"mode": "terminate", "cert": "pki/server.crt", "key": "pki/server.key",
+					"backend": {"servers": ["$guarded"], $inner}},
 				"raw.db.test": {"mode": "passthrough", "backend": {"servers": ["$guarded"], "starttls": "postgres"}},
 				"strict.db.test": {$site, "client_auth": "required", "ca": "pki/root.crt",
 					"acl": {"allow_cn": ["alice"]}, "backend": "$plain"},
@@ -144,6 +146,8 @@ is "md5" "$(DB=hashed USER_NAME=legacy sql plain.db.test "$front" "$verified" "$
 is "scram, plaintext behind" "$(DB=scrammed sql plain.db.test "$front" "$verified" "$who")" plain
 is "scram with channel binding, passed through" \
 	"$(DB=scrammed sql raw.db.test "$front" "$inside channel_binding=require" "$who")" guarded
+is "scram with channel binding, terminated with the certificate of the server" \
+	"$(DB=scrammed sql own.db.test "$front" "$inside channel_binding=require" "$who")" guarded
 like "scram with channel binding, terminated before TLS: other certificates" \
 	"$(DB=scrammed sql guarded.db.test "$front" "$verified" "$who")" 'channel binding'
 is "scram without it" "$(DB=scrammed sql guarded.db.test "$front" "$verified channel_binding=disable" "$who")" guarded
