@@ -39,8 +39,13 @@ struct backend_request {
 	void (*report)(const struct backend_request *request, struct report *report,
 		enum severity severity, const char *field, int index, const char *text);
 	const struct route_config *route; /* a host's or ... */
-	const char *where;                /* ... a forward's */
+	const char *where;                /* ... another's, and what stands between it and */
+	const char *under;                /* a field of its TLS: ".tls"; NULL: nothing */
 };
+
+/* The report of a request that is no host's: `config.json:40: forwards[0].ca`. */
+void report_backend_at(const struct backend_request *request, struct report *report,
+	enum severity severity, const char *field, int index, const char *text);
 
 /* routes_backends.c: those that say the same of their backend share one. NULL after an error. */
 struct backend *build_backend(struct builder *builder, const struct backend_request *request);

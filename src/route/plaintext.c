@@ -49,24 +49,13 @@ struct route *routes_plaintext_named(const struct routes *routes, const char *na
 
 /* When a snapshot is built. */
 
-static void report_plaintext_backend(const struct backend_request *request, struct report *report,
-	enum severity severity, const char *field, int index, const char *text)
-{
-	char item[16] = "";
-	if (index >= 0)
-		snprintf(item, sizeof item, "[%d]", index);
-	if (severity == SEVERITY_WARNING)
-		report_warning(report, "%s.tls.%s%s: %s", request->where, field, item, text);
-	else
-		report_error(report, "%s.tls.%s%s: %s", request->where, field, item, text);
-}
-
 static void build_one(struct builder *builder, const struct listener_config *listener,
 	const char *word, const struct plaintext_backend *config, struct route *route)
 {
 	struct backend_request request = {.config = &config->config,
-		.report = report_plaintext_backend,
-		.where = config->where};
+		.report = report_backend_at,
+		.where = config->where,
+		.under = ".tls"};
 	route->host = arena_format(&builder->routes->arena, "%s@%s", word, listener->address);
 	route->is_plaintext = true;
 	builder->no_memory |= !route->host;

@@ -4,6 +4,7 @@
 #include "tls/cert/credential_check.h"
 
 #include <search.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct shared_backend {
@@ -24,6 +25,19 @@ void build_backends_finish(struct builder *builder)
 {
 	tdestroy(builder->backends, free);
 	strbuf_finish(&builder->backend_key);
+}
+
+void report_backend_at(const struct backend_request *request, struct report *report,
+	enum severity severity, const char *field, int index, const char *text)
+{
+	const char *under = request->under ? request->under : "";
+	char item[16] = "";
+	if (index >= 0)
+		snprintf(item, sizeof item, "[%d]", index);
+	if (severity == SEVERITY_WARNING)
+		report_warning(report, "%s%s.%s%s: %s", request->where, under, field, item, text);
+	else
+		report_error(report, "%s%s.%s%s: %s", request->where, under, field, item, text);
 }
 
 static void report_field(struct builder *builder, const struct backend_request *request,

@@ -332,19 +332,6 @@ static void note_config_paths(struct builder *builder, const char *path)
 	builder->no_memory |= !ok;
 }
 
-/* A forward's fields of TLS stand in the forward itself: `config.json:40: forwards[0].ca`. */
-static void report_forward_backend(const struct backend_request *request, struct report *report,
-	enum severity severity, const char *field, int index, const char *text)
-{
-	char item[16] = "";
-	if (index >= 0)
-		snprintf(item, sizeof item, "[%d]", index);
-	if (severity == SEVERITY_WARNING)
-		report_warning(report, "%s.%s%s: %s", request->where, field, item, text);
-	else
-		report_error(report, "%s.%s%s: %s", request->where, field, item, text);
-}
-
 static void build_forwards(struct builder *builder)
 {
 	struct routes *routes = builder->routes;
@@ -356,7 +343,7 @@ static void build_forwards(struct builder *builder)
 		const struct forward_config *config = &routes->config->forwards[i];
 		struct route *route = &routes->forwards[i];
 		struct backend_request request = {.config = &config->target,
-			.report = report_forward_backend,
+			.report = report_backend_at,
 			.where = config->where};
 		route->host = config->target.servers[0].address;
 		route->is_forward = true;
